@@ -1,0 +1,130 @@
+"""One tree of errors and one of warnings, by the stage at which something goes wrong.
+
+Every message says what was expected, what came, where, and the next move; the offending rows,
+where there are any, travel in ``error.failures``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class EvaluationError(Exception):
+    """Base of every error the workbench raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What was expected, what came, where, and the next move.
+    failures : pandas.DataFrame, optional
+        The offending rows, one per row, for the reader who wants to look.
+
+    Examples
+    --------
+    >>> raise EvaluationError("expected a survey, got None")
+    Traceback (most recent call last):
+    evaluation.errors.EvaluationError: expected a survey, got None
+    """
+
+    def __init__(self, message: str, *, failures: pd.DataFrame | None = None) -> None:
+        super().__init__(message)
+        self.failures = failures
+
+
+class ProjectError(EvaluationError):
+    """The project folder, a file of it, or a setting of it is not as it must be."""
+
+
+class ColumnError(EvaluationError):
+    """A column that was named does not exist or cannot serve its purpose."""
+
+
+class SurveyError(EvaluationError):
+    """A survey cannot be read as it was described."""
+
+
+class SourceError(SurveyError):
+    """A survey's file is missing, unreadable, or not the file that was described."""
+
+
+class CodebookError(SurveyError):
+    """Data and codebook contradict each other, or the codebook contradicts itself."""
+
+
+class MarginError(SurveyError):
+    """Population margins contradict each other or the sample."""
+
+
+class DesignError(EvaluationError):
+    """A sampling design contradicts itself or the data."""
+
+
+class WeightingError(EvaluationError):
+    """A weighting step cannot do what was asked of it."""
+
+
+class CalibrationError(WeightingError):
+    """Calibration targets cannot be met."""
+
+
+class EstimationError(EvaluationError):
+    """An estimate does not exist for these data."""
+
+
+class IdentificationError(EstimationError):
+    """The data do not identify what was asked for."""
+
+
+class StudyError(EvaluationError):
+    """A study file, its steps or its parameters are wrong; found before anything ran."""
+
+
+class PublishError(EvaluationError):
+    """Something cannot leave a notebook in this form or under this name."""
+
+
+class ClaimError(EvaluationError):
+    """A claims register contradicts itself or names what does not exist."""
+
+
+class EvaluationWarning(UserWarning):
+    """Base of every warning the workbench gives on purpose."""
+
+
+class PrecisionWarning(EvaluationWarning):
+    """A number stands, but on less than it seems: few units, zero variance, a refused interval."""
+
+
+def did_you_mean(name: object, options: Iterable[object]) -> str:
+    """Return a closing half-sentence that names the nearest option, or lists what there is.
+
+    Parameters
+    ----------
+    name : object
+        What came.
+    options : iterable
+        What would have been understood.
+
+    Returns
+    -------
+    str
+        A sentence to put behind an error message; empty where there are no options.
+
+    Examples
+    --------
+    >>> did_you_mean("trim_uper", ["lang", "trim_upper"])
+    "Did you mean 'trim_upper'?"
+    >>> did_you_mean("x", ["lang", "seed"])
+    'Known: lang, seed.'
+    """
+    known = [str(option) for option in options]
+    nearest = get_close_matches(str(name), known, n=1, cutoff=0.6)
+    if nearest:
+        return f"Did you mean '{nearest[0]}'?"
+    listing = ", ".join(known[:12]) + (f", ... ({len(known)} in all)" if len(known) > 12 else "")
+    return f"Known: {listing}." if known else ""

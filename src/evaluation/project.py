@@ -1,0 +1,155 @@
+"""Where the project lies, where a run writes, and which language it speaks: asked once, here."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
+
+from evaluation.errors import ProjectError, did_you_mean
+
+Language = Literal["ko", "en"]
+LANGUAGES: tuple[Language, ...] = ("ko", "en")
+
+#: Environment variables that a runner or a test sets.
+PROJECT_VARIABLE = "EVALUATION_PROJECT"
+RUN_VARIABLE = "EVALUATION_RUN"
+
+_language: Language = "en"
+
+
+def project_root() -> Path:
+    """Return the folder that holds ``notebooks/``, ``surveys/``, ``params/`` and ``outputs/``.
+
+    It is the folder named by the environment variable ``EVALUATION_PROJECT``, or else the nearest
+    one, from the working directory upwards, whose ``pyproject.toml`` has a ``[tool.evaluation]``
+    table. A notebook kernel may start in any folder below it.
+
+    Raises
+    ------
+    ProjectError
+        Where there is none.
+    """
+    named = os.environ.get(PROJECT_VARIABLE)
+    if named:
+        if not Path(named).is_dir():
+            raise ProjectError(f"{PROJECT_VARIABLE} names no folder: {named}. Unset it or name the project's folder.")
+        return Path(named).resolve()
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if _is_project(folder):
+            return folder
+    raise ProjectError(
+        f"no evaluation project at or above {here} (a folder whose pyproject.toml has [tool.evaluation]). "
+        f"Start inside the project, or set {PROJECT_VARIABLE} to its folder."
+    )
+
+
+def _is_project(folder: Path) -> bool:
+    settings = folder / "pyproject.toml"
+    if not settings.is_file():
+        return False
+    with settings.open("rb") as file:
+        return "evaluation" in tomllib.load(file).get("tool", {})
+
+
+def survey_folder(survey_id: str) -> Path:
+    """Return ``surveys/<survey_id>``; a ProjectError names the nearest survey where there is none."""
+    return _existing(project_root() / "surveys" / survey_id, "survey", sorted(_children("surveys", "survey.yml")))
+
+
+def study_file(study_id: str) -> Path:
+    """Return ``params/<study_id>.yml``; a ProjectError names the nearest study where there is none."""
+    return _existing(project_root() / "params" / f"{study_id}.yml", "study", study_ids())
+
+
+def study_ids() -> list[str]:
+    """Return the ids of all studies of the project, sorted."""
+    return sorted(path.stem for path in (project_root() / "params").glob("*.yml"))
+
+
+def _children(folder: str, marker: str) -> list[str]:
+    return [path.parent.name for path in (project_root() / folder).glob(f"*/{marker}")]
+
+
+def _existing(path: Path, kind: str, known: list[str]) -> Path:
+    if not path.exists():
+        place = path.relative_to(project_root()).as_posix()
+        raise ProjectError(f"no {kind} '{path.stem}' ({place} does not exist). {did_you_mean(path.stem, known)}")
+    return path
+
+
+def run_folder(study_id: str) -> Path:
+    """Return the folder that receives what a notebook publishes.
+
+    The runner and the tests name it in ``EVALUATION_RUN``; a notebook opened by hand writes to
+    ``outputs/scratch/<study_id>``, which is never of record.
+    """
+    named = os.environ.get(RUN_VARIABLE)
+    return Path(named) if named else project_root() / "outputs" / "scratch" / study_id
+
+
+def is_of_record() -> bool:
+    """Tell whether a runner named the run folder: only then is what is published of record."""
+    return RUN_VARIABLE in os.environ
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML 1.2 mapping: ``NO`` stays text, a duplicated key is an error.
+
+    Raises
+    ------
+    ProjectError
+        Where the file is no UTF-8 text, no YAML, or no mapping; the message holds file and line.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise ProjectError(f"{path.name}, line {line}: {error.problem}. Keep one of the two.") from None
+    except YAMLError as error:
+        raise ProjectError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from None
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{path.name} is not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
+    if not isinstance(content, Mapping):
+        raise ProjectError(f"{path.name} must hold 'key: value' lines, got {type(content).__name__}.")
+    return dict(content)
+
+
+def language() -> Language:
+    """Return the language in which labels, tables and figures are now written."""
+    return _language
+
+
+def use_language(lang: str) -> None:
+    """Set the language of labels, tables and figures.
+
+    Parameters
+    ----------
+    lang : {"ko", "en"}
+        Korean or English.
+
+    Raises
+    ------
+    ProjectError
+        For any other value.
+
+    Examples
+    --------
+    >>> use_language("ko"); language()
+    'ko'
+    >>> use_language("fr")
+    Traceback (most recent call last):
+    evaluation.errors.ProjectError: lang must be 'ko' or 'en', got 'fr'.
+    >>> use_language("en")
+    """
+    global _language
+    if lang not in LANGUAGES:
+        raise ProjectError(f"lang must be 'ko' or 'en', got {lang!r}.")
+    _language = lang
