@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Set the workbench up and run it; needs nothing but Python 3.11+ with pip and venv.
 
-    python3 run.py            set up, run every study, print where the reports lie
-    python3 run.py test       set up, run every test, the published notebooks under nbval included
-    python3 run.py check      formatting, lint, types, architecture
-    python3 run.py lab        JupyterLab on the notebooks
-    python3 run.py X ...      anything else goes to the `evaluation` command (try: python3 run.py --help)
+python3 run.py            set up, run every study, print where the reports lie
+python3 run.py test       set up, run every test, the published notebooks under nbval included
+python3 run.py check      formatting, lint, types, architecture
+python3 run.py lab        JupyterLab on the notebooks
+python3 run.py X ...      anything else goes to the `evaluation` command (try: python3 run.py --help)
 """
 
 from __future__ import annotations

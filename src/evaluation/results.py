@@ -1,0 +1,273 @@
+"""What every result of the workbench promises: the same columns, the same words, the same bytes.
+
+An estimate knows its covariance, its degrees of freedom, where it comes from, and (where one
+exists) its influence function, so that any two numbers of one design can be contrasted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+#: The columns of ``tidy()`` behind the key columns, in order.
+TIDY_COLUMNS = ("estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high", "n_obs")
+
+
+class Labels(Protocol):
+    """Words for columns and codes, in both languages."""
+
+    def variable(self, name: str, lang: str) -> str:
+        """Return the label of a column."""
+        ...
+
+    def value(self, name: str, value: object, lang: str) -> str:
+        """Return the label of a code of a column."""
+        ...
+
+
+class PlainLabels:
+    """Labels of data that have no codebook: every name stands for itself."""
+
+    def variable(self, name: str, lang: str) -> str:
+        """Return the name."""
+        return name
+
+    def value(self, name: str, value: object, lang: str) -> str:
+        """Return the code as text."""
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a caption must say: which survey, whom it stands for, how many answered, which weight.
+
+    Attributes
+    ----------
+    survey : str
+        Survey id, or ``"data frame"``.
+    title, population, notice : dict of str to str
+        Texts by language ("ko", "en"); ``notice`` says e.g. that the data are synthetic, else empty.
+    n : int
+        Respondents in the design.
+    weight : str
+        The weight and the steps it went through.
+    labels : Labels
+        Words for columns and codes.
+    """
+
+    survey: str = "data frame"
+    title: Mapping[str, str] = field(default_factory=dict)
+    population: Mapping[str, str] = field(default_factory=dict)
+    notice: Mapping[str, str] = field(default_factory=dict)
+    n: int = 0
+    weight: str = ""
+    labels: Labels = field(default_factory=PlainLabels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what goes into ``estimates/*.json``."""
+        return {
+            "survey": self.survey,
+            "title": dict(self.title),
+            "population": dict(self.population),
+            "notice": dict(self.notice),
+            "n": self.n,
+            "weight": self.weight,
+        }
+
+
+class VarianceEngine(Protocol):
+    """Turns unit contributions (or replicate estimates) into a covariance matrix."""
+
+    @property
+    def method(self) -> str:
+        """Name of the variance method, e.g. ``"taylor"``."""
+        ...
+
+    def covariance(self, contributions: Floats) -> Floats:
+        """Return the ``(k, k)`` covariance of ``(units, k)`` contributions."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """A vector of ``k`` estimates with everything that is needed to use and to question them.
+
+    Attributes
+    ----------
+    verb : str
+        Public verb that made it, e.g. ``"survey_mean"``.
+    keys : pandas.DataFrame, k rows
+        ``term`` and, where they apply, ``level`` and the ``by`` columns.
+    estimate : ndarray, shape (k,)
+        Proportions are 0 to 1.
+    vcov : ndarray, shape (k, k)
+        Design-based covariance.
+    df : ndarray, shape (k,)
+        Degrees of freedom of each row; ``inf`` for normal, not positive where none are left.
+    n_obs : ndarray of int, shape (k,)
+        Respondents behind each row: weight not zero, value not missing.
+    provenance : Provenance
+        For captions and manifests.
+    engine : VarianceEngine or None
+        What turned contributions into ``vcov``.
+    contributions : ndarray, shape (units, k), or None
+        Weighted influence summed per sampling unit, or one row per replicate.
+    conf_level : float
+        Of ``conf_low`` and ``conf_high``.
+    interval : ndarray, shape (k, 2), or None
+        Limits where they are not ``estimate`` plus or minus t times ``std_error``.
+    columns : dict of str to ndarray
+        Further columns of ``tidy()``, such as ``deff``.
+    fit : dict
+        Further entries of ``glance()``.
+    """
+
+    verb: str
+    keys: pd.DataFrame
+    estimate: Floats
+    vcov: Floats
+    df: Floats
+    n_obs: NDArray[np.int64]
+    provenance: Provenance
+    engine: VarianceEngine | None = None
+    contributions: Floats | None = None
+    influence_of: Callable[[], Floats] | None = None
+    conf_level: float = 0.95
+    interval: Floats | None = None
+    interval_method: str = "t"
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    fit: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.estimate)
+
+    @property
+    def std_error(self) -> Floats:
+        """Standard errors, shape (k,)."""
+        return np.sqrt(np.clip(np.diag(self.vcov), 0.0, None))
+
+    @property
+    def variance_method(self) -> str:
+        """How the covariance was made."""
+        return self.engine.method if self.engine is not None else "none"
+
+    @property
+    def influence(self) -> Floats | None:
+        """Influence values, shape (n, k), in the units of the estimate; None where there is no such function.
+
+        Their weighted sum per sampling unit is what the variance is made of. Made on request, since
+        they are as long as the data.
+        """
+        return None if self.influence_of is None else self.influence_of()
+
+    @property
+    def critical_value(self) -> Floats:
+        """Quantile of t by which the standard error is multiplied, shape (k,); NaN where df <= 0."""
+        probability = (1 + self.conf_level) / 2
+        usable = np.where(self.df > 0, self.df, np.nan)
+        return np.asarray(stats.t.ppf(probability, usable))
+
+    def confidence_interval(self) -> Floats:
+        """Return lower and upper limits, shape (k, 2)."""
+        if self.interval is not None:
+            return self.interval
+        half = self.critical_value * self.std_error
+        return np.column_stack([self.estimate - half, self.estimate + half])
+
+    def tidy(self) -> pd.DataFrame:
+        """Return one row per estimate: key columns, then ``TIDY_COLUMNS``, then further columns.
+
+        ``statistic`` and ``p_value`` test against zero; NaN where the error is zero or no degrees of
+        freedom are left.
+        """
+        error, limits = self.std_error, self.confidence_interval()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistic = np.where(error > 0, self.estimate / error, np.nan)
+        usable = np.where(self.df > 0, self.df, np.nan)
+        values = {
+            "estimate": self.estimate,
+            "std_error": error,
+            "statistic": statistic,
+            "df": self.df,
+            "p_value": 2 * stats.t.sf(np.abs(statistic), usable),
+            "conf_low": limits[:, 0],
+            "conf_high": limits[:, 1],
+            "n_obs": self.n_obs,
+        }
+        return pd.concat([self.keys.reset_index(drop=True), pd.DataFrame({**values, **self.columns})], axis=1)
+
+    def glance(self) -> pd.DataFrame:
+        """Return one row about the whole: verb, method, number of estimates, n, and what the fit adds."""
+        row = {
+            "verb": self.verb,
+            "variance_method": self.variance_method,
+            "n_estimates": len(self),
+            "n": self.provenance.n,
+            "conf_level": self.conf_level,
+            **self.fit,
+        }
+        return pd.DataFrame([row])
+
+    def summary(self) -> str:
+        """Return the estimates as text, four significant digits beyond the error's first."""
+        head = f"{self.verb}: {self.provenance.survey}, n = {self.provenance.n:,}, weight: {self.provenance.weight}"
+        method = f"{self.variance_method} standard errors, {self.conf_level:.0%} intervals ({self.interval_method})"
+        return "\n".join([head, method, self.tidy().to_string(index=False, float_format=_six_digits)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready record at full precision: what lands in ``estimates/*.json``."""
+        return {
+            "verb": self.verb,
+            "variance_method": self.variance_method,
+            "interval_method": self.interval_method,
+            "conf_level": self.conf_level,
+            "provenance": self.provenance.to_dict(),
+            "fit": {name: plain(value) for name, value in self.fit.items()},
+            "rows": [
+                {str(name): plain(value) for name, value in row.items()} for row in self.tidy().to_dict("records")
+            ],
+            "vcov": [[plain(value) for value in row] for row in self.vcov],
+        }
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return frame_html(self.tidy())
+
+
+def frame_html(frame: pd.DataFrame) -> str:
+    """Return a frame as HTML that is the same on every run: no ids, no style block, six digits."""
+    return frame.to_html(index=False, border=0, float_format=_six_digits, na_rep="")
+
+
+def _six_digits(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it; not-a-number and infinities become None and text.
+
+    Examples
+    --------
+    >>> plain(np.float64(0.5)), plain(float("nan")), plain(float("inf")), plain(np.int64(3))
+    (0.5, None, 'Infinity', 3)
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, (np.ndarray, list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    return value

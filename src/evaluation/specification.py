@@ -1,0 +1,187 @@
+"""What ``params/<study>.yml`` may say: a study as data, checked before anything is opened or run.
+
+A study names its survey, its sampling designs with their weighting chains, the estimates it will
+publish and the notebooks that make them. Reading it imports no statistics.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from evaluation import project
+from evaluation.errors import StudyError, did_you_mean
+
+#: File in a run folder that holds the study as it was resolved for that run.
+RESOLVED = "study.json"
+
+Scalar = str | int | float | bool | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+class Text(_Strict):
+    """One text in the two languages."""
+
+    ko: str
+    en: str
+
+    def in_language(self, lang: str) -> str:
+        """Return the text in ``lang``."""
+        return self.ko if lang == "ko" else self.en
+
+
+class DesignSpecification(_Strict):
+    """One design: a sample with its design variables, or an earlier design with further weighting steps."""
+
+    title: Text | None = None
+    source: str | None = Field(None, alias="from")
+    sample: str | None = None
+    weights: str | None = None
+    strata: str | None = None
+    psu: str | list[str] | None = None
+    fpc: str | list[str] | None = None
+    nested: bool = False
+    chain: list[dict[str, dict[str, Any]]] = []
+
+    @model_validator(mode="after")
+    def _either_sample_or_source(self) -> DesignSpecification:
+        drawn = {"sample": self.sample, "weights": self.weights, "strata": self.strata, "psu": self.psu}
+        given = [name for name, value in drawn.items() if value is not None]
+        if self.source is not None and given:
+            raise ValueError(f"'from' continues another design; {given} belong to that one")
+        for step in self.chain:
+            if len(step) != 1:
+                raise ValueError(f"each step of 'chain' is one 'verb: {{arguments}}', got {sorted(step)}")
+        return self
+
+
+class EstimateSpecification(BaseModel):
+    """One declared estimate: a verb, the design it uses, and the verb's own arguments."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    design: str
+    verb: str
+    title: Text | None = None
+    where: dict[str, list[Scalar] | Scalar] = {}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that go to the verb as they are."""
+        return dict(self.model_extra or {})
+
+
+class StepSpecification(_Strict):
+    """One notebook of the study, what it needs first, and parameters that only it receives."""
+
+    notebook: str
+    needs: list[str] = []
+    parameters: dict[str, Scalar] = {}
+
+
+class StudySpecification(_Strict):
+    """The whole of ``params/<study>.yml``."""
+
+    study: str
+    title: Text
+    question: Text
+    survey: str
+    data: Literal["real", "synthetic"] = "real"
+    headline: str
+    parameters: dict[str, Scalar] = {}
+    designs: dict[str, DesignSpecification]
+    estimates: dict[str, dict[str, EstimateSpecification]] = {}
+    steps: dict[str, StepSpecification]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> StudySpecification:
+        def require(name: str, known: Any, where: str) -> None:
+            if name not in known:
+                raise ValueError(f"{where}: unknown name '{name}'. {did_you_mean(name, known)}")
+
+        require(self.headline, self.designs, "headline")
+        earlier: list[str] = []
+        for name, design in self.designs.items():
+            if design.source is not None:
+                require(design.source, earlier, f"designs.{name}.from")
+            earlier.append(name)
+        for group, estimates in self.estimates.items():
+            require(group, self.steps, "estimates")
+            for name, estimate in estimates.items():
+                require(estimate.design, self.designs, f"estimates.{group}.{name}.design")
+        for name, step in self.steps.items():
+            for need in step.needs:
+                require(need, self.steps, f"steps.{name}.needs")
+        return self
+
+
+def read_study(study_id: str, *, resolved: bool = True) -> StudySpecification:
+    """Read and check a study.
+
+    Parameters
+    ----------
+    study_id : str
+        Stem of a file in ``params/``.
+    resolved : bool, default True
+        Inside a run, read the study as the runner resolved it (with the parameters given on the
+        command line); elsewhere, and with False, read ``params/<study_id>.yml``.
+
+    Returns
+    -------
+    StudySpecification
+        Frozen.
+
+    Raises
+    ------
+    StudyError
+        Every fault of the file at once: place, what came, nearest known name.
+    ProjectError
+        Where there is no such study.
+    """
+    running = Path(os.environ.get(project.RUN_VARIABLE, "")) / RESOLVED
+    if resolved and project.is_of_record() and running.is_file():
+        specification = StudySpecification.model_validate_json(running.read_text(encoding="utf-8"))
+        if specification.study == study_id:
+            return specification
+    path = project.study_file(study_id)
+    return parse_study(project.read_yaml(path), place=f"params/{path.name}", study_id=study_id)
+
+
+def parse_study(content: dict[str, Any], *, place: str, study_id: str) -> StudySpecification:
+    """Check the content of a study file; ``place`` names it in errors."""
+    try:
+        specification = StudySpecification.model_validate(content)
+    except ValidationError as error:
+        raise StudyError(f"{place}: " + "; ".join(_faults(error))) from None
+    if specification.study != study_id:
+        raise StudyError(f"{place}: study is '{specification.study}', but the id of a study is its file's stem.")
+    return specification
+
+
+def _faults(error: ValidationError) -> list[str]:
+    faults = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            fields = _fields_at(fault["loc"][:-1])
+            faults.append(f"unknown key '{where}'. {did_you_mean(fault['loc'][-1], fields)}")
+        elif fault["type"] == "missing":
+            faults.append(f"'{where}' is missing")
+        elif where:
+            faults.append(f"{where}: {message} (got {fault['input']!r:.80})")
+        else:
+            faults.append(message)
+    return faults
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    models: dict[str, type[BaseModel]] = {"designs": DesignSpecification, "steps": StepSpecification}
+    model = models.get(str(location[0]), Text) if location else StudySpecification
+    return [field.alias or name for name, field in model.model_fields.items()]
