@@ -129,7 +129,7 @@ def uv_settings() -> dict[str, str]:
 
 
 def reachable(link: str) -> bool:
-    return "://" in link and not link.startswith("file://") or Path(link.removeprefix("file://")).exists()
+    return ("://" in link and not link.startswith("file://")) or Path(link.removeprefix("file://")).exists()
 
 
 def run_tests(arguments: list[str]) -> int:

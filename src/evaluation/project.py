@@ -22,6 +22,7 @@ PROJECT_VARIABLE = "EVALUATION_PROJECT"
 RUN_VARIABLE = "EVALUATION_RUN"
 
 _language: Language = "en"
+_study: str | None = None
 
 
 def project_root() -> Path:
@@ -85,14 +86,29 @@ def _existing(path: Path, kind: str, known: list[str]) -> Path:
     return path
 
 
-def run_folder(study_id: str) -> Path:
+def run_folder(study_id: str | None = None) -> Path:
     """Return the folder that receives what a notebook publishes.
 
     The runner and the tests name it in ``EVALUATION_RUN``; a notebook opened by hand writes to
     ``outputs/scratch/<study_id>``, which is never of record.
+
+    Parameters
+    ----------
+    study_id : str, optional
+        The study; without it the one that the notebook opened.
+
+    Raises
+    ------
+    ProjectError
+        Where no run is named and no study is open.
     """
     named = os.environ.get(RUN_VARIABLE)
-    return Path(named) if named else project_root() / "outputs" / "scratch" / study_id
+    if named:
+        return Path(named)
+    study = study_id or _study
+    if study is None:
+        raise ProjectError("no study is open, so there is no folder to write to. Call ev.open_study(study) first.")
+    return project_root() / "outputs" / "scratch" / study
 
 
 def is_of_record() -> bool:
@@ -153,3 +169,15 @@ def use_language(lang: str) -> None:
     if lang not in LANGUAGES:
         raise ProjectError(f"lang must be 'ko' or 'en', got {lang!r}.")
     _language = lang
+
+
+def current_study() -> str | None:
+    """Return the id of the study that the notebook opened, or None."""
+    return _study
+
+
+def use_study(study_id: str) -> None:
+    """Remember which study the notebook works on; ``publish`` writes to its folder."""
+    global _study
+    study_file(study_id)
+    _study = study_id
