@@ -1,0 +1,342 @@
+"""Korean and English words for columns, verbs and captions, and how a number is written.
+
+Numbers are rounded to what their standard error supports: two significant digits of the error.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from evaluation import project
+from evaluation.errors import ProjectError
+from evaluation.results import Estimates, Labels, Provenance
+
+#: Most decimals ever shown; full precision stands in the CSV and JSON files.
+MOST_DECIMALS = 6
+#: What stands where there is no number.
+ABSENT = "–"
+
+_TERMS: dict[str, tuple[str, str]] = {
+    # columns of tidy results
+    "term": ("항목", "item"),
+    "level": ("범주", "category"),
+    "quantile": ("분위", "quantile"),
+    "estimate": ("추정값", "estimate"),
+    "std_error": ("표준오차", "std. error"),
+    "statistic": ("검정통계량", "test statistic"),
+    "df": ("자유도", "df"),
+    "p_value": ("p값", "p-value"),
+    "conf_low": ("신뢰하한", "lower limit"),
+    "conf_high": ("신뢰상한", "upper limit"),
+    "n_obs": ("응답수 (n)", "n"),
+    "deff": ("설계효과", "design effect"),
+    "cv": ("변동계수", "coef. of variation"),
+    "reference": ("기준값", "reference value"),
+    # weighting history and margins
+    "step": ("단계", "step"),
+    "arguments": ("인자", "arguments"),
+    "n": ("응답수 (n)", "n"),
+    "sum": ("합계", "sum"),
+    "minimum": ("최솟값", "minimum"),
+    "median": ("중앙값", "median"),
+    "mean": ("평균", "mean"),
+    "maximum": ("최댓값", "maximum"),
+    "kish_deff": ("가중치 설계효과", "weighting effect (Kish)"),
+    "n_eff": ("유효표본수", "effective n"),
+    "margin": ("주변 분포", "margin"),
+    "target": ("모집단", "population"),
+    "before": ("조정 전", "before"),
+    "after": ("조정 후", "after"),
+    # words in captions, axes and notes
+    "source": ("출처", "Source"),
+    "note": ("주", "Note"),
+    "weight": ("가중치", "weight"),
+    "no_weight": ("없음", "none"),
+    "population": ("모집단", "population"),
+    "bars": ("막대", "bars"),
+    "difference": ("차이", "difference"),
+    "share": ("비율 (0–1)", "proportion (0–1)"),
+    "respondents": ("응답자 수", "respondents"),
+    "relative_weight": ("가중치 ÷ 평균", "weight ÷ mean weight"),
+    "limit": ("상한", "upper limit"),
+    "intercept": ("절편", "intercept"),
+    "by": ("집단", "group"),
+    "true": ("예", "yes"),
+    "false": ("아니요", "no"),
+    "no_intercept": ("절편은 그림에 없음", "intercept not drawn"),
+    "rounding": (
+        "표준오차의 유효숫자 두 자리까지 반올림함. 반올림하지 않은 값은 CSV에 있음.",
+        "Rounded to two significant digits of the standard error; the CSV holds unrounded values.",
+    ),
+}
+
+_VERBS: dict[str, tuple[str, str]] = {
+    "survey_mean": ("평균", "mean"),
+    "survey_total": ("총계", "total"),
+    "survey_prop": ("비율", "proportion"),
+    "survey_ratio": ("비(比)", "ratio"),
+    "survey_quantile": ("분위수", "quantile"),
+    "survey_glm": ("회귀계수", "coefficient"),
+    "contrast": ("대비", "contrast"),
+    "contrasts": ("대비", "contrast"),
+    "difference": ("차이", "difference"),
+}
+
+#: Verbs whose estimates are compared with zero.
+AGAINST_ZERO = frozenset({"survey_glm", "contrast", "contrasts", "difference"})
+
+_DUMMY = re.compile(r"^(?P<variable>.+)\[(?:T\.)?(?P<value>[^\[\]]*)\]$")
+
+
+def term(key: str, lang: str | None = None) -> str:
+    """Return a word of the workbench in the language; an unknown one stands for itself.
+
+    Examples
+    --------
+    >>> term("std_error", "ko"), term("std_error", "en"), term("api00", "en")
+    ('표준오차', 'std. error', 'api00')
+    """
+    korean, english = _TERMS.get(key, (key, key))
+    return korean if _language(lang) == "ko" else english
+
+
+def knows(key: str) -> bool:
+    """Tell whether ``term`` has a word for this column."""
+    return key in _TERMS
+
+
+def verb_name(verb: str, lang: str | None = None) -> str:
+    """Return what a verb estimates: ``survey_mean`` is "mean" or "평균".
+
+    Examples
+    --------
+    >>> verb_name("survey_mean", "ko"), verb_name("survey_mean", "en")
+    ('평균', 'mean')
+    """
+    korean, english = _VERBS.get(verb, (verb, verb))
+    return korean if _language(lang) == "ko" else english
+
+
+def interval_name(conf_level: float, lang: str | None = None) -> str:
+    """Return the name of an interval, such as "95% interval" or "95% 신뢰구간".
+
+    Examples
+    --------
+    >>> interval_name(0.95, "ko"), interval_name(0.999, "en")
+    ('95% 신뢰구간', '99.9% interval')
+    """
+    level = f"{100 * conf_level:.6g}%"
+    return f"{level} 신뢰구간" if _language(lang) == "ko" else f"{level} interval"
+
+
+def survey_name(provenance: Provenance, lang: str | None = None) -> str:
+    """Return the survey's title with its id behind it, or the id alone."""
+    title = provenance.title.get(_language(lang), "")
+    return f"{title} ({provenance.survey})" if title else provenance.survey
+
+
+def caption(
+    provenance: Provenance,
+    conf_level: float | None = None,
+    lang: str | None = None,
+    *,
+    marks: str = "bars",
+) -> str:
+    """Return what stands below every figure and table: survey, n, weight, interval, notice.
+
+    Parameters
+    ----------
+    provenance : Provenance
+        Where the numbers come from.
+    conf_level : float, optional
+        Level of the intervals shown, 0 to 1; without it no interval is named.
+    lang : {"ko", "en"}, optional
+        Default: the language of the project.
+    marks : str, default "bars"
+        What draws the interval: a word known to ``term``, or empty for none (in a table).
+
+    Examples
+    --------
+    >>> schools = Provenance("apiclus1", {"en": "California schools 2000"}, n=183, weight="pw")
+    >>> caption(schools, 0.95, "en")
+    'California schools 2000 (apiclus1), n = 183; weight: pw; bars: 95% intervals'
+    """
+    lang = _language(lang)
+    weight = provenance.weight or term("no_weight", lang)
+    parts = [f"{survey_name(provenance, lang)}, n = {provenance.n:,}", f"{term('weight', lang)}: {weight}"]
+    if conf_level is not None:
+        interval = interval_name(conf_level, lang) + ("s" if lang == "en" else "")
+        parts.append(f"{term(marks, lang)}: {interval}" if marks else interval)
+    notice = provenance.notice.get(lang) or next(filter(None, provenance.notice.values()), "")
+    return "; ".join(parts) + (f". {notice}" if notice else "")
+
+
+def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
+    """Return the label of an estimated term: a column, a ratio, a coefficient of a model.
+
+    Examples
+    --------
+    >>> from evaluation.results import PlainLabels
+    >>> [term_label(name, PlainLabels(), "en") for name in ("api00", "a/b", "stype[T.H]", "(Intercept)", "x:z")]
+    ['api00', 'a / b', 'stype = H', 'intercept', 'x × z']
+    """
+    lang, text = _language(lang), str(name)
+    if text.strip("()").lower() in {"intercept", "const"}:
+        return term("intercept", lang)
+    known = labels.variable(text, lang)
+    if known != text:
+        return known
+    dummy = _DUMMY.match(text)
+    if ":" in text:
+        return " × ".join(term_label(part, labels, lang) for part in text.split(":"))
+    if dummy:
+        variable, value = dummy["variable"], dummy["value"]
+        return f"{labels.variable(variable, lang)} = {labels.value(variable, value, lang)}"
+    if "/" in text:
+        return " / ".join(term_label(part.strip(), labels, lang) for part in text.split("/"))
+    return known
+
+
+def label_keys(keys: pd.DataFrame, labels: Labels, lang: str | None = None) -> pd.DataFrame:
+    """Return the key columns of a result as words, in the same columns; missing keys are empty.
+
+    Parameters
+    ----------
+    keys : pandas.DataFrame
+        ``term``, ``level``, and columns by which was grouped.
+    labels : Labels
+        Words for columns and codes.
+    lang : {"ko", "en"}, optional
+        Default: the language of the project.
+    """
+    lang = _language(lang)
+    terms = keys["term"] if "term" in keys else pd.Series([""] * len(keys), index=keys.index)
+    words = {
+        str(column): [
+            _key_label(str(column), value, owner, labels, lang)
+            for value, owner in zip(keys[column], terms, strict=True)
+        ]
+        for column in keys
+    }
+    return pd.DataFrame(words, index=keys.index, dtype=object)
+
+
+def _key_label(column: str, value: object, owner: object, labels: Labels, lang: str) -> str:
+    if is_absent(value):
+        return ""
+    if column == "term":
+        return term_label(value, labels, lang)
+    if column in {"quantile", "probability"}:
+        return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
+    return labels.value(str(owner) if column == "level" else column, value, lang)
+
+
+def heading(column: str, labels: Labels, lang: str | None = None) -> str:
+    """Return the heading of a column: our own word for ours, the codebook's label for the survey's."""
+    label = labels.variable(column, _language(lang))
+    return label if label != column else term(column, lang)
+
+
+def estimates_title(result: Estimates, lang: str | None = None) -> str:
+    """Return a title such as "Mean: API 2000, by school type"; the caller may always say it better."""
+    lang, labels = _language(lang), result.provenance.labels
+    names = list(dict.fromkeys(term_label(name, labels, lang) for name in result.keys["term"]))
+    groups = [heading(str(column), labels, lang) for column in result.keys if column not in {"term", "level"}]
+    what = verb_name(result.verb, lang)
+    subject = f"{what}: {', '.join(names[:4])}" + (" …" if len(names) > 4 else "")
+    if not groups:
+        return subject if lang == "ko" else _capital(subject)
+    return f"{subject} ({', '.join(groups)}별)" if lang == "ko" else f"{_capital(subject)}, by {', '.join(groups)}"
+
+
+def decimals(std_error: float) -> int:
+    """Return the decimals that leave two significant digits of a standard error; may be negative.
+
+    Examples
+    --------
+    >>> decimals(23.54), decimals(0.0278), decimals(900323.0)
+    (0, 3, -4)
+    """
+    return min(1 - math.floor(math.log10(std_error)), MOST_DECIMALS)
+
+
+def common_decimals(std_errors: Iterable[float]) -> int | None:
+    """Return decimals for a column of numbers of one kind; None where no error is positive.
+
+    The finest that any row asks for, but at most one more than the middle row: one tiny error does
+    not lend its digits to all the others.
+    """
+    wanted = sorted(decimals(error) for error in std_errors if math.isfinite(error) and error > 0)
+    return min(wanted[-1], wanted[len(wanted) // 2] + 1) if wanted else None
+
+
+def number(value: float, places: int = 0) -> str:
+    """Write a number with thousands commas; negative ``places`` round to tens, hundreds and so on.
+
+    Examples
+    --------
+    >>> number(3989986.4, -4), number(644.169, 1), number(-0.0001, 2), number(float("nan"))
+    ('3,990,000', '644.2', '0.00', '–')
+    """
+    if value is None or math.isnan(value):
+        return ABSENT
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    rounded = round(float(value), places) + 0.0
+    return f"{rounded:,.{max(places, 0)}f}"
+
+
+def plain_number(value: float) -> str:
+    """Write a number that has no standard error: four significant digits, whole above 1,000.
+
+    Examples
+    --------
+    >>> plain_number(6194.0), plain_number(0.123456), plain_number(33.847), plain_number(2.0)
+    ('6,194', '0.1235', '33.85', '2')
+    """
+    if value is None or math.isnan(value) or math.isinf(value) or abs(value) >= 1000:
+        return number(value)
+    if value == round(value):
+        return f"{value:,.0f}"
+    places = 3 - math.floor(math.log10(abs(value)))
+    return number(value, min(places, 8))
+
+
+def probability(value: float) -> str:
+    """Write a p-value: three decimals, never "0.000".
+
+    Examples
+    --------
+    >>> probability(0.04321), probability(1e-9)
+    ('0.043', '<0.001')
+    """
+    if math.isnan(value):
+        return ABSENT
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def percentage_point_unit(lang: str | None = None) -> str:
+    """Return the unit of differences between per cents: "%p" in Korean, "points" in English."""
+    return "%p" if _language(lang) == "ko" else "points"
+
+
+def is_absent(value: object) -> bool:
+    """Tell whether a key or cell holds nothing."""
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _language(lang: str | None) -> str:
+    if lang is None:
+        return project.language()
+    if lang not in project.LANGUAGES:
+        raise ProjectError(f"lang must be 'ko' or 'en', got {lang!r}.")
+    return lang
