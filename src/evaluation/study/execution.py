@@ -1,0 +1,291 @@
+"""One notebook in one kernel: run its cells, say what stopped them, leave a notebook without times and paths."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from papermill.translators import PythonTranslator, papermill_translators
+
+from evaluation.study.states import CellWarning, Failure, State
+
+#: Seconds a cell may take; the tag ``timeout-120`` gives a cell its own limit.
+CELL_TIMEOUT = 1800
+#: Seconds a kernel may take to start.
+START_TIMEOUT = 120
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_TIMEOUT_TAG = re.compile(r"timeout-(\d+)")
+_WARNING = re.compile(r"^(?:.*?:\d+: )?(\w*Warning): (.*)$", re.MULTILINE)
+_TEMPORARY_CELL = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py")
+
+_log = logging.getLogger(__name__)
+_log.addHandler(logging.NullHandler())
+_log.propagate = False
+
+
+class ReadableTranslator(PythonTranslator):  # type: ignore[misc]
+    r"""Writes parameters as Python literals; Korean stays Korean instead of ``\uXXXX``.
+
+    Examples
+    --------
+    >>> ReadableTranslator.translate_str('서울 "강남"')
+    '\'서울 "강남"\''
+    """
+
+    @classmethod
+    def translate_str(cls, val: str) -> str:
+        """Return the literal of a text."""
+        quoted = repr(val)
+        return f'"{val}"' if quoted == f"'{val}'" and '"' not in val else quoted
+
+
+def register_translator() -> None:
+    """Make papermill write the parameters of Python notebooks with ``ReadableTranslator``."""
+    papermill_translators.register("python", ReadableTranslator)
+
+
+class Execution:
+    """The run of one notebook.
+
+    Parameters
+    ----------
+    save_to : path, optional
+        File that receives the notebook after each cell.
+    environment : mapping of str to str, optional
+        Environment of the kernel; without it, that of this process.
+    folder : path, optional
+        Working directory of the kernel.
+    timeout : int
+        Seconds a cell may take.
+    on_cell : callable, optional
+        Called with the number of code cells that have run, and of those there are.
+    hidden : mapping of str to str, optional
+        Texts (absolute paths) that outputs must not show, with what stands in their place.
+
+    Attributes
+    ----------
+    state : State
+        ``"ok"`` only where every code cell ran.
+    failure : Failure or None
+    done, cells : int
+        Code cells that have run, and code cells there are.
+    warnings : list of CellWarning
+    """
+
+    def __init__(
+        self,
+        *,
+        save_to: Path | str | None = None,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | str | None = None,
+        timeout: int = CELL_TIMEOUT,
+        on_cell: Callable[[int, int], None] | None = None,
+        hidden: Mapping[str, str] | None = None,
+    ) -> None:
+        self.save_to = None if save_to is None else Path(save_to)
+        self.environment = dict(os.environ if environment is None else environment)
+        self.folder = folder
+        self.timeout = timeout
+        self.on_cell = on_cell
+        self._hidden = [(re.compile(re.escape(path) + r"(?![\w-])"), shown) for path, shown in (hidden or {}).items()]
+        self.state: State = "ok"
+        self.failure: Failure | None = None
+        self.done = 0
+        self.cells = 0
+        self.warnings: list[CellWarning] = []
+        self._cancelled = False
+        self._client: NotebookClient | None = None
+
+    def run(self, nb: nbformat.NotebookNode, kernel_name: str) -> nbformat.NotebookNode:
+        """Run ``nb`` in a fresh kernel; its outputs and what became of it are filled in."""
+        code = [cell for cell in nb.cells if cell.cell_type == "code"]
+        for cell in code:
+            cell.outputs, cell.execution_count = [], None
+        _tidy(nb)
+        running = [cell for cell in code if cell.source.strip()]
+        self.cells = len(running)
+        self._tell()
+        with tempfile.TemporaryFile() as log:
+            self._run_in_kernel(nb, running, kernel_name, log)
+        if self.state == "ok" and self.done < self.cells:
+            self._stop("stopped-early", running[self.done], "NotRun", "the cells from here on never ran")
+        self._finish(nb, running)
+        return nb
+
+    def cancel(self) -> None:
+        """Stop as soon as may be; callable from another thread."""
+        self._cancelled = True
+        manager = None if self._client is None else self._client.km
+        process = getattr(getattr(manager, "provisioner", None), "process", None)
+        if process is None or process.poll() is not None:
+            return
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+    def _run_in_kernel(
+        self, nb: nbformat.NotebookNode, running: list[nbformat.NotebookNode], kernel_name: str, log: IO[bytes]
+    ) -> None:
+        client = self._client = NotebookClient(
+            nb,
+            kernel_name=kernel_name,
+            timeout=self.timeout,
+            timeout_func=self._timeout_of,
+            startup_timeout=START_TIMEOUT,
+            iopub_timeout=60,
+            raise_on_iopub_timeout=True,
+            record_timing=False,
+            coalesce_streams=True,
+            shutdown_kernel="immediate",
+            extra_arguments=["--log-level=ERROR"],
+            log=_log,
+        )
+        place: dict[str, Any] = {} if self.folder is None else {"cwd": str(self.folder)}
+        try:
+            with client.setup_kernel(env=self.environment, stdout=log, stderr=log, **place):
+                self._run_cells(client, nb, running, log)
+                if self.state == "ok":
+                    reply = client.wait_for_reply(client.kc.kernel_info()) if client.kc else None
+                    _keep_language(nb, reply)
+        except (RuntimeError, TimeoutError, OSError) as error:
+            if self.state == "ok" and running:
+                self._stop("died", running[0], "DeadKernelError", f"the kernel did not start: {error}{_tail(log)}")
+        finally:
+            self._client = None
+
+    def _run_cells(
+        self,
+        client: NotebookClient,
+        nb: nbformat.NotebookNode,
+        running: list[nbformat.NotebookNode],
+        log: IO[bytes],
+    ) -> None:
+        replies: list[dict[str, Any]] = []
+        client.on_cell_executed = lambda cell, cell_index, execute_reply: replies.append(execute_reply)
+        for cell in running:
+            if self._cancelled:
+                return
+            try:
+                client.execute_cell(cell, nb.cells.index(cell))
+            except CellExecutionError as error:
+                early = error.ename == "SystemExit"
+                self._stop("stopped-early" if early else "failed", cell, error.ename, error.evalue)
+                return
+            except CellTimeoutError:
+                limit = self._timeout_of(cell)
+                fault = f"the cell ran longer than {limit} s. Give it longer by the tag timeout-<seconds>"
+                self._stop("timed-out", cell, "CellTimeoutError", fault)
+                return
+            except DeadKernelError:
+                fault = "the kernel died in this cell (out of memory, a crash, or ended from outside)"
+                self._stop("died", cell, "DeadKernelError", fault + _tail(log))
+                return
+            if replies and _asks_to_exit(replies.pop()):
+                self._stop("stopped-early", cell, "SystemExit", "exit() ended the kernel")
+                return
+            self.done += 1
+            self._save(nb)
+            self._tell()
+
+    def _timeout_of(self, cell: nbformat.NotebookNode) -> int:
+        for tag in cell.metadata.get("tags", []):
+            if match := _TIMEOUT_TAG.fullmatch(tag):
+                return int(match[1])
+        return self.timeout
+
+    def _stop(self, state: State, cell: nbformat.NotebookNode, error: str, message: str) -> None:
+        if not any(output.output_type == "error" for output in cell.outputs):
+            trace = [f"{error}: {message}"]
+            cell.outputs.append(nbformat.v4.new_output("error", ename=error, evalue=message, traceback=trace))  # type: ignore[no-untyped-call]
+        self.state = state
+        self.failure = Failure(self.done + 1, error, self._clean(_ANSI.sub("", message)))
+
+    def _finish(self, nb: nbformat.NotebookNode, running: list[nbformat.NotebookNode]) -> None:
+        if self._cancelled and (self.state != "ok" or self.done < self.cells):
+            self.state = "cancelled"
+            self.failure = Failure(min(self.done + 1, self.cells), "KeyboardInterrupt", "stopped by hand")
+        for cell in running[self.done :] if self.state != "ok" else []:
+            cell.metadata["papermill"] = {"status": "not-run"}
+        if self.failure is not None and running:
+            stopped = running[self.failure.cell - 1]
+            stopped.metadata["papermill"] = {"status": self.state}
+        for number, cell in enumerate(running, start=1):
+            for output in cell.outputs:
+                self._clean_output(output)
+                if output.output_type == "stream" and output.name == "stderr":
+                    self.warnings += [CellWarning(name, text, number) for name, text in _WARNING.findall(output.text)]
+        nb.metadata["papermill"] = {
+            "parameters": nb.metadata.get("papermill", {}).get("parameters", {}),
+            "status": self.state,
+        }
+        self._save(nb)
+
+    def _clean(self, text: str) -> str:
+        for path, shown in self._hidden:
+            text = path.sub(shown, text)
+        return _TEMPORARY_CELL.sub("cell", text)
+
+    def _clean_output(self, output: nbformat.NotebookNode) -> None:
+        if output.output_type == "stream":
+            output.text = self._clean(output.text)
+        elif output.output_type == "error":
+            output.evalue = self._clean(output.evalue)
+            output.traceback = [self._clean(line) for line in output.traceback]
+        else:
+            for kind, content in output.data.items():
+                if isinstance(content, str) and not kind.startswith("image/"):
+                    output.data[kind] = self._clean(content)
+
+    def _save(self, nb: nbformat.NotebookNode) -> None:
+        if self.save_to is None:
+            return
+        self.save_to.parent.mkdir(parents=True, exist_ok=True)
+        text = str(nbformat.writes(nb)).rstrip("\n") + "\n"  # type: ignore[no-untyped-call]
+        unfinished = self.save_to.with_name(self.save_to.name + ".part")
+        unfinished.write_bytes(text.encode("utf-8"))
+        os.replace(unfinished, self.save_to)
+
+    def _tell(self) -> None:
+        if self.on_cell is not None:
+            self.on_cell(self.done, self.cells)
+
+
+def _tidy(nb: nbformat.NotebookNode) -> None:
+    """Take out what papermill adds to every cell, and give the injected cell an id that never changes."""
+    for cell in nb.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell["id"] = "injected-parameters"
+            cell.source = cell.source.rstrip("\n")
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
+
+
+def _keep_language(nb: nbformat.NotebookNode, reply: dict[str, Any] | None) -> None:
+    language = dict(reply["content"]["language_info"]) if reply else {"name": "python"}
+    language.pop("version", None)
+    nb.metadata["language_info"] = language
+
+
+def _asks_to_exit(reply: dict[str, Any] | None) -> bool:
+    payload = (reply or {}).get("content", {}).get("payload", [])
+    return any(entry.get("source") == "ask_exit" for entry in payload)
+
+
+def _tail(log: IO[bytes], lines: int = 12) -> str:
+    """Return the last words a kernel wrote to its terminal, on lines of their own."""
+    log.seek(0)
+    words = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    return "".join(f"\n  {line}" for line in words[-lines:])

@@ -1,0 +1,184 @@
+"""The manifest of a run: what went in, what ran it, what came out, each file with its SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from evaluation import project
+from evaluation.errors import ProjectError
+from evaluation.study.plan import Plan
+from evaluation.study.states import StepOutcome
+
+#: Name of the manifest in a run folder.
+MANIFEST = "manifest.json"
+#: Folder of a run in which kernels note what they publish, one file per step.
+PUBLISHED = "published"
+#: Folders of a run that hold what was published.
+OUTPUT_FOLDERS = ("estimates", "tables", "figures", "report", "restricted")
+
+_PACKAGE = "evaluation"
+_REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def write_manifest(run: Path, plan: Plan, outcomes: Sequence[StepOutcome]) -> dict[str, Any]:
+    """Write ``manifest.json`` into a run folder and take the kernels' notes in.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder; its ``published/`` is read and removed.
+    plan : Plan
+        What was to run.
+    outcomes : sequence of StepOutcome
+        What became of it, in the order of the plan.
+
+    Returns
+    -------
+    dict
+        What was written. It holds no absolute path, no user name and no date.
+    """
+    steps = {}
+    listed: set[str] = set()
+    for outcome, planned in zip(outcomes, plan.steps, strict=True):
+        outputs = published_files(run, outcome.step)
+        listed.update(outputs)
+        steps[outcome.step] = {
+            **outcome.to_dict(),
+            "needs": list(planned.needs),
+            "parameters": planned.parameters,
+            "outputs": [{"name": name, "file": file, "sha256": _sha256(run / file)} for file, name in outputs.items()],
+        }
+    content = {
+        "study": plan.study,
+        "state": state_of(outcomes),
+        "complete": plan.complete,
+        "workbench": _version(_PACKAGE),
+        "seed": plan.specification.parameters.get("seed"),
+        "parameters": dict(plan.specification.parameters),
+        "git": git_state(),
+        "requirements_lock_sha256": _sha256(project.project_root() / "requirements.lock"),
+        "versions": versions(),
+        "inputs": [{"file": file, "sha256": _sha256(project.project_root() / file)} for file in input_files(plan)],
+        "steps": steps,
+        "unattributed": [file for file in _written(run) if file not in listed],
+    }
+    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    (run / MANIFEST).write_bytes(text.encode("utf-8"))
+    shutil.rmtree(run / PUBLISHED, ignore_errors=True)
+    return content
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    """Return the manifest of a run folder.
+
+    Raises
+    ------
+    ProjectError
+        Where there is none, or it is damaged.
+    """
+    file = run / MANIFEST
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ProjectError(f"no run of '{run.name}' yet. Make one: evaluation run {run.name}") from None
+    except ValueError as error:
+        raise ProjectError(f"the manifest of '{run.name}' is damaged ({error}). Run the study again.") from None
+    return content
+
+
+def outcomes_of(manifest: dict[str, Any]) -> list[StepOutcome]:
+    """Return what became of each step, as a manifest recorded it."""
+    return [StepOutcome.from_dict(step, record) for step, record in manifest["steps"].items()]
+
+
+def state_of(outcomes: Iterable[StepOutcome]) -> str:
+    """Return ``"ok"``, ``"failed"`` or ``"cancelled"`` for a whole run."""
+    states = {outcome.state for outcome in outcomes}
+    return "cancelled" if "cancelled" in states else "ok" if states <= {"ok"} else "failed"
+
+
+def published_files(run: Path, step: str) -> dict[str, str]:
+    """Return the files a step published, each with the name it was published under; a name counts once.
+
+    Each line of ``published/<step>.jsonl`` is ``{"name": ..., "files": [path in the run folder, ...]}``.
+    """
+    log = run / PUBLISHED / f"{step}.jsonl"
+    if not log.is_file():
+        return {}
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+    files = {str(file): str(entry["name"]) for entry in entries for file in entry["files"]}
+    return dict(sorted(files.items()))
+
+
+def input_files(plan: Plan) -> list[str]:
+    """Return what a study reads, relative to the project: study file, claims, survey, notebooks."""
+    root = project.project_root()
+    survey = root / "surveys" / plan.specification.survey
+    files = [root / "params" / f"{plan.study}.yml", root / "params" / "claims" / f"{plan.study}.csv"]
+    files += [file for file in survey.rglob("*") if not _is_cache(file.relative_to(survey))]
+    files += [root / "notebooks" / f"{step.notebook}.ipynb" for step in plan.steps]
+    return sorted(file.relative_to(root).as_posix() for file in files if file.is_file())
+
+
+def _is_cache(path: Path) -> bool:
+    return any(part in ("generated", "__pycache__") or part.startswith(".") for part in path.parts)
+
+
+def _written(run: Path) -> list[str]:
+    files = [file for folder in OUTPUT_FOLDERS for file in (run / folder).rglob("*") if file.is_file()]
+    return sorted(file.relative_to(run).as_posix() for file in files)
+
+
+def _sha256(file: Path) -> str | None:
+    if not file.is_file():
+        return None
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def git_state() -> dict[str, Any] | None:
+    """Return the commit of the project and whether anything differed from it; None without git."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", "."))}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", *arguments], cwd=project.project_root(), capture_output=True, encoding="utf-8", check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python, the platform and the packages the workbench requires."""
+    try:
+        requirements = metadata.requires(_PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        requirements = []
+    names = [match[0] for line in requirements if "extra ==" not in line and (match := _REQUIREMENT.match(line))]
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        **{name: _version(name) for name in sorted(names)},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
