@@ -82,7 +82,8 @@ class Table:
 
     def _foot(self) -> list[str]:
         source = [f"{wording.term('source', self.lang)}: {self.source}"] if self.source else []
-        return source + [f"{wording.term('note', self.lang)}: {note}" for note in self.notes]
+        notes = " ".join(note if note.endswith(".") else f"{note}." for note in self.notes)
+        return source + ([f"{wording.term('note', self.lang)}: {notes}"] if notes else [])
 
     def __repr__(self) -> str:
         with pd.option_context("display.unicode.east_asian_width", True):

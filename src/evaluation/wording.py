@@ -62,7 +62,9 @@ _TERMS: dict[str, tuple[str, str]] = {
     "difference": ("차이", "difference"),
     "share": ("비율 (0–1)", "proportion (0–1)"),
     "respondents": ("응답자 수", "respondents"),
-    "relative_weight": ("가중치 ÷ 평균", "weight ÷ mean weight"),
+    "weight_scale": ("가중치 (응답 1건이 대표하는 모집단 수)", "weight (population units one response stands for)"),
+    "weights_title": ("조정 전후 가중치의 분포", "Weights before and after adjustment"),
+    "margins_title": ("조정 전후 표본과 모집단의 구성", "Sample before and after weighting, and population"),
     "limit": ("상한", "upper limit"),
     "intercept": ("절편", "intercept"),
     "by": ("집단", "group"),
@@ -296,15 +298,15 @@ def plain_number(value: float) -> str:
 
     Examples
     --------
-    >>> plain_number(6194.0), plain_number(0.123456), plain_number(33.847), plain_number(2.0)
-    ('6,194', '0.1235', '33.85', '2')
+    >>> plain_number(6194.0), plain_number(0.123456), plain_number(33.847), plain_number(9.25)
+    ('6,194', '0.1235', '33.85', '9.25')
     """
     if value is None or math.isnan(value) or math.isinf(value) or abs(value) >= 1000:
         return number(value)
     if value == round(value):
         return f"{value:,.0f}"
     places = 3 - math.floor(math.log10(abs(value)))
-    return number(value, min(places, 8))
+    return number(value, min(places, 8)).rstrip("0").rstrip(".")
 
 
 def probability(value: float) -> str:
