@@ -72,11 +72,11 @@ class Figure:
 
     def png(self) -> bytes:
         """Return the picture as PNG; the same bytes for the same result."""
-        return _render(self.figure, "png", {"Software": None})
+        return _render(self.figure, "png", {"Software": None, "Title": self.title, "Description": self.caption})
 
     def svg(self) -> bytes:
         """Return the picture as SVG with letters as outlines; the same bytes for the same result."""
-        return _render(self.figure, "svg", {"Date": None, "Creator": None})
+        return _render(self.figure, "svg", {"Date": None, "Creator": None, "Title": self.title})
 
     def _repr_png_(self) -> bytes:
         return self.png()
@@ -109,9 +109,9 @@ def plot(
     lang : {"ko", "en"}, optional
         Default: the language of the project.
     reference : mapping or pandas.DataFrame, optional
-        Known values, drawn as open diamonds. A mapping goes from a term, or from a tuple of all key
-        values of a row, to a number; a frame has key columns and a column ``reference``,
-        ``estimate`` or ``value``.
+        Known values, drawn as open diamonds. A mapping goes from a row's address
+        (``Estimates.addresses()``, e.g. ``"api00 | stype=H"``) to a number; a frame has some of the
+        key columns and one column ``reference``, ``estimate`` or ``value``.
     reference_label : str, optional
         What the diamonds are, for the legend.
 
@@ -151,7 +151,7 @@ def draw_estimates(
 ) -> Figure:
     """Draw estimates as points with their intervals; parameters as in ``plot``."""
     name = title or wording.estimates_title(result, lang)
-    known = np.full(len(result), np.nan) if reference is None else reference_values(result.keys, reference)
+    known = np.full(len(result), np.nan) if reference is None else reference_values(result, reference)
     rows = _arranged(result, lang).assign(reference=known)
     caption = wording.caption(result.provenance, result.conf_level, lang)
     if result.verb in _MODELS:
@@ -203,30 +203,23 @@ def _one_scale(tidy: pd.DataFrame) -> bool:
     return len(tidy) == 1 or not span > 0 or bool(widths.min() > 0.04 * span)
 
 
-def reference_values(keys: pd.DataFrame, reference: Mapping[Any, float] | pd.DataFrame) -> Floats:
-    """Return the known value of each row of ``keys``, NaN where there is none, shape (k,).
+def reference_values(result: Estimates, reference: Mapping[Any, float] | pd.DataFrame) -> Floats:
+    """Return the known value of each estimate, NaN where there is none, shape (k,).
 
     Raises
     ------
     ColumnError
-        Where no row is named, or a named row does not exist.
+        Where a named row does not exist, or a frame cannot be matched.
     """
     if isinstance(reference, pd.DataFrame):
-        return _reference_from_frame(keys, reference)
-    addresses = [tuple(value for value in row if not wording.is_absent(value)) for row in keys.itertuples(index=False)]
-    known = {_address(address): float(value) for address, value in reference.items()}
-    unused = set(known) - set(addresses)
-    if unused:
-        wrong = min(unused, key=str)
-        raise ColumnError(
-            f"reference names {wrong!r}, which is no row of the estimates. {did_you_mean(wrong, addresses)} "
-            "Name a row by all its keys, in order."
-        )
-    return np.array([known.get(address, math.nan) for address in addresses], dtype=float)
-
-
-def _address(key: Any) -> tuple[Any, ...]:
-    return key if isinstance(key, tuple) else (key,)
+        return _reference_from_frame(result.keys, reference)
+    addresses = result.addresses()
+    for address in reference:
+        if address not in addresses:
+            raise ColumnError(
+                f"reference names '{address}', which is no row of the estimates. {did_you_mean(address, addresses)}"
+            )
+    return np.array([reference.get(address, math.nan) for address in addresses], dtype=float)
 
 
 def _reference_from_frame(keys: pd.DataFrame, frame: pd.DataFrame) -> Floats:
@@ -273,11 +266,10 @@ def _draw_intervals(axes: Axes, panel: pd.DataFrame, *, zero: bool) -> None:
     places = np.arange(len(panel))
     if zero:
         axes.axvline(0, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        axes.update_datalim([(0.0, 0.0)], updatey=False)
+        axes.plot([0.0], [0.0], linestyle="none")  # keeps the line off the edge
     axes.hlines(places, panel["conf_low"], panel["conf_high"], color=BLUE, linewidth=2.2, zorder=2)
     axes.plot(panel["estimate"], places, linestyle="none", marker="o", markersize=6.5, color=BLUE, zorder=3)
     axes.plot(panel["reference"], places, linestyle="none", markersize=7, zorder=4, **_DIAMOND)
-    axes.autoscale_view(scaley=False)
 
 
 def _same_scale(panels: Sequence[Axes]) -> None:

@@ -248,7 +248,9 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
     """Return a title such as "Mean: API 2000, by school type"; the caller may always say it better."""
     lang, labels = _language(lang), result.provenance.labels
     names = list(dict.fromkeys(term_label(name, labels, lang) for name in result.keys["term"]))
-    groups = [heading(str(column), labels, lang) for column in result.keys if column not in {"term", "level"}]
+    groups = [
+        heading(str(column), labels, lang) for column in result.keys if column not in {"term", "level", "quantile"}
+    ]
     what = verb_name(result.verb, lang)
     subject = f"{what}: {', '.join(names[:4])}" + (" …" if len(names) > 4 else "")
     if not groups:
