@@ -1,1 +1,48 @@
-"""The workbench: survey weighting, comparisons and policy impact, from survey to reviewed report."""
+"""The workbench: from a survey to a reviewed report.
+
+A notebook writes ``import evaluation as ev`` and nothing else. The flow:
+
+1. ``open_study`` says which study, in which language; ``read_survey`` and ``read_margins`` read what it is about.
+2. ``survey_design`` declares how respondents were drawn; ``study_design`` replays what a study declares.
+3. ``poststratify``, ``rake``, ``calibrate``, ``trim_weights`` return a new design each.
+4. ``survey_mean``, ``survey_total``, ``survey_prop``, ``survey_ratio``, ``survey_quantile``, ``survey_glm``,
+   ``survey_chisq`` estimate; ``domain`` restricts, ``contrast`` combines, ``as_replicates`` changes the variance.
+5. ``table`` and ``plot`` show; ``publish`` is the one door out; ``check_claims`` holds it against what was printed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_ROOMS = {
+    "survey.reading": ("Survey", "read_survey", "read_survey_file", "reverse_scale"),
+    "survey.margins": ("Margins", "margins", "read_margins"),
+    "design.design": ("Design", "as_replicates", "domain", "survey_design"),
+    "regression.glm": ("survey_glm",),
+    "weighting.raking": ("poststratify", "rake"),
+    "weighting.calibration": ("calibrate",),
+    "weighting.trimming": ("trim_weights",),
+    "weighting.chain": ("study_design",),
+    "estimation.means": ("survey_mean", "survey_prop", "survey_ratio", "survey_total"),
+    "estimation.quantiles": ("survey_quantile",),
+    "estimation.contrasts": ("contrast",),
+    "estimation.tests": ("survey_chisq",),
+    "estimation.weight_diagnostics": ("margin_comparison", "weight_summary"),
+    "estimation.declared": ("declared_estimates",),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"evaluation has no public name '{name}'")
+    value = getattr(import_module(f"evaluation.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

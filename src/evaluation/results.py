@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -121,10 +121,16 @@ class Estimates:
         What turned contributions into ``vcov``.
     contributions : ndarray, shape (units, k), or None
         Weighted influence summed per sampling unit, or one row per replicate.
+    influence_of : callable or None
+        Makes ``influence`` on request.
     conf_level : float
         Of ``conf_low`` and ``conf_high``.
     interval : ndarray, shape (k, 2), or None
         Limits where they are not ``estimate`` plus or minus t times ``std_error``.
+    interval_method : str
+        Name of the interval, e.g. ``"t"`` or ``"logit"``.
+    method : str
+        Variance method where no engine made ``vcov``, e.g. ``"woodruff"``.
     columns : dict of str to ndarray
         Further columns of ``tidy()``, such as ``deff``.
     fit : dict
@@ -144,6 +150,7 @@ class Estimates:
     conf_level: float = 0.95
     interval: Floats | None = None
     interval_method: str = "t"
+    method: str = ""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
 
@@ -158,14 +165,15 @@ class Estimates:
     @property
     def variance_method(self) -> str:
         """How the covariance was made."""
-        return self.engine.method if self.engine is not None else "none"
+        return self.method or (self.engine.method if self.engine is not None else "none")
 
     @property
     def influence(self) -> Floats | None:
         """Influence values, shape (n, k), in the units of the estimate; None where there is no such function.
 
-        Their weighted sum per sampling unit is what the variance is made of. Made on request, since
-        they are as long as the data.
+        The change of the estimate per proportional change of a respondent's design weight, through
+        the whole weighting chain. Their sums per sampling unit are what the variance is made of.
+        Made on request, since they are as long as the data.
         """
         return None if self.influence_of is None else self.influence_of()
 
@@ -175,6 +183,30 @@ class Estimates:
         probability = (1 + self.conf_level) / 2
         usable = np.where(self.df > 0, self.df, np.nan)
         return np.asarray(stats.t.ppf(probability, usable))
+
+    def take(self, rows: NDArray[np.int64]) -> Estimates:
+        """Return the estimates at ``rows``, in that order, with their covariances."""
+        influence_of = self.influence_of
+        return replace(
+            self,
+            keys=self.keys.iloc[rows].reset_index(drop=True),
+            estimate=self.estimate[rows],
+            vcov=self.vcov[np.ix_(rows, rows)],
+            df=self.df[rows],
+            n_obs=self.n_obs[rows],
+            contributions=None if self.contributions is None else self.contributions[:, rows],
+            influence_of=None if influence_of is None else lambda: influence_of()[:, rows],
+            interval=None if self.interval is None else self.interval[rows],
+            columns={name: values[rows] for name, values in self.columns.items()},
+        )
+
+    def addresses(self) -> list[str]:
+        """Return the key of each row as text, e.g. ``"api00 | stype=H"``: what contrasts and claims call it."""
+        others = [name for name in self.keys.columns if name != "term"]
+        return [
+            " | ".join([str(row["term"]), *([",".join(f"{name}={row[name]}" for name in others)] if others else [])])
+            for row in self.keys.to_dict("records")
+        ]
 
     def confidence_interval(self) -> Floats:
         """Return lower and upper limits, shape (k, 2)."""
@@ -271,3 +303,59 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     return value
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """One test: what was tested, the statistic, its reference distribution, the p-value.
+
+    Attributes
+    ----------
+    test, hypothesis : str
+        Name of the test, and the hypothesis it puts in doubt.
+    statistic, ndf, ddf, p_value : float
+        F statistic with numerator and denominator degrees of freedom.
+    n_obs : int
+        Respondents behind it.
+    provenance : Provenance
+        For captions and manifests.
+    """
+
+    __test__ = False
+
+    test: str
+    hypothesis: str
+    statistic: float
+    ndf: float
+    ddf: float
+    p_value: float
+    n_obs: int
+    provenance: Provenance
+
+    def tidy(self) -> pd.DataFrame:
+        """Return one row: term, statistic, degrees of freedom, p-value, n."""
+        row = {
+            "term": self.hypothesis,
+            "statistic": self.statistic,
+            "ndf": self.ndf,
+            "ddf": self.ddf,
+            "p_value": self.p_value,
+            "n_obs": self.n_obs,
+        }
+        return pd.DataFrame([row])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready record."""
+        rows = [{name: plain(value) for name, value in self.tidy().iloc[0].items()}]
+        return {"verb": "test", "test": self.test, "provenance": self.provenance.to_dict(), "rows": rows}
+
+    def summary(self) -> str:
+        """Return the test as text."""
+        return (
+            f"{self.test}: {self.hypothesis}\n"
+            f"F = {self.statistic:.6g} on {self.ndf:.6g} and {self.ddf:.6g} df, "
+            f"p = {self.p_value:.3g}, n = {self.n_obs:,}"
+        )
+
+    def __repr__(self) -> str:
+        return self.summary()

@@ -47,6 +47,7 @@ class DesignSpecification(_Strict):
     psu: str | list[str] | None = None
     fpc: str | list[str] | None = None
     nested: bool = False
+    linearization: Literal["exact", "r"] = "exact"
     chain: list[dict[str, dict[str, Any]]] = []
 
     @model_validator(mode="after")

@@ -1,0 +1,407 @@
+"""The design: respondents, how they were drawn, and the weights with everything done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.design.collapse import sum_by
+from evaluation.design.replicates import Replicates, make_replicates
+from evaluation.design.sampling import Sampling, code_sampling, require_column
+from evaluation.design.steps import AppliedStep, WeightingStep, weighted_influence
+from evaluation.design.variance import ReplicateEngine, TaylorEngine
+from evaluation.errors import ColumnError, DesignError, EstimationError, did_you_mean
+from evaluation.results import Provenance, frame_html
+from evaluation.survey.reading import Survey
+
+Floats = NDArray[np.float64]
+Linearization = Literal["exact", "r"]
+
+#: Influence columns carried through a weighting chain at once; bounds the memory of large tables.
+BLOCK = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Respondents with their sampling design and weights; every weighting verb returns a new one.
+
+    Attributes
+    ----------
+    data : pandas.DataFrame, n rows
+        One row per respondent.
+    sampling : Sampling
+        Coded stages.
+    base_weights, weights : ndarray, shape (n,)
+        Weights before the first and after the last step.
+    steps : tuple of AppliedStep
+        The weighting chain.
+    inside : ndarray of bool, shape (n,), or None
+        Rows of the domain under study; None means all.
+    replicates : Replicates or None
+        Replicate weights in factor form; None means linearization.
+    linearization : {"exact", "r"}
+        How the chain enters the variance.
+    provenance : Provenance
+        Survey, population and labels.
+    """
+
+    data: pd.DataFrame
+    sampling: Sampling
+    base_weights: Floats
+    weights: Floats
+    provenance: Provenance
+    steps: tuple[AppliedStep, ...] = ()
+    inside: NDArray[np.bool_] | None = None
+    replicates: Replicates | None = None
+    linearization: Linearization = "exact"
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @cached_property
+    def present(self) -> NDArray[np.bool_]:
+        """Rows that count: in the domain and with a weight above zero, shape (n,)."""
+        counted = self.weights > 0
+        return counted if self.inside is None else counted & self.inside
+
+    @cached_property
+    def domain_weights(self) -> Floats:
+        """Weights, zero outside the domain, shape (n,)."""
+        return self.weights if self.inside is None else np.where(self.inside, self.weights, 0.0)
+
+    @property
+    def engine(self) -> TaylorEngine | ReplicateEngine:
+        """What turns contributions into a covariance."""
+        if self.replicates is not None:
+            return self.replicates.engine
+        return TaylorEngine(self.sampling, self.linearization)
+
+    def degrees_of_freedom(self, present: NDArray[np.bool_] | None = None) -> int:
+        """Return the design degrees of freedom of the rows in ``present`` (default: those that count)."""
+        rows = self.present if present is None else present
+        if self.replicates is not None:
+            return self.replicates.degrees_of_freedom(rows)
+        return self.sampling.degrees_of_freedom(rows)
+
+    def column(self, name: str) -> pd.Series:
+        """Return a column; a ColumnError names the nearest one where it does not exist."""
+        require_column(self.data, name)
+        return self.data[name]
+
+    def influence(self, z: Floats) -> Floats:
+        """Return ``z``, derivative in the final weights, carried back through the chain, shape (n, k)."""
+        return weighted_influence(z, self.steps, self.base_weights, self.linearization)
+
+    def contributions(self, z: Floats) -> Floats:
+        """Return weighted influence summed per sampling unit, shape (n_units, k), a block of columns at a time."""
+        sampling = self.sampling
+        sums = np.empty((sampling.n_units, z.shape[1]))
+        for start in range(0, z.shape[1], BLOCK):
+            block = slice(start, start + BLOCK)
+            sums[:, block] = sum_by(sampling.unit, sampling.n_units, self.influence(z[:, block]))
+        return sums
+
+    def replicate_weights(self) -> Iterator[Floats]:
+        """Yield the weights of each replicate, shape (n,), the whole chain repeated on each."""
+        if self.replicates is None:
+            raise DesignError("this design has no replicates. Make them with ev.as_replicates(design, kind=...).")
+        for r in range(self.replicates.count):
+            weights = self.base_weights * self.replicates.row_factors(r)
+            for applied in self.steps:
+                weights = applied.step.replay(weights)
+            yield weights if self.inside is None else np.where(self.inside, weights, 0.0)
+
+    def adjusted(self, step: WeightingStep) -> Design:
+        """Return the design after one more weighting step."""
+        if self.inside is not None:
+            raise DesignError(
+                f"{step.verb} was asked of a domain; weights are adjusted for the whole sample. "
+                f"Adjust first, then take the domain with ev.domain(design, ...)."
+            )
+        applied = AppliedStep(step, self.weights, step.replay(self.weights))
+        changed = replace(self, weights=applied.weights_out, steps=(*self.steps, applied))
+        return replace(changed, provenance=replace(self.provenance, weight=f"{self.provenance.weight} → {step.verb}"))
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per step: arguments, sum, range, Kish design effect and effective sample size of the weights."""
+        rows = [_weight_row("design weights", self.provenance.weight.split(" → ")[0], self.base_weights)]
+        rows += [_weight_row(step.step.verb, step.text(), step.weights_out) for step in self.steps]
+        return pd.DataFrame(rows)
+
+    def chain(self) -> list[dict[str, dict[str, Any]]]:
+        """Return the weighting chain as a study file writes it."""
+        return [{applied.step.verb: dict(applied.step.arguments)} for applied in self.steps]
+
+    def summary(self) -> str:
+        """Return survey, sampling, weights and chain as text."""
+        lines = [
+            f"Design: {self.provenance.survey}, n = {len(self):,}",
+            f"sampling: {self.sampling.text()}",
+            f"weights: {self.provenance.weight}, sum {self.weights.sum():,.6g}",
+            f"variance: {self.engine.method}, {self.degrees_of_freedom()} degrees of freedom",
+        ]
+        if self.inside is not None:
+            lines.append(f"domain: {int(self.inside.sum()):,} of {len(self):,} respondents")
+        return "\n".join([*lines, *(f"  step {i}: {s.text()}" for i, s in enumerate(self.steps, start=1))])
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        rows = [line.partition(":")[::2] for line in self.summary().splitlines()]
+        return frame_html(pd.DataFrame([(name.strip(), text.strip()) for name, text in rows], columns=["", " "]))
+
+
+def _weight_row(step: str, arguments: str, weights: Floats) -> dict[str, Any]:
+    positive = weights[weights > 0]
+    deff = len(positive) * float((positive**2).sum()) / float(positive.sum()) ** 2
+    return {
+        "step": step,
+        "arguments": arguments,
+        "n": len(positive),
+        "sum": float(weights.sum()),
+        "minimum": float(positive.min()),
+        "median": float(np.median(positive)),
+        "maximum": float(positive.max()),
+        "deff": deff,
+        "n_eff": len(positive) / deff,
+    }
+
+
+def survey_design(
+    data: Survey | pd.DataFrame,
+    *,
+    weights: str | None = None,
+    strata: str | None = None,
+    psu: str | Sequence[str] | None = None,
+    fpc: str | Sequence[str] | None = None,
+    nested: bool = False,
+    linearization: Linearization = "exact",
+) -> Design:
+    """Declare how respondents were drawn and weighted.
+
+    Parameters
+    ----------
+    data : Survey or pandas.DataFrame
+        One row per respondent. A Survey brings its own design; naming any design column here
+        replaces all of it.
+    weights : str, optional
+        Column of design weights (inverse selection probabilities), zero allowed. Without it the
+        weights are the inverse sampling fractions of ``fpc``; without either, all are 1.
+    strata : str, optional
+        Column of first-stage strata.
+    psu : str or list of str, optional
+        Sampling units, first stage first. Without it each respondent is a unit.
+    fpc : str or list of str, optional
+        Per stage, the population count in the stratum (at later stages in the unit before) or the
+        sampling fraction; a stage without one counts as drawn with replacement.
+    nested : bool, default False
+        True where PSU ids start afresh in every stratum; False refuses an id in two strata.
+    linearization : {"exact", "r"}
+        How weighting steps enter the variance: the exact derivative, or the convention of R survey.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    ColumnError
+        A column is absent, incomplete or not numeric.
+    DesignError
+        Weights are negative or not finite, a PSU stands in two strata, an fpc is smaller than the
+        sample, a stratum holds a single PSU.
+
+    References
+    ----------
+    R twin: ``survey::svydesign``.
+
+    Examples
+    --------
+    >>> respondents = pd.DataFrame({"w": [2.0, 2.0, 3.0, 3.0], "area": ["a", "a", "b", "b"]})
+    >>> survey_design(respondents, weights="w", strata="area")
+    Design: data frame, n = 4
+    sampling: 4 PSUs (one respondent each), 2 strata (area)
+    weights: w, sum 10
+    variance: taylor, 2 degrees of freedom
+    """
+    frame, declared = _frame_and_design(data, weights, strata, psu, fpc, nested)
+    if frame.empty:
+        raise DesignError("the data have no rows, so there is no sample to declare. Check what was read or filtered.")
+    frame = frame.reset_index(drop=True)
+    sampling = code_sampling(frame, strata=declared.strata, psu=declared.psu, fpc=declared.fpc, nested=declared.nested)
+    base, named = _weights(frame, declared.weights, sampling)
+    plain = Provenance(n=len(frame), weight=named)
+    provenance = data.provenance(weight=named) if isinstance(data, Survey) else plain
+    return Design(frame, sampling, base, base, provenance, linearization=linearization)
+
+
+@dataclass(frozen=True)
+class _Declared:
+    weights: str | None
+    strata: str | None
+    psu: tuple[str, ...]
+    fpc: tuple[str, ...]
+    nested: bool
+
+
+def _frame_and_design(
+    data: Survey | pd.DataFrame,
+    weights: str | None,
+    strata: str | None,
+    psu: str | Sequence[str] | None,
+    fpc: str | Sequence[str] | None,
+    nested: bool,
+) -> tuple[pd.DataFrame, _Declared]:
+    given = _Declared(weights, strata, _names(psu), _names(fpc), nested)
+    if isinstance(data, pd.DataFrame):
+        return data, given
+    if given == _Declared(None, None, (), (), False):
+        own = data.design
+        given = _Declared(
+            own.get("weights"),
+            own.get("strata"),
+            _names(own.get("psu")),
+            _names(own.get("fpc")),
+            own.get("nested", False),
+        )
+    return data.data, given
+
+
+def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
+    if columns is None:
+        return ()
+    return (columns,) if isinstance(columns, str) else tuple(columns)
+
+
+def _weights(frame: pd.DataFrame, name: str | None, sampling: Sampling) -> tuple[Floats, str]:
+    if name is None:
+        return _implied_weights(frame, sampling)
+    require_column(frame, name)
+    if not pd.api.types.is_numeric_dtype(frame[name]):
+        raise ColumnError(f"weights '{name}' are {frame[name].dtype}, expected numbers. Convert the column first.")
+    values = frame[name].to_numpy(dtype=float, na_value=np.nan)
+    wrong = ~np.isfinite(values) | (values < 0)
+    if wrong.any():
+        raise DesignError(
+            f"weights '{name}' are missing, negative or not finite in {int(wrong.sum())} of {len(values)} rows "
+            f"(first: row {int(np.flatnonzero(wrong)[0])}, {values[wrong][0]:g}). Every respondent needs one; zero is "
+            f"allowed.",
+            failures=frame.loc[wrong],
+        )
+    first = sampling.stages[0]
+    empty = np.bincount(first.stratum[first.unit], weights=values, minlength=first.n_strata) == 0
+    if empty.any():
+        raise DesignError(
+            f"weights '{name}' are all zero in {int(empty.sum())} of {first.n_strata} strata. Leave those strata out, "
+            f"or correct the weights.",
+            failures=frame.loc[empty[first.stratum[first.unit]]],
+        )
+    return values, name
+
+
+def _implied_weights(frame: pd.DataFrame, sampling: Sampling) -> tuple[Floats, str]:
+    if not sampling.fpc:
+        return np.ones(len(frame)), "unweighted"
+    inverse = np.ones(len(frame))
+    for stage in sampling.stages:
+        fraction = stage.fraction[stage.stratum[stage.unit]]
+        if (fraction == 0).any():
+            raise DesignError(
+                "weights=None takes the inverse sampling fractions of fpc, but a stage has none. "
+                "Name the weight column, or give an fpc for every stage."
+            )
+        inverse = inverse / fraction
+    return inverse, f"1/fraction({', '.join(sampling.fpc)})"
+
+
+def domain(design: Design, where: Mapping[str, Any]) -> Design:
+    """Restrict estimation to a part of the population, keeping the whole design for the variance.
+
+    Parameters
+    ----------
+    design : Design
+        Any design; a domain of a domain is their intersection.
+    where : mapping of column to value or list of values
+        Respondents stay whose value is among those listed in every column.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    ColumnError
+        A column does not exist.
+    EstimationError
+        No respondent is left.
+
+    References
+    ----------
+    R twin: ``subset(design, ...)``.
+
+    Examples
+    --------
+    >>> respondents = pd.DataFrame({"w": [2.0, 2.0, 3.0, 3.0], "area": ["a", "a", "b", "b"]})
+    >>> domain(survey_design(respondents, weights="w"), {"area": "b"}).present.sum()
+    np.int64(2)
+    """
+    inside = np.ones(len(design), dtype=bool) if design.inside is None else design.inside.copy()
+    for name, wanted in where.items():
+        column = design.column(name)
+        values = list(wanted) if isinstance(wanted, (list, tuple, set)) else [wanted]
+        unknown = [value for value in values if not (column == value).any()]
+        if unknown:
+            raise EstimationError(
+                f"domain: no respondent has {name} = {unknown[0]!r}. "
+                f"{did_you_mean(unknown[0], column.dropna().unique())}"
+            )
+        inside &= column.isin(values).to_numpy(dtype=bool)
+    if not (inside & (design.weights > 0)).any():
+        raise EstimationError(f"domain {dict(where)} holds no respondent with a weight above zero.")
+    return replace(design, inside=inside)
+
+
+def as_replicates(design: Design, *, kind: Literal["JK1", "JKn"]) -> Design:
+    """Carry the variance by jackknife replicates instead of linearization.
+
+    Parameters
+    ----------
+    design : Design
+        Its whole weighting chain is repeated on every replicate.
+    kind : {"JK1", "JKn"}
+        Delete one PSU at a time: JK1 for designs without strata, JKn within strata.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    DesignError
+        JK1 of a stratified design.
+
+    References
+    ----------
+    R twin: ``survey::as.svrepdesign(type=kind)``. R refuses to make replicates after calibration;
+    here each replicate is calibrated again.
+
+    Examples
+    --------
+    >>> respondents = pd.DataFrame({"w": [2.0, 2.0, 3.0, 3.0]})
+    >>> as_replicates(survey_design(respondents, weights="w"), kind="JK1").engine.method
+    'replicates (JK1)'
+    """
+    return replace(design, replicates=make_replicates(design.sampling, design.base_weights, kind))
+
+
+def each_replicate(design: Design, estimate: Callable[[Floats], Floats]) -> Floats:
+    """Return ``estimate(weights)`` of shape (k,) for every replicate, stacked to shape (R, k)."""
+    return np.vstack([estimate(weights) for weights in design.replicate_weights()])

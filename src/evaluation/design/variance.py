@@ -1,0 +1,97 @@
+"""The one variance engine: contributions per sampling unit in, covariance out.
+
+Whatever the estimator, its influence function arrives here summed per unit of the last
+variance-bearing stage (Taylor linearization), or as one estimate per replicate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.design.collapse import sum_by
+from evaluation.design.sampling import Sampling, Stage
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TaylorEngine:
+    """Linearization variance of a stratified multistage design.
+
+    Notes
+    -----
+    With :math:`t_{hi}` the contribution of unit i in stratum h, :math:`f_h = n_h / N_h`,
+
+    .. math:: V = \\sum_h (1 - f_h) \\frac{n_h}{n_h - 1} \\sum_i (t_{hi} - \\bar t_h)(t_{hi} - \\bar t_h)'
+              + \\sum_h f_h \\sum_i V_{hi}
+
+    where :math:`V_{hi}` is the same expression one stage further down, inside unit i.
+
+    References
+    ----------
+    Särndal, Swensson and Wretman (1992), Model Assisted Survey Sampling, result 4.3.1.
+    R twin: ``survey::svyrecvar``.
+    """
+
+    sampling: Sampling
+    chain: str = "exact"
+
+    @property
+    def method(self) -> str:
+        """Name of the method, with the convention by which weighting steps enter it."""
+        return "taylor" if self.chain == "exact" else f"taylor ({self.chain} chain)"
+
+    def covariance(self, contributions: Floats) -> Floats:
+        """Return the ``(k, k)`` covariance of contributions of shape ``(n_units, k)``."""
+        stages = self.sampling.stages
+        totals = [contributions]
+        for upper, lower in zip(stages[-2::-1], stages[:0:-1], strict=True):
+            totals.insert(0, sum_by(lower.stratum, upper.n_units, totals[0]))
+        k = contributions.shape[1]
+        covariance = np.zeros((k, k))
+        inherited = np.ones(stages[0].n_strata)
+        for stage, sums in zip(stages, totals, strict=True):
+            covariance += _stage_covariance(stage, sums, inherited)
+            inherited = (inherited * stage.fraction)[stage.stratum]
+        return covariance
+
+
+def _stage_covariance(stage: Stage, totals: Floats, inherited: Floats) -> Floats:
+    n = stage.units_per_stratum
+    centred = totals - (sum_by(stage.stratum, stage.n_strata, totals) / n[:, None])[stage.stratum]
+    with np.errstate(divide="ignore"):
+        factor = inherited * (1 - stage.fraction) * np.where(n > 1, n / np.maximum(n - 1, 1), 0.0)
+    scaled = centred * np.sqrt(factor)[stage.stratum, None]
+    return np.asarray(scaled.T @ scaled)
+
+
+@dataclass(frozen=True, eq=False)
+class ReplicateEngine:
+    """Variance of replicate estimates.
+
+    Attributes
+    ----------
+    kind : str
+        Which replicates, e.g. ``"JK1"``.
+    scale : float
+        Factor of the whole sum.
+    rscales : ndarray, shape (R,)
+        Factor of each replicate.
+    """
+
+    kind: str
+    scale: float
+    rscales: Floats
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return f"replicates ({self.kind})"
+
+    def covariance(self, contributions: Floats) -> Floats:
+        """Return the ``(k, k)`` covariance of replicate estimates of shape ``(R, k)``, centred at their mean."""
+        centred = contributions - contributions[self.rscales > 0].mean(axis=0)
+        return np.asarray(self.scale * (centred * self.rscales[:, None]).T @ centred)

@@ -1,0 +1,1 @@
+"""Estimates under the design: means, totals, shares, ratios, quantiles, contrasts, tests."""

@@ -1,0 +1,362 @@
+"""Means, totals, shares and ratios, by domain, under the design and the whole weighting chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+
+from evaluation.design.design import Design
+from evaluation.errors import EstimationError
+from evaluation.estimation.domains import (
+    Cells,
+    cells_by,
+    counts,
+    degrees_of_freedom,
+    indicators_of,
+    is_text,
+    outcomes_of,
+)
+from evaluation.estimation.totals import Ratios, domain_totals, ratios
+from evaluation.results import Estimates
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Names = str | Sequence[str]
+
+
+def survey_mean(
+    design: Design,
+    variables: Names,
+    *,
+    by: Names | None = None,
+    deff: bool = False,
+    listwise: bool = False,
+    conf_level: float = 0.95,
+) -> Estimates:
+    """Estimate population means of numeric variables.
+
+    Parameters
+    ----------
+    design : Design
+        From ``survey_design``, weighted or not.
+    variables : str or list of str
+        Numeric columns; a missing answer leaves its respondent out of that variable only.
+    by : str or list of str, optional
+        Columns whose combinations are the domains; the covariance between domains is kept.
+    deff : bool, default False
+        Add the design effect against simple random sampling without replacement.
+    listwise : bool, default False
+        Leave a respondent out of all variables where one is missing, as R does.
+    conf_level : float, default 0.95
+        Of the t interval on the domain's design degrees of freedom.
+
+    Returns
+    -------
+    Estimates
+        One row per variable and domain.
+
+    Raises
+    ------
+    ColumnError
+        A column does not exist or is text.
+    EstimationError
+        Nobody who counts answered.
+
+    Notes
+    -----
+    :math:`\\hat{\\bar y}_d = \\sum_{i \\in d} w_i y_i / \\sum_{i \\in d} w_i`, influence
+    :math:`w_i (y_i - \\hat{\\bar y}_d) / \\hat N_d`. A domain is a part of the full design: units without
+    a respondent in it still count for the variance.
+
+    References
+    ----------
+    Särndal, Swensson and Wretman (1992), section 5.7. R twins: ``survey::svymean``, ``survey::svyby``;
+    Stata: ``svy: mean``.
+
+    Examples
+    --------
+    >>> from evaluation.design.design import survey_design
+    >>> respondents = pd.DataFrame({"y": [1.0, 2.0, 3.0, 6.0], "w": [1.0, 1.0, 1.0, 1.0]})
+    >>> survey_mean(survey_design(respondents, weights="w"), "y").tidy().loc[0, ["estimate", "std_error"]].tolist()
+    [3.0, 1.0801234497346435]
+    """
+    outcomes = outcomes_of(design, variables, listwise=listwise, verb="survey_mean")
+    cells = cells_by(design, by)
+    weights = design.domain_weights[:, None] * outcomes.answered
+    centre = (weights * outcomes.values).sum(axis=0) / weights.sum(axis=0)
+    centred = np.where(outcomes.answered, outcomes.values - centre, 0.0)
+    p = len(outcomes.names)
+    totals = domain_totals(design, np.hstack([centred, outcomes.answered]), cells)
+    at = _positions(len(cells), p, 2 * p)
+    made = ratios(totals, at, at + p, np.repeat(centre, len(cells)))
+    extra: dict[str, NDArray[Any]] = {}
+    if deff:
+        extra["deff"] = _design_effect(made, design, centred, outcomes.answered, cells, of_total=False)
+    keys = _keys([(name, None) for name in outcomes.names], cells)
+    return _estimates("survey_mean", design, made, keys, cells, outcomes.answered, conf_level, extra)
+
+
+def survey_total(
+    design: Design,
+    variables: Names,
+    *,
+    by: Names | None = None,
+    deff: bool = False,
+    listwise: bool = False,
+    conf_level: float = 0.95,
+) -> Estimates:
+    """Estimate population totals: sums of numeric variables, counts of the levels of text variables.
+
+    Parameters
+    ----------
+    design : Design
+        Its weights must sum to the population, not to the sample.
+    variables : str or list of str
+        Numeric columns, or text columns whose levels are counted; not both at once.
+    by : str or list of str, optional
+        Columns whose combinations are the domains.
+    deff : bool, default False
+        Add the design effect against simple random sampling without replacement.
+    listwise : bool, default False
+        Leave a respondent out of all variables where one is missing.
+    conf_level : float, default 0.95
+        Of the t interval.
+
+    Returns
+    -------
+    Estimates
+        One row per variable (and level) and domain.
+
+    Raises
+    ------
+    ColumnError
+        A column does not exist.
+    EstimationError
+        Text and numeric columns are mixed, or nobody answered.
+
+    References
+    ----------
+    Särndal, Swensson and Wretman (1992), result 5.8.1. R twin: ``survey::svytotal``.
+
+    Examples
+    --------
+    >>> from evaluation.design.design import survey_design
+    >>> respondents = pd.DataFrame({"y": [1.0, 2.0], "kind": ["a", "b"], "w": [10.0, 20.0]})
+    >>> survey_total(survey_design(respondents, weights="w"), "kind").tidy()["estimate"].tolist()
+    [10.0, 20.0]
+    """
+    names = [variables] if isinstance(variables, str) else list(variables)
+    text = [is_text(design.column(name)) for name in names]
+    if any(text) and not all(text):
+        raise EstimationError(f"survey_total: {names} mixes text and numeric columns. Ask for them one call each.")
+    cells = cells_by(design, by)
+    if any(text):
+        terms, columns, answered = _level_columns(design, names, "survey_total")
+    else:
+        outcomes = outcomes_of(design, names, listwise=listwise, verb="survey_total")
+        terms, columns, answered = [(name, None) for name in outcomes.names], outcomes.values, outcomes.answered
+    made = ratios(domain_totals(design, columns, cells), _positions(len(cells), len(terms), len(terms)), None)
+    extra: dict[str, NDArray[Any]] = {}
+    if deff:
+        extra["deff"] = _design_effect(made, design, columns, answered, cells, of_total=True)
+    return _estimates("survey_total", design, made, _keys(terms, cells), cells, answered, conf_level, extra)
+
+
+def survey_prop(
+    design: Design,
+    variables: Names,
+    *,
+    by: Names | None = None,
+    interval: Literal["logit", "t"] = "logit",
+    conf_level: float = 0.95,
+) -> Estimates:
+    """Estimate shares of the levels of categorical variables, 0 to 1.
+
+    Parameters
+    ----------
+    design : Design
+        Any design.
+    variables : str or list of str
+        Text, boolean or coded columns; the shares of one variable's levels sum to one in each domain.
+    by : str or list of str, optional
+        Columns whose combinations are the domains.
+    interval : {"logit", "t"}, default "logit"
+        "logit" stays within 0 and 1 and has no limits at a share of 0 or 1; "t" is symmetric.
+    conf_level : float, default 0.95
+        Of the interval, on the domain's design degrees of freedom.
+
+    Returns
+    -------
+    Estimates
+        One row per variable, domain and level.
+
+    References
+    ----------
+    Korn and Graubard (1999), Analysis of Health Surveys, section 3.2. R twins: ``survey::svymean`` of a
+    factor, ``survey::svyciprop(method = "logit")``.
+
+    Examples
+    --------
+    >>> from evaluation.design.design import survey_design
+    >>> respondents = pd.DataFrame({"answer": ["no", "yes", "yes", "yes"]})
+    >>> survey_prop(survey_design(respondents), "answer").tidy()["estimate"].tolist()
+    [0.25, 0.75]
+    """
+    if interval not in ("logit", "t"):
+        raise EstimationError(f"interval must be 'logit' or 't', got {interval!r}.")
+    names = [variables] if isinstance(variables, str) else list(variables)
+    cells = cells_by(design, by)
+    terms, columns, answered = _level_columns(design, names, "survey_prop")
+    k = len(terms)
+    totals = domain_totals(design, np.hstack([columns, answered]), cells)
+    at = _positions(len(cells), k, 2 * k)
+    made = ratios(totals, at, at + k)
+    estimates = _estimates("survey_prop", design, made, _keys(terms, cells), cells, answered, conf_level, {})
+    return _ordered_by_domain(estimates if interval == "t" else _with_logit_interval(estimates))
+
+
+def survey_ratio(
+    design: Design,
+    numerator: str,
+    denominator: str,
+    *,
+    by: Names | None = None,
+    conf_level: float = 0.95,
+) -> Estimates:
+    """Estimate the ratio of two population totals.
+
+    Parameters
+    ----------
+    design : Design
+        Any design.
+    numerator, denominator : str
+        Numeric columns; a respondent counts who answered both.
+    by : str or list of str, optional
+        Columns whose combinations are the domains.
+    conf_level : float, default 0.95
+        Of the t interval.
+
+    Returns
+    -------
+    Estimates
+        ``term`` is ``"numerator/denominator"``.
+
+    Raises
+    ------
+    EstimationError
+        The denominator's total is zero.
+
+    References
+    ----------
+    Särndal, Swensson and Wretman (1992), section 5.6. R twin: ``survey::svyratio``.
+
+    Examples
+    --------
+    >>> from evaluation.design.design import survey_design
+    >>> respondents = pd.DataFrame({"tested": [8.0, 9.0], "enrolled": [10.0, 10.0]})
+    >>> survey_ratio(survey_design(respondents), "tested", "enrolled").tidy()["estimate"].tolist()
+    [0.85]
+    """
+    outcomes = outcomes_of(design, [numerator, denominator], listwise=True, verb="survey_ratio")
+    cells = cells_by(design, by)
+    totals = domain_totals(design, outcomes.values, cells)
+    at = _positions(len(cells), 1, 2)
+    if (totals.estimate[at + 1] == 0).any():
+        raise EstimationError(f"survey_ratio: the total of '{denominator}' is zero in a domain, so there is no ratio.")
+    made = ratios(totals, at, at + 1)
+    keys = _keys([(f"{numerator}/{denominator}", None)], cells)
+    return _estimates("survey_ratio", design, made, keys, cells, outcomes.answered[:, :1], conf_level, {})
+
+
+def _positions(n_cells: int, k: int, q: int) -> NDArray[np.int64]:
+    return (np.arange(n_cells)[None, :] * q + np.arange(k)[:, None]).ravel()
+
+
+def _level_columns(design: Design, names: Sequence[str], verb: str) -> tuple[list[tuple[str, Any]], Floats, Mask]:
+    terms: list[tuple[str, Any]] = []
+    columns, answered = [], []
+    for name in names:
+        levels, indicators, some = indicators_of(design, name, verb)
+        terms += [(name, level) for level in levels]
+        columns.append(indicators)
+        answered.append(np.repeat(some[:, None], len(levels), axis=1))
+    return terms, np.hstack(columns), np.hstack(answered)
+
+
+def _keys(terms: Sequence[tuple[str, Any]], cells: Cells) -> pd.DataFrame:
+    rows = []
+    for term, level in terms:
+        for by in cells.keys.to_dict("records"):
+            own: dict[str, Any] = {"term": term} if level is None else {"term": term, "level": level}
+            rows.append({**own, **{str(name): value for name, value in by.items()}})
+    return pd.DataFrame(rows)
+
+
+def _estimates(
+    verb: str,
+    design: Design,
+    made: Ratios,
+    keys: pd.DataFrame,
+    cells: Cells,
+    answered: Mask,
+    conf_level: float,
+    columns: dict[str, NDArray[Any]],
+) -> Estimates:
+    each = [answered[:, j] for j in range(answered.shape[1])]
+    n_obs = np.concatenate([counts(design, cells, mask) for mask in each])
+    df = np.concatenate([degrees_of_freedom(design, cells, mask) for mask in each])
+    return Estimates(
+        verb=verb,
+        keys=keys,
+        estimate=made.estimate,
+        vcov=design.engine.covariance(made.contributions),
+        df=df.astype(float),
+        n_obs=n_obs,
+        provenance=design.provenance,
+        engine=design.engine,
+        contributions=made.contributions,
+        influence_of=made.influence,
+        conf_level=conf_level,
+        columns=columns,
+    )
+
+
+def _design_effect(
+    made: Ratios, design: Design, values: Floats, answered: Mask, cells: Cells, *, of_total: bool
+) -> Floats:
+    effects = []
+    variances = np.diag(design.engine.covariance(made.contributions)).reshape(values.shape[1], len(cells))
+    for j in range(values.shape[1]):
+        for d in range(len(cells)):
+            rows = answered[:, j] & design.present & (cells.code == d)
+            w, y, n = design.weights[rows], values[rows, j], int(rows.sum())
+            size = w.sum()
+            spread = (w * (y - (w * y).sum() / size) ** 2).sum() / size * n / (n - 1) if n > 1 else np.nan
+            simple = spread / n * (1 - n / size) * (size**2 if of_total else 1.0)
+            effects.append(variances[j, d] / simple if simple > 0 else np.nan)
+    return np.array(effects)
+
+
+def _with_logit_interval(estimates: Estimates) -> Estimates:
+    p, inner = estimates.estimate, (estimates.estimate > 0) & (estimates.estimate < 1)
+    safe = np.where(inner, p, 0.5)
+    half = estimates.critical_value * estimates.std_error / (safe * (1 - safe))
+    centre = special.logit(safe)
+    limits = np.column_stack([special.expit(centre - half), special.expit(centre + half)])
+    limits[~inner] = np.nan
+    return replace(estimates, interval=limits, interval_method="logit")
+
+
+def _ordered_by_domain(estimates: Estimates) -> Estimates:
+    others = [name for name in estimates.keys.columns if name not in ("term", "level")]
+    if not others:
+        return estimates
+    group = estimates.keys.groupby(["term", *others], sort=False).ngroup()
+    first = estimates.keys["term"].map({t: i for i, t in enumerate(estimates.keys["term"].unique())})
+    return estimates.take(np.lexsort([group.to_numpy(), first.to_numpy()]))

@@ -1,0 +1,1 @@
+"""Regression under the design."""
