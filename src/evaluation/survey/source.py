@@ -1,0 +1,196 @@
+"""What ``surveys/<id>/survey.yml`` may say, where a sample's file lies, and whether it is that file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from evaluation import project
+from evaluation.errors import SourceError, SurveyError, did_you_mean
+from evaluation.specification import Text
+
+#: What a caption says of made-up data where survey.yml says nothing of its own.
+SYNTHETIC_NOTICE = Text(ko="합성 자료: 실제 응답자가 아님", en="Synthetic data: no real respondents")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DesignDefaults(_Strict):
+    """The design variables of a sample, under the names that ``survey_design`` takes."""
+
+    weights: str | None = None
+    strata: str | None = None
+    psu: str | list[str] | None = None
+    fpc: str | list[str] | None = None
+    nested: bool = False
+
+    def arguments(self) -> Mapping[str, Any]:
+        """Return the keyword arguments for ``survey_design``."""
+        return MappingProxyType(self.model_dump())
+
+
+class SampleSource(_Strict):
+    """One file of a survey and the design it was drawn by.
+
+    Attributes
+    ----------
+    file : str
+        Path relative to the survey's folder, with forward slashes.
+    format : {"csv", "tsv", "sav", "zsav", "dta", "xlsx", "parquet"}, optional
+        Where the file's suffix does not say it.
+    encoding : str, optional
+        Of a CSV file, or of the texts in an old SPSS file; found out where empty.
+    sheet : str, optional
+        Of an Excel workbook; the first where empty.
+    sha256 : str
+        64 hexadecimal digits.
+    rows : int, optional
+        Number of respondents.
+    id : str, optional
+        Variable that tells respondents apart.
+    """
+
+    file: str
+    title: Text
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    format: Literal["csv", "tsv", "sav", "zsav", "dta", "xlsx", "parquet"] | None = None
+    encoding: str | None = None
+    sheet: str | None = None
+    rows: int | None = Field(None, gt=0)
+    id: str | None = None
+    design: DesignDefaults = DesignDefaults()
+
+
+class SurveyDescription(_Strict):
+    """The whole of ``survey.yml``."""
+
+    id: str
+    title: Text
+    population: Text
+    data: Literal["real", "synthetic"]
+    notice: Text | None = None
+    licence: Text
+    source: Text
+    citation: str
+    obtain: Text | None = None
+    min_cell: int = Field(5, ge=1)
+    default_sample: str
+    samples: dict[str, SampleSource]
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> SurveyDescription:
+        if self.default_sample not in self.samples:
+            hint = did_you_mean(self.default_sample, self.samples)
+            raise ValueError(f"default_sample: no sample '{self.default_sample}'. {hint}")
+        return self
+
+    def notices(self) -> dict[str, str]:
+        """Return what a caption must warn of, by language; empty for real data without a notice."""
+        notice = self.notice or (SYNTHETIC_NOTICE if self.data == "synthetic" else None)
+        return {"ko": notice.ko, "en": notice.en} if notice else {}
+
+
+def read_description(survey_id: str) -> SurveyDescription:
+    """Read and check ``surveys/<survey_id>/survey.yml``.
+
+    Parameters
+    ----------
+    survey_id : str
+        Name of a folder in ``surveys/``.
+
+    Returns
+    -------
+    SurveyDescription
+        Frozen.
+
+    Raises
+    ------
+    ProjectError
+        There is no such survey, or its YAML cannot be read.
+    SurveyError
+        Every fault of the file at once: place, what came, nearest known name.
+    """
+    path = project.survey_folder(survey_id) / "survey.yml"
+    place = f"surveys/{survey_id}/survey.yml"
+    try:
+        description = SurveyDescription.model_validate(project.read_yaml(path))
+    except ValidationError as error:
+        raise SurveyError(f"{place}: " + "; ".join(_faults(error))) from None
+    if description.id != survey_id:
+        raise SurveyError(f"{place}: id is '{description.id}', but the id of a survey is its folder's name.")
+    return description
+
+
+def _faults(error: ValidationError) -> list[str]:
+    faults = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"unknown key '{where}'. {did_you_mean(fault['loc'][-1], _fields_at(fault['loc']))}")
+        elif fault["type"] == "missing":
+            faults.append(f"'{where}' is missing")
+        else:
+            came = f" (got {fault['input']!r:.80})" if where else ""
+            faults.append(f"{where}: ".removeprefix(": ") + fault["msg"].removeprefix("Value error, ") + came)
+    return faults
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    inside = location[:-1]
+    if not inside:
+        model: type[BaseModel] = SurveyDescription
+    elif inside[0] != "samples" or inside[-1] == "title":
+        model = Text
+    else:
+        model = DesignDefaults if inside[-1] == "design" else SampleSource
+    return list(model.model_fields)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits; the file is read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def locate(survey_id: str, sample: SampleSource, obtain: Text | None) -> Path:
+    """Return the path of a sample's file.
+
+    Raises
+    ------
+    SourceError
+        The file is not there; the message says where to get it and where to put it.
+    """
+    path = project.survey_folder(survey_id) / sample.file
+    if not path.is_file():
+        where = obtain.in_language(project.language()) if obtain else "Restore it from the repository."
+        raise SourceError(
+            f"surveys/{survey_id}/{sample.file} is not there. {where.strip()} "
+            f"Put it at surveys/{survey_id}/{sample.file}."
+        )
+    return path
+
+
+def verify(path: Path, sample: SampleSource, place: str) -> None:
+    """Raise a SourceError unless the file's SHA-256 is the one that survey.yml states."""
+    found = sha256_of(path)
+    if found == sample.sha256:
+        return
+    unix_line_ends = hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+    if unix_line_ends == sample.sha256:
+        move = (
+            "Only its line ends differ (CRLF instead of LF): git or an editor changed them. Restore the file, "
+            "and keep '-text' for it in .gitattributes."
+        )
+    else:
+        move = "Restore the file; or, if it was replaced on purpose, state the new hash in survey.yml and say why."
+    raise SourceError(
+        f"{place} is not the file that survey.yml describes: expected SHA-256 {sample.sha256[:12]}..., "
+        f"got {found[:12]}.... {move}"
+    )
