@@ -50,6 +50,8 @@ class RunReport:
         ``"ok"``, ``"failed"`` or ``"cancelled"``.
     folder : Path
         Where the run lies now.
+    complete : bool
+        Whether these are all steps of the study.
     problem : str
         What went wrong after the steps, such as a report that could not be built; else empty.
     """
@@ -58,6 +60,7 @@ class RunReport:
     outcomes: tuple[StepOutcome, ...]
     state: str
     folder: Path = field(repr=False)
+    complete: bool = True
     problem: str = ""
 
     @property
@@ -154,7 +157,7 @@ def run_plan(
     except BaseException:
         staging.close("failed")
         raise
-    return RunReport(plan.study, tuple(outcomes), state, folder, problem)
+    return RunReport(plan.study, tuple(outcomes), state, folder, plan.complete, problem)
 
 
 def _cores() -> int:

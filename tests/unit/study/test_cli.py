@@ -1,0 +1,129 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from evaluation import cli
+from evaluation.study.manifest import MANIFEST
+
+COMMON = 'study: str = "small"\nlang: str = "en"'
+
+
+def command(project, *arguments):
+    process = start(project, *arguments)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def start(project, *arguments):
+    environment = os.environ | {"PYTHONUTF8": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "evaluation.cli", *arguments],
+        cwd=project.root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture
+def called(monkeypatch, capsys):
+    """``called(arguments)`` runs the command in this process: exit code, output, errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["evaluation", *arguments])
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return call
+
+
+def test_bad_input_is_one_clean_message_and_exit_2(project, called):
+    before = project.files()
+    code, out, err = called("run", "small", "-p", "trim_uper=3")
+    assert (code, out) == (2, "")
+    assert "unknown parameter 'trim_uper'. Did you mean 'trim_upper'?" in err
+    assert "Traceback" not in err
+    for arguments, message in {
+        ("run", "smal"): "no study 'smal'",
+        ("run", "small", "-p", "trim_upper"): "expected NAME=VALUE",
+        ("run", "small", "-p", "lang=ko", "-p", "lang=en"): "'lang' is given twice",
+        ("plan", "smal"): "Did you mean 'small'?",
+        ("status", "small"): "no run of 'small' yet. Make one: evaluation run small",
+        ("report", "small"): "no run of 'small' yet",
+        ("validate", "small"): "nothing is published for 'small'",
+        ("run", "--jbs", "3"): "--jobs",
+    }.items():
+        code, _, err = called(*arguments)
+        assert (code, message in err, "Traceback" in err) == (2, True, False), (arguments, err)
+    assert project.files() == before
+
+
+def test_a_project_without_studies_says_so(project, called):
+    (project.root / "params" / "small.yml").unlink()
+    code, _, err = called("run")
+    assert code == 2
+    assert "params/ holds no study" in err
+
+
+def test_plan_prints_steps_needs_and_parameters(project, called):
+    code, out, _ = called("plan", "small", "-p", "trim_upper=3")
+    assert code == 0
+    assert out.splitlines() == [
+        "profile (notebooks/10_profile.ipynb, 3 cells)",
+        "  study = 'small'",
+        "  lang = 'ko'",
+        "weighting (notebooks/20_weighting.ipynb, 3 cells, after profile)",
+        "  study = 'small'",
+        "  lang = 'ko'",
+        "  trim_upper = 3.0  # multiple of the median weight",
+        "  replicates = 500  (default)",
+        "  label = '011'",
+        "  is_quick = False  (default)",
+    ]
+
+
+def test_a_failing_run_prints_progress_a_table_and_where_it_stopped(project):
+    project.notebook("10_profile", COMMON, code="raise ValueError('no 80+\\nmerge it')")
+    code, out, err = command(project, "run", "small")
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    assert lines[:3] == ["small profile 1/3", "small profile 2/3", "small profile 2/3 failed"]
+    assert "small weighting 0/3 blocked" in lines
+    assert re.search(r"^profile +failed +2/3 +\d+\.\d$", out, re.MULTILINE)
+    assert re.search(r"^weighting +blocked +0/3 +0\.0$", out, re.MULTILINE)
+    assert "profile: outputs/failed/small/notebooks/10_profile.ipynb, cell [3]\n  ValueError: no 80+\n" in out
+    assert "weighting: needs profile" in out
+    assert lines[-1].startswith("small: failed; this run is kept in outputs/failed/small")
+    assert (project.root / "outputs" / "failed" / "small" / MANIFEST).is_file()
+    code, status, _ = command(project, "status", "small")
+    assert code == 0
+    assert "outputs/failed/small: failed, commit none" in status
+    assert "  ValueError: no 80+" in status
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends the signal that Ctrl-C sends on POSIX systems")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_exits_with_130_and_leaves_no_kernel(project, number):
+    sleeping = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
+    project.notebook("10_profile", COMMON, code=sleeping)
+    process = start(project, "run", "small")
+    note = project.root / "pid"
+    end = time.monotonic() + 60
+    while not (note.exists() and note.read_text(encoding="utf-8")) and time.monotonic() < end:
+        time.sleep(0.1)
+    kernel = int(note.read_text(encoding="utf-8"))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    assert re.search(r"^profile +cancelled +2/3", out, re.MULTILINE)
+    with pytest.raises(ProcessLookupError):
+        os.kill(kernel, 0)
