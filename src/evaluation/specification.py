@@ -45,7 +45,7 @@ class DesignSpecification(_Strict):
     weights: str | None = None
     strata: str | None = None
     psu: str | list[str] | None = None
-    fpc: str | list[str] | None = None
+    fpc: str | float | list[str | float] | None = None
     nested: bool = False
     linearization: Literal["exact", "r"] = "exact"
     chain: list[dict[str, dict[str, Any]]] = []
@@ -95,6 +95,7 @@ class StudySpecification(_Strict):
     survey: str
     data: Literal["real", "synthetic"] = "real"
     headline: str
+    truth: str | None = None
     parameters: dict[str, Scalar] = {}
     designs: dict[str, DesignSpecification]
     estimates: dict[str, dict[str, EstimateSpecification]] = {}
@@ -107,6 +108,8 @@ class StudySpecification(_Strict):
                 raise ValueError(f"{where}: unknown name '{name}'. {did_you_mean(name, known)}")
 
         require(self.headline, self.designs, "headline")
+        if self.truth is not None:
+            require(self.truth, self.designs, "truth")
         earlier: list[str] = []
         for name, design in self.designs.items():
             if design.source is not None:

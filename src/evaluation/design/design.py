@@ -181,7 +181,7 @@ def survey_design(
     weights: str | None = None,
     strata: str | None = None,
     psu: str | Sequence[str] | None = None,
-    fpc: str | Sequence[str] | None = None,
+    fpc: str | float | Sequence[str | float] | None = None,
     nested: bool = False,
     linearization: Linearization = "exact",
 ) -> Design:
@@ -199,9 +199,10 @@ def survey_design(
         Column of first-stage strata.
     psu : str or list of str, optional
         Sampling units, first stage first. Without it each respondent is a unit.
-    fpc : str or list of str, optional
-        Per stage, the population count in the stratum (at later stages in the unit before) or the
-        sampling fraction; a stage without one counts as drawn with replacement.
+    fpc : str, float or list of them, optional
+        Per stage, the column with the population count in the stratum (at later stages in the unit
+        before) or with the sampling fraction, or one number that holds everywhere; a stage without
+        one counts as drawn with replacement.
     nested : bool, default False
         True where PSU ids start afresh in every stratum; False refuses an id in two strata.
     linearization : {"exact", "r"}
@@ -248,7 +249,7 @@ class _Declared:
     weights: str | None
     strata: str | None
     psu: tuple[str, ...]
-    fpc: tuple[str, ...]
+    fpc: tuple[str | float, ...]
     nested: bool
 
 
@@ -257,10 +258,10 @@ def _frame_and_design(
     weights: str | None,
     strata: str | None,
     psu: str | Sequence[str] | None,
-    fpc: str | Sequence[str] | None,
+    fpc: str | float | Sequence[str | float] | None,
     nested: bool,
 ) -> tuple[pd.DataFrame, _Declared]:
-    given = _Declared(weights, strata, _names(psu), _names(fpc), nested)
+    given = _Declared(weights, strata, _names(psu), _fpc(fpc), nested)
     if isinstance(data, pd.DataFrame):
         return data, given
     if given == _Declared(None, None, (), (), False):
@@ -269,7 +270,7 @@ def _frame_and_design(
             own.get("weights"),
             own.get("strata"),
             _names(own.get("psu")),
-            _names(own.get("fpc")),
+            _fpc(own.get("fpc")),
             own.get("nested", False),
         )
     return data.data, given
@@ -279,6 +280,12 @@ def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
     if columns is None:
         return ()
     return (columns,) if isinstance(columns, str) else tuple(columns)
+
+
+def _fpc(given: str | float | Sequence[str | float] | None) -> tuple[str | float, ...]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, (str, int, float)) else tuple(given)
 
 
 def _weights(frame: pd.DataFrame, name: str | None, sampling: Sampling) -> tuple[Floats, str]:
@@ -319,7 +326,9 @@ def _implied_weights(frame: pd.DataFrame, sampling: Sampling) -> tuple[Floats, s
                 "Name the weight column, or give an fpc for every stage."
             )
         inverse = inverse / fraction
-    return inverse, f"1/fraction({', '.join(sampling.fpc)})"
+    if (inverse == 1).all():
+        return inverse, "census"
+    return inverse, f"1/fraction({', '.join(map(str, sampling.fpc))})"
 
 
 def domain(design: Design, where: Mapping[str, Any]) -> Design:

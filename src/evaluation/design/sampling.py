@@ -61,7 +61,7 @@ class Sampling:
     stages: tuple[Stage, ...]
     strata: str | None = None
     psu: tuple[str, ...] = ()
-    fpc: tuple[str, ...] = ()
+    fpc: tuple[str | float, ...] = ()
 
     @property
     def unit(self) -> Codes:
@@ -89,12 +89,12 @@ class Sampling:
         if self.strata:
             parts.append(f"{first.n_strata} strata ({self.strata})")
         if self.fpc:
-            parts.append(f"fpc ({', '.join(self.fpc)})")
+            parts.append(f"fpc ({', '.join(map(str, self.fpc))})")
         return ", ".join(parts)
 
 
 def code_sampling(
-    data: pd.DataFrame, *, strata: str | None, psu: Sequence[str], fpc: Sequence[str], nested: bool
+    data: pd.DataFrame, *, strata: str | None, psu: Sequence[str], fpc: Sequence[str | float], nested: bool
 ) -> Sampling:
     """Code the design columns of ``data``.
 
@@ -106,8 +106,8 @@ def code_sampling(
         Column of first-stage strata; None means one stratum.
     psu : sequence of str
         Columns of the sampling units, first stage first; empty means each respondent is one.
-    fpc : sequence of str
-        Columns with the population count or the sampling fraction of each stage.
+    fpc : sequence of str or float
+        Per stage, the column with population counts or sampling fractions, or one number for all.
     nested : bool
         True where PSU ids start afresh in every stratum.
 
@@ -124,14 +124,16 @@ def code_sampling(
     """
     if len(fpc) > max(len(psu), 1):
         raise DesignError(
-            f"fpc names {len(fpc)} stages ({', '.join(fpc)}) but psu names {max(len(psu), 1)}. Give one fpc per stage."
+            f"fpc names {len(fpc)} stages ({', '.join(map(str, fpc))}) but psu names {max(len(psu), 1)}. "
+            "Give one fpc per stage."
         )
-    for named in [*([strata] if strata else []), *psu, *fpc]:
+    for named in [*([strata] if strata else []), *psu, *(name for name in fpc if isinstance(name, str))]:
         require_column(data, named)
         _require_complete(data, named)
     parent = _codes(data[strata]) if strata else np.zeros(len(data), dtype=np.int64)
     stages: list[Stage] = []
-    for number, column in enumerate(psu or [None]):
+    units: Sequence[str | None] = psu or [None]
+    for number, column in enumerate(units):
         if number and not fpc:
             break
         stage = _code_stage(data, parent, column, fpc[number] if number < len(fpc) else None, number, nested, strata)
@@ -195,8 +197,9 @@ def _refuse_split_units(data: pd.DataFrame, psu: str, strata: str) -> None:
     )
 
 
-def _fractions(data: pd.DataFrame, parent: Codes, fpc: str, sampled: Codes) -> Floats:
-    values = pd.to_numeric(data[fpc], errors="coerce").to_numpy(dtype=float)
+def _fractions(data: pd.DataFrame, parent: Codes, fpc: str | float, sampled: Codes) -> Floats:
+    column = data[fpc] if isinstance(fpc, str) else pd.Series(float(fpc), index=data.index)
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
     if not np.isfinite(values).all() or (values <= 0).any():
         raise DesignError(f"fpc '{fpc}' must hold positive population counts or fractions; some rows do not.")
     if (values < 1).any() and (values > 1).any():

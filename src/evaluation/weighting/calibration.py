@@ -76,7 +76,8 @@ class CalibrationStep:
     def _unmet(self, weights: Floats, short: Floats) -> CalibrationError:
         before = self.auxiliaries.T @ weights
         table = pd.DataFrame({"total": self.names, "target": self.totals, "before": before, "still_missing": short})
-        worst = table.iloc[int((table["still_missing"].abs() / (table["target"].abs() + 1)).to_numpy().argmax())]
+        table = table.sort_values("still_missing", key=lambda miss: -miss.abs() / (table["target"].abs() + 1))
+        worst = table.iloc[0]
         return CalibrationError(
             f"calibration cannot meet its totals: '{worst['total']}' misses its target {worst['target']:,.10g} by "
             f"{worst['still_missing']:,.6g} (before calibration {worst['before']:,.10g}). The totals contradict each "
@@ -154,7 +155,21 @@ def calibrate(design: Design, margins: Margins | Mapping[str, Any], *, distance:
     """
     if distance not in ("linear", "raking"):
         raise WeightingError(f"distance must be 'linear' or 'raking', got {distance!r}.")
-    margins = as_margins(margins)
+    x, totals, names = auxiliaries_of(design, as_margins(margins))
+    step = CalibrationStep(x, totals, names, distance, as_margins(margins).names)
+    return design.adjusted(step)
+
+
+def auxiliaries_of(design: Design, margins: Margins) -> tuple[Floats, Floats, tuple[str, ...]]:
+    """Return auxiliaries (n, q), their totals (q,) and names: a column per level and per numeric total.
+
+    Raises
+    ------
+    WeightingError
+        There is no margin.
+    ColumnError, MarginError
+        As ``calibrate``.
+    """
     blocks: list[Floats] = []
     totals: list[float] = []
     names: list[str] = []
@@ -168,8 +183,7 @@ def calibrate(design: Design, margins: Margins | Mapping[str, Any], *, distance:
         names.append(name)
     if not blocks:
         raise WeightingError("calibrate needs at least one margin or total; none was given.")
-    step = CalibrationStep(np.hstack(blocks), np.array(totals), tuple(names), distance, tuple(margins.names))
-    return design.adjusted(step)
+    return np.hstack(blocks), np.array(totals), tuple(names)
 
 
 def _numeric(design: Design, name: str) -> Floats:

@@ -145,9 +145,9 @@ def rake_cells(sums: Floats, levels: NDArray[np.int64], margins: Sequence[Margin
             reached = mass_by(levels[:, j], len(margin.targets), current)
             off = max(off, float(np.max(np.abs(reached - margin.targets) / margin.targets.sum())))
             factor = np.divide(margin.targets, reached, out=np.zeros_like(reached), where=reached > 0)
-            current = np.asarray(current * factor[levels[:, j]])
+            current = current * factor[levels[:, j]]
         if off < TOLERANCE:
-            return np.divide(current, sums, out=np.zeros_like(current), where=sums > 0)
+            return np.asarray(np.divide(current, sums, out=np.zeros_like(current), where=sums > 0))
     _refuse_unmet(current, levels, margins)
     raise AssertionError("unreachable")
 

@@ -1,36 +1,40 @@
-"""Trimming: no weight above a bound, with totals kept or margins met again."""
+"""Trimming: no weight above a bound, with the total kept or the margins met again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.design.design import Design
-from evaluation.errors import CalibrationError, MarginError, WeightingError
+from evaluation.errors import CalibrationError, WeightingError
 from evaluation.survey.margins import Margins
-from evaluation.weighting.raking import MarginCodes, RakingStep, as_margins, code_margins
+from evaluation.weighting.calibration import CalibrationStep, auxiliaries_of
+from evaluation.weighting.raking import as_margins
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Reference = Literal["median", "mean", "none"]
 
 MAXIMUM_CYCLES = 200
+#: A weight counts as cut where it reaches the bound to this relative precision.
+AT_BOUND = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class TrimmingStep:
     """Weights cut at a bound; what is cut off is spread over the others, or the margins are met again.
 
-    The bound is a fixed number, found once from the original weights: the variance and the
-    replicates take it as given.
+    The bound is a fixed number, found once from the original weights: variance and replicates take
+    it as given.
     """
 
     bound: float
     asked: Mapping[str, Any]
-    margins: tuple[MarginCodes, ...] = ()
+    calibration: CalibrationStep | None = None
     verb: str = "trim_weights"
 
     @property
@@ -40,69 +44,61 @@ class TrimmingStep:
 
     def replay(self, weights: Floats) -> Floats:
         """Trim other weights, shape (n,), at the same bound."""
-        return self._to_margins(weights) if self.margins else self._to_total(weights)
-
-    def _to_total(self, weights: Floats) -> Floats:
         cut = weights > self.bound
         for _ in range(MAXIMUM_CYCLES):
-            free = ~cut & (weights > 0)
-            if not free.any():
-                raise self._too_tight("every weight would be cut")
-            share = (weights[cut] - self.bound).sum() / free.sum()
-            trimmed = np.where(cut, self.bound, np.where(free, weights + share, weights))
-            above = trimmed > self.bound * (1 + 1e-12)
+            if not cut.any():
+                return weights
+            trimmed = self._spread(weights, cut) if self.calibration is None else self._recalibrate(weights, cut)
+            above = trimmed > self.bound * (1 + AT_BOUND)
             if not above.any():
                 return trimmed
             cut = cut | above
-        raise self._too_tight("the weight cut off does not fit under the bound")
+        raise self._too_tight("cutting and adjusting do not settle.")
 
-    def _to_margins(self, weights: Floats) -> Floats:
-        cut = weights > self.bound
-        for _ in range(MAXIMUM_CYCLES):
-            trimmed = self._rake_uncut(weights, cut)
-            above = trimmed > self.bound * (1 + 1e-12)
-            if not above.any():
-                return trimmed
-            cut = cut | above
-        raise self._too_tight("trimming and raking do not settle")
+    def _spread(self, weights: Floats, cut: Mask) -> Floats:
+        free = ~cut & (weights > 0)
+        if not free.any():
+            raise self._too_tight("every weight would be cut.")
+        share = (weights[cut] - self.bound).sum() / free.sum()
+        return np.where(cut, self.bound, np.where(free, weights + share, weights))
 
-    def _rake_uncut(self, weights: Floats, cut: NDArray[np.bool_]) -> Floats:
-        rest = tuple(
-            MarginCodes(
-                m.name, m.codes, m.targets - self.bound * np.bincount(m.codes[cut], minlength=len(m.targets)), m.levels
-            )
-            for m in self.margins
-        )
-        for margin in rest:
-            if (margin.targets < 0).any():
-                level = margin.levels[int(np.argmin(margin.targets))]
-                raise self._too_tight(f"the trimmed weights alone exceed the target of '{margin.name}' at {level!r}")
+    def _recalibrate(self, weights: Floats, cut: Mask) -> Floats:
         try:
-            raked = RakingStep("rake", rest).replay(np.where(cut, 0.0, weights))
-        except (CalibrationError, MarginError) as error:
-            raise self._too_tight(str(error)) from error
-        return np.where(cut, self.bound, raked)
+            return np.where(cut, self.bound, self._of_uncut(cut).replay(np.where(cut, 0.0, weights)))
+        except CalibrationError as error:
+            missed = "" if error.failures is None else error.failures.iloc[0]["total"]
+            raise self._too_tight(f"with the cut weights held there, '{missed}' cannot reach its target.") from error
+
+    def _of_uncut(self, cut: Mask) -> CalibrationStep:
+        calibration = self.calibration
+        if calibration is None:
+            raise WeightingError("this trimming has no margins")
+        held = self.bound * calibration.auxiliaries[cut].sum(axis=0)
+        return replace(calibration, totals=calibration.totals - held)
 
     def _too_tight(self, why: str) -> CalibrationError:
         return CalibrationError(
-            f"trimming at {self.bound:,.6g} cannot be done: {why}. Raise upper, or merge levels with few respondents."
+            f"trimming at {self.bound:,.6g} cannot be done: {why} Raise upper, or merge levels with few respondents."
         )
 
+    def _cut(self, weights_in: Floats, weights_out: Floats) -> Mask:
+        return (weights_out >= self.bound * (1 - AT_BOUND)) & (weights_in > 0)
+
     def pull_back(self, z: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
-        """Return the derivative in the input weights; cut weights pass it on to those not cut."""
-        cut = (weights_out >= self.bound * (1 - 1e-12)) & (weights_in > 0)
-        if self.margins:
-            free = np.where(cut, 0.0, weights_out)
-            rest = RakingStep("rake", self.margins).pull_back(z, np.where(cut, 0.0, weights_in), free)
-            return np.where(cut[:, None], 0.0, rest)
-        spread = z[~cut & (weights_in > 0)].mean(axis=0)
-        return np.where(cut[:, None], spread[None, :], z)
+        """Return the derivative in the input weights: a cut weight moves nothing but what it passes on."""
+        cut = self._cut(weights_in, weights_out)
+        if not cut.any():
+            return z
+        if self.calibration is None:
+            spread = z[~cut & (weights_in > 0)].mean(axis=0)
+            return np.where(cut[:, None], spread[None, :], z)
+        return self.calibration.pull_back(z, np.where(cut, 0.0, weights_in), np.where(cut, 0.0, weights_out))
 
     def residualise(self, x: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
-        """R survey knows no variance of trimming; with margins it sees the raking that follows."""
-        if not self.margins:
+        """R survey knows no variance of trimming; with margins it sees the calibration that follows."""
+        if self.calibration is None or not self._cut(weights_in, weights_out).any():
             return x
-        return RakingStep("rake", self.margins).residualise(x, weights_in, weights_out)
+        return self.calibration.residualise(x, weights_in, weights_out)
 
 
 def trim_weights(
@@ -123,9 +119,9 @@ def trim_weights(
     relative_to : {"median", "mean", "none"}, default "median"
         Of the weights above zero; "none" takes ``upper`` as a weight.
     margins : Margins or mapping, optional
-        Categorical margins to meet again: cut weights stay at the bound, the others are raked until
-        bound and margins both hold. Without it the weight cut off is spread evenly over the others,
-        so that the total stays.
+        Margins to meet again: cut weights stay at the bound, the others are calibrated (raking
+        distance) until bound and margins both hold. Without it the weight cut off is spread evenly
+        over the others, so that the total stays.
 
     Returns
     -------
@@ -158,9 +154,9 @@ def trim_weights(
     if relative_to not in units:
         raise WeightingError(f"relative_to must be one of {', '.join(units)}, got {relative_to!r}.")
     asked: dict[str, Any] = {"upper": upper, "relative_to": relative_to}
-    coded: tuple[MarginCodes, ...] = ()
+    calibration = None
     if margins is not None:
         given = as_margins(margins)
-        coded = code_margins(design, given)
-        asked["margins"] = list(given.categorical)
-    return design.adjusted(TrimmingStep(upper * units[relative_to], asked, coded))
+        asked["margins"] = list(given.names)
+        calibration = CalibrationStep(*auxiliaries_of(design, given), "raking", given.names)
+    return design.adjusted(TrimmingStep(upper * units[relative_to], asked, calibration))
