@@ -61,9 +61,18 @@ class Published:
     of_record: bool
 
     def __repr__(self) -> str:
-        shown = ", ".join(self.files[:6]) + (f", ... ({len(self.files)} files)" if len(self.files) > 6 else "")
-        mark = "" if self.of_record else "\nnot of record: scratch folder; 'evaluation run' makes the record"
-        return f"published {', '.join(self.names)}: {shown}{mark}"
+        lines = [f"published {name}: {', '.join(self._kinds(name))}" for name in self.names]
+        mark = [] if self.of_record else ["not of record (scratch folder); 'evaluation run' makes the record"]
+        return "\n".join([*lines, *mark])
+
+    def _kinds(self, name: str) -> list[str]:
+        """The files of one name, those in one folder together: ``figures/name.png .svg .csv``."""
+        kinds: dict[str, list[str]] = {}
+        for file in self.files:
+            stem, _, ending = file.rpartition(".")
+            if stem.rpartition("/")[2] == name:
+                kinds.setdefault(stem, []).append(f".{ending}")
+        return [stem + " ".join(endings) for stem, endings in kinds.items()]
 
 
 def publish(name: str, item: Any, *, title: str | None = None) -> Published:

@@ -108,7 +108,8 @@ class Table:
             "</tbody>",
         ]
         if foot:
-            lines.append(f'<tfoot><tr><td colspan="{len(columns)}" style="text-align: left">{foot}</td></tr></tfoot>')
+            wide = f'colspan="{len(columns)}" style="text-align: left"'
+            lines.append(f"<tfoot><tr><td {wide}><div>{foot}</div></td></tr></tfoot>")
         return "\n".join([*lines, "</table>"])
 
 

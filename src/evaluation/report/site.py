@@ -1,0 +1,334 @@
+"""A run as a small site: plain files, no script, nothing loaded from anywhere else.
+
+``report/index.html`` says what the study asked and found and from what it was made;
+``report/notebooks/<step>.html`` shows each executed notebook with its code folded away.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import nbformat
+from fontTools import subset
+from fontTools.ttLib import TTFont
+from nbconvert import HTMLExporter
+from PIL import Image
+from traitlets.config import Config
+
+from evaluation import project
+from evaluation.errors import ProjectError, PublishError
+from evaluation.figures import font_files
+from evaluation.publish import LOG
+from evaluation.specification import RESOLVED, StudySpecification
+
+_HERE = Path(__file__).parent
+_TEMPLATES = _HERE / "templates"
+_STYLE = _HERE / "assets" / "style.css"
+_OFL = _HERE / "assets" / "OFL-1.1.txt"
+#: Name of the cut-down font, in its file and in the style sheet.
+FAMILY = "Workbench Gothic"
+_NUMBERED = re.compile(r"^\d+_")
+_HEADING = re.compile(r"^#\s+(.+)$", re.MULTILINE)
+
+#: Whatever makes a browser fetch something from elsewhere, or run something. A link to click on does not.
+_LOADS = re.compile(
+    r"""<(?!a\s)[a-z]+\s[^>]*?\b(?:src|href|srcset|data|poster|action)\s*=\s*["']?\s*(?P<address>(?:https?:)?//[^"'\s>]+)"""
+    r"""|url\(\s*["']?(?P<style>(?:https?:)?//[^"')\s]+)|(?P<active><script\b|<iframe\b|@import\b)""",
+    re.IGNORECASE,
+)
+_EMBEDDED = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=]+")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One executed notebook: step, first heading, short name, state, and its cells as HTML."""
+
+    step: str
+    title: str
+    short: str
+    state: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One published name: its step, title and files, relative to the run folder."""
+
+    name: str
+    step: str
+    title: str
+    files: tuple[str, ...]
+
+
+def build_site(run_folder: Path) -> Path:
+    """Build the site of a run from the files in its folder.
+
+    Parameters
+    ----------
+    run_folder : Path
+        Holds ``study.json`` and ``notebooks/``; where there is a ``manifest.json``, its facts are shown.
+
+    Returns
+    -------
+    Path
+        ``<run_folder>/report/index.html``. A report that was there before is replaced.
+
+    Raises
+    ------
+    ProjectError
+        Where the folder is no run.
+    PublishError
+        Where a page would load something from elsewhere or run a script.
+    """
+    run = Path(run_folder)
+    study = _read_study(run)
+    lang = str(study.parameters.get("lang", project.language()))
+    manifest = _read_json(run / "manifest.json")
+    pages = _pages(run, study, lang, manifest)
+    items = _items(run, study, manifest)
+    written = _render(run, study, lang, manifest, pages, items)
+    for name, text in written.items():
+        require_offline(name, text)
+    report = run / "report"
+    shutil.rmtree(report, ignore_errors=True)
+    for name, text in written.items():
+        _write(report / name, text.encode("utf-8"))
+    _write_assets(report / "assets", written.values())
+    return report / "index.html"
+
+
+def _read_study(run: Path) -> StudySpecification:
+    file = run / RESOLVED
+    if not file.is_file():
+        raise ProjectError(f"'{run.name}' is no run folder: it has no {RESOLVED}. Run the study first: evaluation run")
+    return StudySpecification.model_validate_json(file.read_text(encoding="utf-8"))
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+
+def _pages(run: Path, study: StudySpecification, lang: str, manifest: Mapping[str, Any]) -> list[Page]:
+    files = {file.stem: file for file in sorted((run / "notebooks").glob("*.ipynb"))}
+    order = [step for step in study.steps if step in files] + [step for step in files if step not in study.steps]
+    exporter = _exporter()
+    pages = []
+    for step in order:
+        notebook = nbformat.read(files[step], as_version=4)  # type: ignore[no-untyped-call]
+        words = {"code_word": "코드" if lang == "ko" else "Code"}
+        body, _ = exporter.from_notebook_node(notebook, resources=words)
+        title = _first_heading(notebook) or step
+        pages.append(Page(step, title, _NUMBERED.sub("", step), _state(manifest, step), body))
+    return pages
+
+
+def _exporter() -> HTMLExporter:
+    config = Config()
+    config.NbConvertBase.display_data_priority = [
+        "text/html",
+        "image/svg+xml",
+        "image/png",
+        "image/jpeg",
+        "text/markdown",
+        "text/plain",
+    ]
+    return HTMLExporter(  # type: ignore[no-untyped-call]
+        config=config,
+        template_name="workbench",
+        extra_template_basedirs=[str(_TEMPLATES)],
+        embed_images=True,
+        exclude_anchor_links=True,
+        mathjax_url="",
+        require_js_url="",
+        mermaid_js_url="",
+    )
+
+
+def _first_heading(notebook: Any) -> str:
+    for cell in notebook.cells:
+        found = _HEADING.search(cell.source) if cell.cell_type == "markdown" else None
+        if found:
+            return re.sub(r"[*_`]", "", found[1]).strip()
+    return ""
+
+
+def _state(manifest: Mapping[str, Any], step: str) -> str:
+    return str(manifest.get("steps", {}).get(step, {}).get("state", ""))
+
+
+def _items(run: Path, study: StudySpecification, manifest: Mapping[str, Any]) -> list[Item]:
+    """What was published: from the manifest, or from the kernels' notes while there is none."""
+    items = []
+    for step in manifest.get("steps", {}) or study.steps:
+        files: dict[str, list[str]] = {}
+        titles: dict[str, str] = {}
+        for entry in _entries(run, step, manifest):
+            files.setdefault(entry["name"], []).extend(entry["files"])
+            titles.setdefault(entry["name"], entry.get("title") or entry["name"])
+        items += [Item(name, step, titles[name], tuple(paths)) for name, paths in files.items()]
+    return items
+
+
+def _entries(run: Path, step: str, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if manifest:
+        outputs = manifest["steps"][step].get("outputs", [])
+        return [{**output, "files": [output["file"]]} for output in outputs]
+    log = run / LOG / f"{step}.jsonl"
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
+
+
+def _render(
+    run: Path,
+    study: StudySpecification,
+    lang: str,
+    manifest: Mapping[str, Any],
+    pages: list[Page],
+    items: list[Item],
+) -> dict[str, str]:
+    """Return every page as HTML, by path in ``report/``."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    say: Callable[[str, str], str] = lambda ko, en: ko if lang == "ko" else en  # noqa: E731
+    report = next((step for step in study.steps if study.steps[step].notebook.endswith("_report")), "")
+    frame = {"study": study, "lang": lang, "pages": pages, "say": say, "synthetic": study.data == "synthetic"}
+    shown = [item for item in items if item.step == report] or items
+    start = environment.get_template("index.html.j2").render(
+        **frame,
+        here="index",
+        up="",
+        title=study.title.in_language(lang),
+        report=report if any(page.step == report for page in pages) else "",
+        headline={"figures": _figures(run, shown), "tables": _tables(shown)},
+        published=items,
+        parameters=dict(study.parameters),
+        inputs=manifest.get("inputs", []),
+        facts=_facts(manifest, say),
+    )
+    page_of = environment.get_template("page.html.j2")
+    texts = {f"notebooks/{p.step}.html": page_of.render(**frame, here=p.step, up="../", title=p.title, body=p.body)
+             for p in pages}  # fmt: skip
+    return {"index.html": start, **texts}
+
+
+def _figures(run: Path, items: Iterable[Item]) -> list[dict[str, str]]:
+    figures = []
+    for item in items:
+        for file in item.files:
+            if file.startswith("figures/") and file.endswith(".png") and (run / file).is_file():
+                figures.append({"name": item.name, "file": file, "alt": _words_in(run / file)})
+    return figures
+
+
+def _words_in(png: Path) -> str:
+    """Title and caption, which a figure carries in its file."""
+    with Image.open(png) as image:
+        words = [str(image.info.get(key, "")) for key in ("Title", "Description")]
+    return ". ".join(filter(None, words))
+
+
+def _tables(items: Iterable[Item]) -> list[dict[str, str]]:
+    return [{"title": item.title, "file": file} for item in items for file in item.files if file.startswith("tables/")]
+
+
+def _facts(manifest: Mapping[str, Any], say: Callable[[str, str], str]) -> list[str]:
+    versions, git = manifest.get("versions") or {}, manifest.get("git") or {}
+    facts = [f"Python {versions['python']}, {versions.get('platform', '')}"] if "python" in versions else []
+    if manifest.get("workbench"):
+        facts.append(f"evaluation {manifest['workbench']}")
+    if git.get("commit"):
+        changed = say(" (고친 것이 있음)", " (with local changes)") if git.get("dirty") else ""
+        facts.append(f"git {git['commit']}{changed}")
+    if manifest.get("requirements_lock_sha256"):
+        facts.append(f"requirements.lock SHA-256 {manifest['requirements_lock_sha256']}")
+    return facts
+
+
+def require_offline(name: str, text: str) -> None:
+    """Raise a PublishError where a page loads anything from elsewhere, or runs a script.
+
+    Examples
+    --------
+    >>> require_offline("a.html", '<a href="https://example.org">a source</a>')
+    >>> require_offline("a.html", '<img src="https://example.org/x.png">')
+    Traceback (most recent call last):
+    evaluation.errors.PublishError: report page a.html loads https://example.org/x.png. ...
+    """
+    found = _LOADS.search(_EMBEDDED.sub("", text))
+    if found:
+        what = found["address"] or found["style"] or html.unescape(found["active"])
+        raise PublishError(
+            f"report page {name} loads {what}. The report must be readable without a network: "
+            "take it out of the notebook, or show a picture made by ev.plot."
+        )
+
+
+def _write_assets(folder: Path, texts: Iterable[str]) -> None:
+    """Write style sheet, the fonts cut down to the letters that are used, and their licence."""
+    characters = {character for text in texts for character in html.unescape(_EMBEDDED.sub("", text))}
+    style = _STYLE.read_text(encoding="utf-8")
+    for mark, file in zip(("FONT_REGULAR", "FONT_BOLD"), font_files(), strict=True):
+        name, content = font_subset(file, characters)
+        _write(folder / name, content)
+        style = style.replace(mark, name)
+    require_offline("assets/style.css", style)
+    _write(folder / "style.css", style.encode("utf-8"))
+    _write(folder / "OFL.txt", _licence(font_files()[0]).encode("utf-8"))
+
+
+def font_subset(file: Path, characters: Iterable[str]) -> tuple[str, bytes]:
+    """Return a font with only the letters given, as file name and content; the same bytes every time.
+
+    It bears a name of its own, since the font's licence reserves "Nanum" for the unchanged font.
+
+    Parameters
+    ----------
+    file : Path
+        A TrueType font.
+    characters : iterable of str
+        Letters to keep; those the font lacks are left out.
+
+    Returns
+    -------
+    tuple of str and bytes
+        WOFF2 where the brotli package is at hand, else WOFF.
+    """
+    flavor = "woff2" if importlib.util.find_spec("brotli") else "woff"
+    options = subset.Options(flavor=flavor, hinting=False, notdef_outline=True, name_IDs=[0, 1, 2, 4, 6])
+    options.drop_tables += ["FFTM", "DSIG", "TSI0", "TSI1", "TSI2", "TSI3", "TSI5"]
+    font = subset.load_font(str(file), options)
+    cutter = subset.Subsetter(options)
+    cutter.populate(unicodes={ord(character) for character in characters})
+    cutter.subset(font)
+    style = "Bold" if "Bold" in file.stem else "Regular"
+    for record in font["name"].names:
+        own = {1: FAMILY, 4: f"{FAMILY} {style}", 6: f"{FAMILY.replace(' ', '')}-{style}"}
+        if record.nameID in own:
+            record.string = own[record.nameID]
+    buffer = io.BytesIO()
+    subset.save_font(font, buffer, options)
+    return f"workbench-gothic-{style.lower()}.{flavor}", buffer.getvalue()
+
+
+def _licence(file: Path) -> str:
+    names = TTFont(file)["name"]
+    copyright_line = str(names.getDebugName(0)).strip()
+    return (
+        f"{FAMILY}: letters of {names.getDebugName(4)}, cut down to those in use.\n{copyright_line}\n\n"
+        + _OFL.read_text(encoding="utf-8")
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
