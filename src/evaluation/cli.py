@@ -219,14 +219,13 @@ def status(study: Study) -> None:
     project.study_file(study)
     outputs = project.project_root() / "outputs"
     runs = [run for run in (outputs / study, outputs / "failed" / study) if (run / MANIFEST).is_file()]
-    for run in sorted(runs, key=lambda run: (run / MANIFEST).stat().st_mtime_ns) or [outputs / study]:
-        manifest = read_manifest(run)
-        commit = manifest["git"]["commit"][:12] if manifest["git"] else "none"
-        changed = " with changes not committed" if manifest["git"] and manifest["git"]["dirty"] else ""
-        _print(
-            _outcome_table(f"{_relative(run)}: {manifest['state']}, commit {commit}{changed}", outcomes_of(manifest))
-        )
-        _tell_failures(_relative(run), outcomes_of(manifest))
+    last = max(runs, key=lambda run: (run / MANIFEST).stat().st_mtime_ns, default=outputs / study)
+    manifest = read_manifest(last)
+    outcomes = outcomes_of(manifest)
+    commit = manifest["git"]["commit"][:12] if manifest["git"] else "none"
+    changed = " with changes not committed" if manifest["git"] and manifest["git"]["dirty"] else ""
+    _print(_outcome_table(f"{_relative(last)}: {manifest['state']}, commit {commit}{changed}", outcomes))
+    _tell_failures(_relative(last), outcomes)
 
 
 @app.command()

@@ -320,3 +320,14 @@ def test_progress_is_never_told_twice_at_once(project):
         busy.release()
 
     assert run_study("small", jobs=2, progress=slow).exit_code == 0
+
+
+def test_a_kernel_that_does_not_start_is_told_with_its_last_words(project, monkeypatch):
+    make(project, {"one": ["1"]})
+    monkeypatch.setitem(running._SETTINGS, "PYTHONHOME", "nowhere")
+    report = run_study("small")
+    assert states(report) == {"one": "died"}
+    failure = report.outcomes[0].failure
+    assert failure.line.startswith("DeadKernelError: the kernel did not start")
+    assert "encodings" in failure.message
+    assert executed(report.folder, "10_one").cells[0].outputs[0].ename == "DeadKernelError"

@@ -55,7 +55,7 @@ def write_manifest(run: Path, plan: Plan, outcomes: Sequence[StepOutcome]) -> di
             **outcome.to_dict(),
             "needs": list(planned.needs),
             "parameters": planned.parameters,
-            "outputs": [{"name": name, "file": file, "sha256": _sha256(run / file)} for file, name in outputs.items()],
+            "outputs": [{**words, "file": file, "sha256": _sha256(run / file)} for file, words in outputs.items()],
         }
     content = {
         "study": plan.study,
@@ -106,17 +106,21 @@ def state_of(outcomes: Iterable[StepOutcome]) -> str:
     return "cancelled" if "cancelled" in states else "ok" if states <= {"ok"} else "failed"
 
 
-def published_files(run: Path, step: str) -> dict[str, str]:
-    """Return the files a step published, each with the name it was published under; a name counts once.
+def published_files(run: Path, step: str) -> dict[str, dict[str, str]]:
+    """Return the files a step published, in its order, each with its name and, where it has one, title.
 
-    Each line of ``published/<step>.jsonl`` is ``{"name": ..., "files": [path in the run folder, ...]}``.
+    Each line of ``published/<step>.jsonl`` is ``{"name": ..., "files": [path in the run folder, ...]}``
+    and may hold a ``title``.
     """
     log = run / PUBLISHED / f"{step}.jsonl"
     if not log.is_file():
         return {}
-    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    files = {str(file): str(entry["name"]) for entry in entries for file in entry["files"]}
-    return dict(sorted(files.items()))
+    files: dict[str, dict[str, str]] = {}
+    for line in filter(str.strip, log.read_text(encoding="utf-8").splitlines()):
+        entry = json.loads(line)
+        words = {key: str(entry[key]) for key in ("name", "title") if key in entry}
+        files.update({str(file): words for file in entry["files"]})
+    return files
 
 
 def input_files(plan: Plan) -> list[str]:
