@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 _ROOMS = {
+    "specification": ("open_study",),
     "survey.reading": ("Survey", "read_survey", "read_survey_file", "reverse_scale"),
     "survey.margins": ("Margins", "margins", "read_margins"),
     "design.design": ("Design", "as_replicates", "domain", "survey_design"),
@@ -29,7 +30,11 @@ _ROOMS = {
     "estimation.contrasts": ("contrast",),
     "estimation.tests": ("survey_chisq",),
     "estimation.weight_diagnostics": ("margin_comparison", "weight_summary"),
-    "estimation.declared": ("declared_estimates",),
+    "estimation.declared": ("declared_estimates", "design_comparison", "known_truth"),
+    "tables": ("table",),
+    "figures": ("plot",),
+    "publish": ("publish",),
+    "claims": ("check_claims",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

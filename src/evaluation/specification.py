@@ -7,6 +7,8 @@ publish and the notebooks that make them. Reading it imports no statistics.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -189,3 +191,75 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     models: dict[str, type[BaseModel]] = {"designs": DesignSpecification, "steps": StepSpecification}
     model = models.get(str(location[0]), Text) if location else StudySpecification
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+@dataclass(frozen=True)
+class StudyCard:
+    """What a notebook says of its study first.
+
+    Attributes
+    ----------
+    study : str
+        Study id.
+    survey : str
+        Survey id.
+    title, question, data : str
+        In the study's language; ``data`` says whether they are real.
+    """
+
+    study: str
+    survey: str
+    title: str
+    question: str
+    data: str
+
+    def __repr__(self) -> str:
+        return f"{self.title}\n{self.question}\n{self.data}"
+
+    def _repr_html_(self) -> str:
+        question, data = escape(self.question), escape(self.data)
+        return f"<p><strong>{escape(self.title)}</strong><br>{question}<br>{data}</p>"
+
+
+_DATA = {
+    "real": Text(ko="자료: 실제 조사", en="Data: a real survey"),
+    "synthetic": Text(ko="자료: 합성(실제 조사가 아님)", en="Data: synthetic, not a real survey"),
+}
+
+
+def open_study(study: str, *, lang: str = "en") -> StudyCard:
+    """Start a notebook: say which study it belongs to, and set the language of all that follows.
+
+    Parameters
+    ----------
+    study : str
+        Stem of a file in ``params/``.
+    lang : {"ko", "en"}, default "en"
+        Language of labels, tables and figures.
+
+    Returns
+    -------
+    StudyCard
+
+    Raises
+    ------
+    ProjectError
+        There is no such study, or no such language.
+    StudyError
+        The study file is wrong.
+
+    Examples
+    --------
+    >>> open_study("api_2000", lang="en").survey
+    'api_2000'
+    """
+    project.use_language(lang)
+    project.use_study(study)
+    specification = read_study(study)
+    return StudyCard(
+        study,
+        specification.survey,
+        specification.title.in_language(lang),
+        specification.question.in_language(lang),
+        _DATA[specification.data].in_language(lang),
+    )

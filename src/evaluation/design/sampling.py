@@ -166,7 +166,7 @@ def _code_stage(
     data: pd.DataFrame,
     parent: Codes,
     column: str | None,
-    fpc: str | None,
+    fpc: str | float | None,
     number: int,
     nested: bool,
     strata: str | None,

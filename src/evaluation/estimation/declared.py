@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evaluation.design.design import Design, as_replicates, domain
@@ -13,8 +14,8 @@ from evaluation.errors import EstimationError, StudyError, did_you_mean
 from evaluation.estimation.means import survey_mean, survey_prop, survey_ratio, survey_total
 from evaluation.estimation.quantiles import survey_quantile
 from evaluation.regression.glm import survey_glm
-from evaluation.results import Estimates, frame_html
-from evaluation.specification import EstimateSpecification, read_study
+from evaluation.results import Estimates, Labels, Provenance, frame_html
+from evaluation.specification import EstimateSpecification, StudySpecification, Text, read_study
 from evaluation.weighting.chain import study_design
 
 VERBS: dict[str, Callable[..., Estimates]] = {
@@ -27,6 +28,24 @@ VERBS: dict[str, Callable[..., Estimates]] = {
 }
 
 
+class TitledLabels:
+    """Labels of a survey, and the study's titles for the codes of one further column."""
+
+    def __init__(self, labels: Labels, column: str, titles: Mapping[str, Text | None]) -> None:
+        self.labels = labels
+        self.column = column
+        self.titles = titles
+
+    def variable(self, name: str, lang: str) -> str:
+        """Return the label of a column."""
+        return self.labels.variable(name, lang)
+
+    def value(self, name: str, value: object, lang: str) -> str:
+        """Return the label of a code; for the titled column, the study's title."""
+        title = self.titles.get(str(value)) if name == self.column else None
+        return title.in_language(lang) if title is not None else self.labels.value(name, value, lang)
+
+
 @dataclass(frozen=True, eq=False)
 class DeclaredEstimates(Mapping[str, Estimates]):
     """Estimates by name, in the order of the study file.
@@ -34,12 +53,25 @@ class DeclaredEstimates(Mapping[str, Estimates]):
     Attributes
     ----------
     estimates : dict of str to Estimates
-    titles : dict of str to dict of str to str
-        Titles by name and language.
+    titles : dict of str to Text
+        Titles by name.
     """
 
     estimates: Mapping[str, Estimates]
-    titles: Mapping[str, Mapping[str, str]]
+    titles: Mapping[str, Text | None]
+
+    @property
+    def provenance(self) -> Provenance:
+        """The survey, with n and weight where all estimates share them."""
+        each = [estimates.provenance for estimates in self.estimates.values()] or [Provenance()]
+        n, weights = {one.n for one in each}, {one.weight for one in each}
+        return replace(
+            each[0],
+            title=each[0].title if len(n) == 1 else {},
+            n=each[0].n if len(n) == 1 else 0,
+            weight=each[0].weight if len(weights) == 1 else "",
+            labels=TitledLabels(each[0].labels, "name", self.titles),
+        )
 
     def __getitem__(self, name: str) -> Estimates:
         if name not in self.estimates:
@@ -107,8 +139,85 @@ def declared_estimates(study: str, step: str, **parameters: Any) -> DeclaredEsti
         if estimate.design not in designs:
             designs[estimate.design] = study_design(study, estimate.design, **parameters)
         made[name] = _make(designs[estimate.design], estimate, f"params/{study}.yml, estimate '{name}'")
-    titles = {name: e.title.model_dump() for name, e in declared.items() if e.title is not None}
-    return DeclaredEstimates(made, titles)
+    return DeclaredEstimates(made, {name: estimate.title for name, estimate in declared.items()})
+
+
+def design_comparison(study: str, outcome: str, **parameters: Any) -> Estimates:
+    """Estimate one mean under every design that the study declares on the headline design's sample.
+
+    Parameters
+    ----------
+    study : str
+        Study id.
+    outcome : str
+        Numeric column.
+    **parameters
+        As for ``study_design``.
+
+    Returns
+    -------
+    Estimates
+        One row per design, in the order of the study file. The rows answer the same question with
+        the same respondents, so they are not to be contrasted: there is no joint covariance.
+
+    Examples
+    --------
+    >>> design_comparison("api_2000", "api00").keys["design"].tolist()[:2]
+    ['clus1', 'clus1_poststratified']
+    """
+    specification = read_study(study)
+    wanted = _sample_of(specification, specification.headline)
+    names = [name for name in specification.designs if _sample_of(specification, name) == wanted]
+    each = [survey_mean(study_design(study, name, **parameters), outcome) for name in names]
+    titles = {name: specification.designs[name].title for name in names}
+    first = each[0]
+    vcov = np.full((len(each), len(each)), np.nan)
+    np.fill_diagonal(vcov, [float(one.vcov[0, 0]) for one in each])
+    return Estimates(
+        verb="survey_mean",
+        keys=pd.DataFrame({"term": outcome, "design": names}),
+        estimate=np.concatenate([one.estimate for one in each]),
+        vcov=vcov,
+        df=np.concatenate([one.df for one in each]),
+        n_obs=np.concatenate([one.n_obs for one in each]),
+        provenance=replace(first.provenance, labels=TitledLabels(first.provenance.labels, "design", titles)),
+        method=first.variance_method,
+        conf_level=first.conf_level,
+    )
+
+
+def _sample_of(specification: StudySpecification, name: str) -> str | None:
+    design = specification.designs[name]
+    return design.sample if design.source is None else _sample_of(specification, design.source)
+
+
+def known_truth(study: str, outcome: str, *, by: str | None = None) -> pd.DataFrame | None:
+    """Return the population's true means, where the study declares a design that holds the population.
+
+    Parameters
+    ----------
+    study : str
+        Study id.
+    outcome : str
+        Numeric column.
+    by : str, optional
+        Column whose levels are the domains.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        Columns term, ``by``, reference; None where the truth is not known, which is the rule.
+
+    Examples
+    --------
+    >>> round(known_truth("api_2000", "api00").loc[0, "reference"], 2)
+    664.71
+    """
+    specification = read_study(study)
+    if specification.truth is None:
+        return None
+    truth = survey_mean(study_design(study, specification.truth), outcome, by=by)
+    return truth.keys.assign(reference=truth.estimate)
 
 
 def _make(design: Design, estimate: EstimateSpecification, place: str) -> Estimates:

@@ -24,7 +24,7 @@ class WeightSummary:
 
     Attributes
     ----------
-    before, after : ndarray, shape (n,)
+    weights_before, weights_after : ndarray, shape (n,)
         Design weights and final weights.
     history : pandas.DataFrame
         One row per step, see ``Design.history``.
@@ -32,8 +32,8 @@ class WeightSummary:
         For captions.
     """
 
-    before: Floats
-    after: Floats
+    weights_before: Floats
+    weights_after: Floats
     history: pd.DataFrame
     provenance: Provenance
 
