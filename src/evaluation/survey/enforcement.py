@@ -163,7 +163,7 @@ def _coded(raw: pd.Series, variable: Variable, earlier: Mapping[str, pd.Series],
         suspect = any(sounds_like_no_answer(label) for label in labels) or code == lone_code(variable)
         rows = target == place[code]
         if suspect and code not in variable.valid and (findings.declared or rows.any()):
-            findings.fault(variable.name, code, rows, _inside_the_scale(variable, code))
+            findings.fault(variable.name, code, rows, _inside_the_scale(variable, code, findings.declared))
     target = gated(target, place, missing, variable, earlier, findings)
     _check_lone_answer(target, answers, variable, raw, findings)
     return _typed(target, answers, variable)
@@ -218,13 +218,19 @@ def _known_codes(variable: Variable) -> str:
     return f"[{', '.join(answers + missing)}]"
 
 
-def _inside_the_scale(variable: Variable, code: str) -> str:
-    label = "/".join(filter(None, variable.codes.get(code, ())))
+def _inside_the_scale(variable: Variable, code: str, declared: bool) -> str:
+    label = "/".join(dict.fromkeys(filter(None, variable.codes.get(code, ()))))
     named = f"labelled '{label}'" if label else "standing apart without a label"
-    return (
-        f"has code {code}, {named}, inside its scale ({{rows}}): it would count as an answer. List {code}=dont_know "
-        f"(or refused, not_applicable) under missing_codes in codebook.csv, or {code}=valid if it is an answer"
-    )
+    if declared:
+        move = (
+            f"List {code}=dont_know (or refused, no_answer, not_applicable) under missing_codes in codebook.csv, "
+            f"or {code}=valid if it is an answer"
+        )
+    else:
+        move = (
+            "Read with missing_codes='labelled' to count every such code as missing, or declare it missing in the file"
+        )
+    return f"has code {code}, {named}, inside its scale ({{rows}}): it would count as an answer. {move}"
 
 
 def _check_lone_answer(

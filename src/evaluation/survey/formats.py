@@ -239,11 +239,11 @@ def _from_cp949(path: Path, content: bytes, earlier: UnicodeDecodeError) -> tupl
 
 
 def _is_common(character: str) -> bool:
+    # Python spells syllables outside the common 2,350 with eight bytes.
     try:
-        character.encode("euc_kr")
+        return len(character.encode("euc_kr")) == 2
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def _read_workbook(path: Path, encoding: str | None, sheet: str | None) -> Table:
@@ -295,6 +295,8 @@ def _read_stata(path: Path, encoding: str | None, sheet: str | None) -> Table:
 
 
 def _read_labelled(path: Path, kind: str, reader: Callable[..., Any], encoding: str | None) -> Table:
+    if kind == "dta":
+        _check_stata_end(path)
     try:
         frame, meta = reader(str(path), user_missing=True, encoding=encoding)
     except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, UnicodeDecodeError, ValueError) as error:
@@ -312,6 +314,17 @@ def _read_labelled(path: Path, kind: str, reader: Callable[..., Any], encoding: 
         measures=dict(meta.variable_measure or {}),
         encoding=meta.file_encoding or "",
     )
+
+
+def _check_stata_end(path: Path) -> None:
+    # The values stand before their labels: a file cut off between the two would be read without a word.
+    closing = b"</stata_dta>"
+    with path.open("rb") as file:
+        if not file.read(16).startswith(b"<stata_dta>"):
+            return
+        file.seek(-min(len(closing), path.stat().st_size), 2)
+        if file.read() != closing:
+            raise _damaged(path, "dta", ValueError("its last bytes are missing"))
 
 
 def _plain_columns(frame: pd.DataFrame) -> pd.DataFrame:

@@ -17,10 +17,10 @@ from evaluation.errors import ColumnError, SourceError, SurveyError, did_you_mea
 from evaluation.results import Provenance
 from evaluation.survey.codebook import Codebook, Kind, Variable, code_text, read_codebook
 from evaluation.survey.enforcement import Enforced, enforce
-from evaluation.survey.formats import Code, Table, read_table
+from evaluation.survey.formats import TEXT, Code, Table, read_table
 from evaluation.survey.scales import direction_of, reason_of, sounds_like_no_answer
 from evaluation.survey.source import locate, read_description, sha256_of, verify
-from evaluation.survey.values import guessed
+from evaluation.survey.values import all_numbers, guessed
 
 _HEADINGS = {
     "en": ("Survey", "Sample", "Population", "File", "Licence", "Respondents", "Variables", "Not read", "Note"),
@@ -320,7 +320,11 @@ def _labelled_variable(name: str, table: Table, missing_codes: Literal["declared
         or (missing_codes == "labelled" and sounds_like_no_answer(labels.get(code, "")))
     }
     answers = {code: label for code, label in labels.items() if code not in missing}
-    kind = _kind(values, answers, set(present) - set(missing), table.measures.get(name, "unknown"))
+    occurring = {code: value for code, value in present.items() if code not in missing}
+    is_number = pd.api.types.is_numeric_dtype(values) or (
+        bool(occurring) and all_numbers(pd.Series(list(occurring), dtype=TEXT))
+    )
+    kind = _kind(answers, set(occurring), is_number, table.measures.get(name, "unknown"))
     label = table.labels.get(name, "")
     return Variable(
         name=name,
@@ -347,12 +351,12 @@ def _within(value: Code, low: Code, high: Code) -> bool:
     return low <= value <= high
 
 
-def _kind(values: pd.Series, answers: Mapping[str, str], present: set[str], measure: str) -> Kind:
+def _kind(answers: Mapping[str, str], present: set[str], is_number: bool, measure: str) -> Kind:
     """What a labelled column is: coded only where each value that occurs has a label that says more than its code."""
     if not answers or not present <= set(answers):
-        return "numeric" if pd.api.types.is_numeric_dtype(values) else "text"
+        return "numeric" if is_number else "text"
     if measure == "scale" or all(re.match(rf"{re.escape(code)}(?!\d)", label) for code, label in answers.items()):
-        return "numeric" if pd.api.types.is_numeric_dtype(values) else "categorical"
+        return "numeric" if is_number else "categorical"
     if len(answers) == 2:
         return "binary"
     if measure == "ordinal" or direction_of(answers.values(), "ko") or direction_of(answers.values(), "en"):
