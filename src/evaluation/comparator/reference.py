@@ -55,7 +55,12 @@ class PublishedStep:
 
     name: str
     notebook: str
-    files: tuple[str, ...]
+    outputs: Mapping[str, str]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files the step published, sorted; ``outputs`` holds the name each was published under."""
+        return tuple(sorted(self.outputs))
 
 
 def read_steps(folder: Path) -> dict[str, PublishedStep]:
@@ -70,11 +75,10 @@ def read_steps(folder: Path) -> dict[str, PublishedStep]:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         steps = {}
         for name, record in manifest["steps"].items():
-            outputs = record["outputs"]
-            listed = list(outputs) if isinstance(outputs, Mapping) else [output["file"] for output in outputs]
-            files = tuple(sorted(file for file in listed if file.split("/")[0] in PUBLISHED))
+            listed = {output["file"]: output["name"] for output in record["outputs"]}
+            outputs = {file: listed[file] for file in listed if file.split("/")[0] in PUBLISHED}
             notebook = Path(record["notebook"]).stem
-            steps[notebook] = PublishedStep(name, notebook, files)
+            steps[notebook] = PublishedStep(name, notebook, outputs)
     except FileNotFoundError:
         raise ValueError("manifest.json is missing, so nobody can tell what was published") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -300,13 +304,23 @@ class ReferenceFolder:
         """
         if self._scratch is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="evaluation-", ignore_cleanup_errors=True)
-            again = {file for step in self._steps.values() if step.notebook in self._selected for file in step.files}
-            kept = [file for file in _files_below(self.folder, PUBLISHED) if file not in again]
-            for file in [*kept, *(path.name for path in self.folder.glob("*.json") if path.name != "manifest.json")]:
-                place = Path(self._scratch.name) / file
-                place.parent.mkdir(parents=True, exist_ok=True)
-                copyfile(self.folder / file, place)
+            self._fill(Path(self._scratch.name))
         return Path(self._scratch.name).resolve()
+
+    def _fill(self, scratch: Path) -> None:
+        again = {file for step in self._steps.values() if step.notebook in self._selected for file in step.files}
+        kept = [file for file in _files_below(self.folder, PUBLISHED) if file not in again]
+        for file in [*kept, *(path.name for path in self.folder.glob("*.json") if path.name != "manifest.json")]:
+            (scratch / file).parent.mkdir(parents=True, exist_ok=True)
+            copyfile(self.folder / file, scratch / file)
+        (scratch / "published").mkdir()
+        for step in self._steps.values():
+            if step.notebook not in self._selected:
+                names = {
+                    name: [file for file in step.files if step.outputs[file] == name] for name in step.outputs.values()
+                }
+                lines = [json.dumps({"name": name, "files": files}) + "\n" for name, files in names.items()]
+                (scratch / "published" / f"{step.name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
     def _kernel_settings(self, notebook: str) -> dict[str, str]:
         step = self._steps[notebook].name if notebook in self._steps else notebook

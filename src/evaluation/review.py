@@ -1,0 +1,347 @@
+"""A reviewer's run: recompute a study in a clean place and hold it against its claims; accept a run as published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evaluation import project
+from evaluation.claims import ClaimsReport, check_claims, read_claims, read_numbers
+from evaluation.errors import EvaluationError, ProjectError
+from evaluation.results import plain
+from evaluation.specification import RESOLVED
+from evaluation.study.manifest import MANIFEST, outcomes_of, read_manifest
+
+#: What a clean copy of the project holds, beside the package itself. No outputs, no scratch.
+INGREDIENTS = ("notebooks", "params", "surveys", "pyproject.toml", "requirements.lock")
+#: Folders of a run that are published, beside its notebooks.
+PUBLISHED = ("estimates", "tables", "figures")
+#: Two numbers of two runs that differ by less are the same number.
+SAME_NUMBER = 1e-9
+
+_LEFT_OUT = shutil.ignore_patterns("generated", "__pycache__", ".ipynb_checkpoints")
+_OWN_VARIABLES = (project.PROJECT_VARIABLE, project.RUN_VARIABLE, "EVALUATION_STEP")
+
+#: The ``conftest.py`` of a published run.
+CONFTEST = '''"""Holds this published run against its notebooks: python -m pytest --nbval outputs/reference/{study}"""
+
+from pathlib import Path
+
+import pytest
+
+from evaluation.comparator.differences import Tolerance
+from evaluation.comparator.reference import ReferenceFolder
+
+# Of numbers at full precision; a number in a notebook may be off by one unit of its last displayed place.
+TOLERANCE = Tolerance(rtol=1e-9, atol=1e-12, picture=2.0, tile=20.0)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Join the pytest run."""
+    ReferenceFolder(Path(__file__).parent, tolerance=TOLERANCE, cell_timeout=120).register(config)
+'''
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a reviewer's run found.
+
+    Attributes
+    ----------
+    study : str
+        Id of the study.
+    claims : ClaimsReport
+        Every printed number with its verdict.
+    states : dict of str to str
+        What became of each step.
+    problem : str
+        Why the run itself is not ok; empty where it is.
+    folder : Path
+        Holds ``review.json``, ``review.csv`` and the reviewer's run in ``run/``.
+    """
+
+    study: str
+    claims: ClaimsReport
+    states: Mapping[str, str]
+    problem: str
+    folder: Path = field(repr=False)
+
+    @property
+    def exit_code(self) -> int:
+        """0 only where the run is ok and all claims marked as reproducible are reproduced, else 1."""
+        return int(bool(self.problem) or not self.claims.all_reproduced)
+
+    def summary(self) -> str:
+        """Return the review as plain text, claim by claim, the conclusion last."""
+        steps = ", ".join(f"{step} {state}" for step, state in self.states.items()) or "none"
+        marked = [check for check in self.claims.checks if check.claim.reproducible]
+        missed = [check.claim.claim_id for check in marked if check.verdict != "reproduced"]
+        conclusion = (
+            f"NOT reproduced: {len(missed)} of {len(marked)} claims marked as reproducible: {', '.join(missed)}"
+            if missed
+            else f"All {len(marked)} claims marked as reproducible are reproduced."
+        )
+        lines = [f"{self.study}, recomputed in a clean copy of the project. Steps: {steps}.", "", self.claims.summary()]
+        return "\n".join([*lines, *([self.problem] if self.problem else []), conclusion])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what lands in ``review.json``: no date, no absolute path."""
+        rows = self.claims.tidy().to_dict("records")
+        return {
+            "study": self.study,
+            "exit_code": self.exit_code,
+            "problem": self.problem,
+            "steps": dict(self.states),
+            "counts": self.claims.counts(),
+            "all_reproduced": self.claims.all_reproduced,
+            "claims": [{str(name): plain(value) for name, value in row.items()} for row in rows],
+        }
+
+
+def review_study(study_id: str, *, out: Path | None = None) -> Review:
+    """Recompute a study from nothing but its ingredients and check every printed number.
+
+    The project's notebooks, parameters and surveys are copied to a temporary folder, and the study is
+    run there in a process of its own that sees neither earlier outputs nor scratch.
+
+    Parameters
+    ----------
+    study_id : str
+        Stem of a file in ``params/``.
+    out : Path, optional
+        Folder for ``review.json``, ``review.csv`` and the run; by default ``outputs/review/<study_id>``.
+        An earlier review there is replaced.
+
+    Returns
+    -------
+    Review
+        Also where the run failed; then ``problem`` says why.
+
+    Raises
+    ------
+    ClaimError
+        Where the study has no register of claims, or one with faults; nothing is run then.
+    ProjectError
+        Where there is no such study, or ``out`` holds something that is no earlier review.
+    """
+    project.study_file(study_id)
+    read_claims(study_id)
+    folder = project.project_root() / "outputs" / "review" / study_id if out is None else Path(out)
+    _require_free(folder)
+    with tempfile.TemporaryDirectory(prefix="evaluation-review-", ignore_cleanup_errors=True) as temporary:
+        root = Path(temporary).resolve() / "project"
+        _copy_ingredients(root)
+        code = _run_there(root, study_id)
+        good, failed = root / "outputs" / study_id, root / "outputs" / "failed" / study_id
+        run = good if code == 0 else failed
+        states, problem = _became(run, code)
+        review = Review(study_id, check_claims(study_id, run), states, problem, folder)
+        _save(review, run)
+    return review
+
+
+def _require_free(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "review.json").is_file())):
+        raise ProjectError(f"the folder for the review holds something else: {folder}. Name a new one with --out.")
+
+
+def _copy_ingredients(root: Path) -> None:
+    root.mkdir()
+    for name in INGREDIENTS:
+        source = project.project_root() / name
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=_LEFT_OUT)
+        elif source.is_file():
+            shutil.copyfile(source, root / name)
+
+
+def _run_there(root: Path, study_id: str) -> int:
+    environment = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
+    environment |= {project.PROJECT_VARIABLE: str(root), "PYTHONUTF8": "1"}
+    command = [sys.executable, "-m", "evaluation.cli", "run", study_id]
+    return subprocess.run(command, cwd=root, env=environment, check=False).returncode
+
+
+def _became(run: Path, code: int) -> tuple[dict[str, str], str]:
+    """Return the state of each step, and what is wrong with the run in one line."""
+    if not (run / MANIFEST).is_file():
+        return {}, f"The run did not start (exit code {code}); the message above says why."
+    outcomes = outcomes_of(read_manifest(run))
+    wrong = [f"step '{o.step}' {o.state}: {o.reason}".rstrip(": ") for o in outcomes if o.state != "ok"]
+    if code != 0 and not wrong:
+        wrong = [f"exit code {code} after the last step"]
+    return {o.step: o.state for o in outcomes}, f"The run failed: {'; '.join(wrong)}." if wrong else ""
+
+
+def _save(review: Review, run: Path) -> None:
+    folder = review.folder
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if run.is_dir():
+        shutil.copytree(run, folder / "run")
+    record = json.dumps(review.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    (folder / "review.csv").write_bytes(review.claims.tidy().to_csv(index=False, lineterminator="\n").encode("utf-8"))
+    (folder / "review.json").write_bytes(record.encode("utf-8"))
+
+
+def accept_run(study_id: str) -> str:
+    """Make the last good run of a study the published one, ``outputs/reference/<study_id>``.
+
+    Published are the executed notebooks, estimates, tables, figures, the study as it was resolved and
+    the manifest without durations; neither the report nor ``restricted/``. Files of the published
+    folder that no run writes, its ``conftest.py`` with the study's tolerances among them, are kept.
+
+    Parameters
+    ----------
+    study_id : str
+        Stem of a file in ``params/``.
+
+    Returns
+    -------
+    str
+        Which numbers differ from those published before: address, old, new; and which other files.
+
+    Raises
+    ------
+    ProjectError
+        Where there is no complete good run, or a file of it was changed after the run. The published
+        run stays as it was.
+    """
+    project.study_file(study_id)
+    outputs = project.project_root() / "outputs"
+    run, place = outputs / study_id, outputs / "reference" / study_id
+    manifest = read_manifest(run)
+    _require_good(study_id, run, manifest)
+    new = place.with_name(f".{study_id}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        _stage(study_id, run, manifest, place, new)
+        told = _differences(study_id, place, new)
+        _swap(new, place)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    left_out = [f"left out, published by no step: {file}" for file in manifest["unattributed"] if _is_published(file)]
+    return "\n".join([*told, *left_out, *_claims_line(study_id, place)])
+
+
+def _require_good(study_id: str, run: Path, manifest: Mapping[str, Any]) -> None:
+    again = f"Run the study again: evaluation run {study_id}"
+    if manifest["state"] != "ok" or not manifest["complete"]:
+        raise ProjectError(
+            f"outputs/{study_id} cannot be published: its run is '{manifest['state']}'"
+            f"{'' if manifest['complete'] else ' and holds only some steps'}. {again}"
+        )
+    for record in _outputs(manifest):
+        file = run / record["file"]
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != record["sha256"]:
+            fate = "was changed after the run" if file.is_file() else "is missing"
+            raise ProjectError(f"outputs/{study_id} cannot be published: {record['file']} {fate}. {again}")
+    missing = [step["notebook"] for step in manifest["steps"].values() if not (run / step["notebook"]).is_file()]
+    if missing:
+        raise ProjectError(f"outputs/{study_id} cannot be published: {missing[0]} is missing. {again}")
+
+
+def _outputs(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    records = [record for step in manifest["steps"].values() for record in step["outputs"]]
+    return [record for record in records if _is_published(record["file"])]
+
+
+def _is_published(file: str) -> bool:
+    return file.split("/")[0] in PUBLISHED
+
+
+def _stage(study_id: str, run: Path, manifest: Mapping[str, Any], place: Path, new: Path) -> None:
+    files = [record["file"] for record in _outputs(manifest)]
+    files += [step["notebook"] for step in manifest["steps"].values()]
+    files += [RESOLVED] if (run / RESOLVED).is_file() else []
+    for file in files:
+        (new / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run / file, new / file)
+    text = json.dumps(_lasting(manifest), ensure_ascii=False, indent=2) + "\n"
+    (new / MANIFEST).write_bytes(text.encode("utf-8"))
+    (new / "conftest.py").write_bytes(CONFTEST.format(study=study_id).encode("utf-8"))
+    for file in place.glob("*") if place.is_dir() else []:
+        if file.is_file() and file.name not in (MANIFEST, RESOLVED):
+            shutil.copyfile(file, new / file.name)
+
+
+def _lasting(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest without what differs from run to run and without files that are not published."""
+    steps = {
+        name: {key: value for key, value in step.items() if key != "duration_seconds"}
+        | {"outputs": [record for record in step["outputs"] if _is_published(record["file"])]}
+        for name, step in manifest["steps"].items()
+    }
+    return {**manifest, "steps": steps, "unattributed": []}
+
+
+def _differences(study_id: str, old: Path, new: Path) -> list[str]:
+    numbers = read_numbers(new)
+    if not (old / MANIFEST).is_file():
+        return [f"{study_id}: published for the first time, {len(numbers)} numbers."]
+    before = read_numbers(old)
+    changed = [
+        f"  {address}: {_shown(before.get(address))} -> {_shown(numbers.get(address))}"
+        for address in dict.fromkeys([*before, *numbers])
+        if address not in before or address not in numbers or not _same(before[address], numbers[address])
+    ]
+    files = [f"  {file}" for file in _changed_files(old, new)]
+    told = [f"{study_id}: {len(changed)} of {len(numbers)} numbers differ from those published before.", *changed]
+    return told + ([f"{len(files)} other files differ:", *files] if files else [])
+
+
+def _same(old: float | None, new: float | None) -> bool:
+    if old is None or new is None:
+        return old is new
+    return math.isclose(old, new, rel_tol=SAME_NUMBER, abs_tol=1e-12)
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.10g}"
+
+
+def _changed_files(old: Path, new: Path) -> Iterator[str]:
+    folders = ("tables", "figures", "notebooks")
+    files = {
+        file.relative_to(run).as_posix() for run in (old, new) for name in folders for file in (run / name).rglob("*.*")
+    }
+    for file in sorted(files):
+        first, second = old / file, new / file
+        if not first.is_file() or not second.is_file():
+            yield f"{file} ({'new' if second.is_file() else 'gone'})"
+        elif first.read_bytes() != second.read_bytes():
+            yield file
+
+
+def _swap(new: Path, place: Path) -> None:
+    aside = place.with_name(f".{place.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        if place.exists():
+            os.replace(place, aside)
+        os.replace(new, place)
+    except OSError as error:
+        if aside.exists() and not place.exists():
+            os.replace(aside, place)
+        raise ProjectError(
+            f"outputs/reference/{place.name} cannot be replaced ({error.strerror}); it is as it was. "
+            "Close what has a file of it open, then accept again."
+        ) from None
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _claims_line(study_id: str, run: Path) -> list[str]:
+    try:
+        return [f"claims: {check_claims(study_id, run).verdict()}"]
+    except EvaluationError as error:
+        return [f"claims not checked: {error}"]
