@@ -120,7 +120,7 @@ def test_a_review_recomputes_in_a_clean_place_and_leaves_the_outputs_alone(study
     assert str(study.root) not in everything
     assert "evaluation-review-" not in everything
 
-    register(study.root, "1.25", "1.3")
+    register(study.root, "1.25", "1.4")
     again = Review("small", claims.check_claims("small", study.out / "run"), {"estimate": "ok"}, "", study.out)
     assert again.exit_code == 1
     assert again.summary().endswith("NOT reproduced: 1 of 2 claims marked as reproducible: claim_1")
