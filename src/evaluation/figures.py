@@ -47,6 +47,8 @@ GREY, INK = "#8A8A8A", "#222222"
 
 _SIZES = {"title": 11.5, "label": 9.5, "caption": 8.5}
 _EDGE = 0.08
+_RIGHT = 0.42
+_TICKS = 0.26
 _LABEL_WIDTH = 2.3
 _LINE = 1.35 / 72
 
@@ -161,12 +163,12 @@ def draw_estimates(
     panels = [panel for _, panel in rows.groupby("panel", sort=False)]
     marks = {reference_label or wording.term("reference", lang): _DIAMOND} if np.isfinite(known).any() else {}
     with theme():
-        sheet = _Sheet(name, caption, [_panel_labels(panel) for panel in panels], marks, _panel_titles(panels))
+        scale = _scale_name(result, panels, lang)
+        sheet = _Sheet(name, caption, [_panel_labels(panel) for panel in panels], marks, _panel_titles(panels), scale)
         for axes, panel in zip(sheet.axes, panels, strict=True):
             _draw_intervals(axes, panel, zero=result.verb in wording.AGAINST_ZERO)
         if result.verb in _SHARES:
             _same_scale(sheet.axes)
-        sheet.axes[-1].set_xlabel(_scale_name(result, panels, lang))
     return Figure(sheet.canvas, rows.drop(columns="is_single"), name, caption)
 
 
@@ -259,7 +261,7 @@ def _panel_titles(panels: list[pd.DataFrame]) -> list[str]:
 def _scale_name(result: Estimates, panels: list[pd.DataFrame], lang: str | None) -> str:
     what = wording.term("share", lang) if result.verb in _SHARES else wording.verb_name(result.verb, lang)
     subject = str(panels[0]["panel"].iloc[0]) if len(panels) == 1 else ""
-    return "\n".join(_wrapped(f"{subject}: {what}" if subject else what, WIDTH - _LABEL_WIDTH - 0.4, "label"))
+    return f"{subject}: {what}" if subject else what
 
 
 def _draw_intervals(axes: Axes, panel: pd.DataFrame, *, zero: bool) -> None:
@@ -322,7 +324,7 @@ def draw_weights(
     line: dict[str, Any] = {"color": ORANGE, "linestyle": (0, (4, 2)), "linewidth": 1.6}
     marks = {f"{wording.term('limit', lang)}: {wording.plain_number(upper)}": line} if upper is not None else {}
     with theme():
-        sheet = _Sheet(name, caption, [None, None], marks, list(stages))
+        sheet = _Sheet(name, caption, [None, None], marks, list(stages), wording.term("weight_scale", lang))
         for axes, (stage, (_, colour)) in zip(sheet.axes, stages.items(), strict=True):
             axes.stairs(counts[stage], edges, fill=True, color=colour)
             axes.set_ylabel(wording.term("respondents", lang))
@@ -330,7 +332,6 @@ def draw_weights(
             if upper is not None:
                 axes.axvline(upper, **line)
         _same_scale(sheet.axes)
-        sheet.axes[-1].set_xlabel(wording.term("weight_scale", lang))
     return Figure(sheet.canvas, pd.concat(frames, ignore_index=True), name, caption)
 
 
@@ -376,19 +377,23 @@ def draw_margins(
     marks = {wording.term(column, lang): style for column, style in dots.items()}
     with theme():
         titles = [str(panel["panel"].iloc[0]) for panel in panels]
-        sheet = _Sheet(name, caption, [_panel_labels(panel) for panel in panels], marks, titles)
+        labels = [_panel_labels(panel) for panel in panels]
+        sheet = _Sheet(name, caption, labels, marks, titles, wording.term("share", lang))
         for axes, panel in zip(sheet.axes, panels, strict=True):
             places = np.arange(len(panel))
             axes.hlines(places, panel["before"], panel["after"], color=GREY, linewidth=1.2, zorder=1)
             for column, style in dots.items():
                 axes.plot(panel[column], places, linestyle="none", zorder=3, **style)
         _same_scale(sheet.axes)
-        sheet.axes[-1].set_xlabel(wording.term("share", lang))
     return Figure(sheet.canvas, data, name, caption)
 
 
 class _Sheet:
-    """A canvas whose every text has been measured, so that nothing is cut off."""
+    """A canvas on which every text was measured before anything was placed, so that nothing is cut off.
+
+    Places are added up and not solved for: a solver's last digits differ from run to run, and the
+    bytes with them.
+    """
 
     def __init__(
         self,
@@ -397,52 +402,59 @@ class _Sheet:
         rows: Sequence[list[str] | None],
         marks: Mapping[str, Mapping[str, Any]],
         panel_titles: Sequence[str],
+        scale: str,
     ) -> None:
-        wrapped = [None if labels is None else ["\n".join(_wrapped(x, _LABEL_WIDTH, "label")) for x in labels]
-                   for labels in rows]  # fmt: skip
-        heights = [_panel_height(labels, bool(name)) for labels, name in zip(wrapped, panel_titles, strict=True)]
+        labels = [[_wrapped(label, _LABEL_WIDTH, "label") for label in panel] if panel else None for panel in rows]
+        lines = [line for panel in labels if panel for label in panel for line in label]
+        left = _EDGE + (max([0.42, *(_inches(line, "label") for line in lines)]) + 0.1 if lines else 0.75)
+        width = WIDTH - left - _RIGHT
         head, foot = _wrapped(title, WIDTH - 2 * _EDGE, "title"), _wrapped(caption, WIDTH - 2 * _EDGE, "caption")
-        title_height = len(head) * _SIZES["title"] * _LINE + 0.08
+        names = [_wrapped(name, width, "label") if name else [] for name in panel_titles]
+        scale_lines = _wrapped(scale, width, "label")
+        title_height, name_heights = _height(head, "title") + 0.08, [_height(name, "label") + 0.12 for name in names]
+        panel_heights = [_panel_height(panel) for panel in labels]
         top = _EDGE + title_height + (0.28 if marks else 0.0)
-        bottom = _EDGE + len(foot) * _SIZES["caption"] * _LINE + 0.06
-        height = top + sum(heights) + 0.5 + bottom
+        bottom = 0.12 + _height(scale_lines, "label") + 0.1 + _height(foot, "caption") + _EDGE
+        height = top + sum(name_heights) + sum(panel_heights) + _TICKS * len(rows) + bottom
         self.canvas = Canvas(figsize=(WIDTH, height), dpi=DPI)
         FigureCanvasAgg(self.canvas)
-        self.canvas.set_layout_engine(
-            "constrained", rect=(0.0, bottom / height, 1.0, 1 - (top + bottom) / height), w_pad=_EDGE, h_pad=0.05
-        )
-        self._write("\n".join(head), 1 - _EDGE / height, "top", "title", weight="bold", color=INK)
-        self._write("\n".join(foot), _EDGE / height, "bottom", "caption", color="#555555")
+        self._write(head, 1 - _EDGE / height, "top", "title", weight="bold", color=INK)
+        self._write(foot, _EDGE / height, "bottom", "caption", color="#555555")
         if marks:
             self._legend(marks, 1 - (_EDGE + title_height) / height)
-        grid = self.canvas.add_gridspec(len(rows), 1, height_ratios=heights)
-        self.axes = [self.canvas.add_subplot(grid[place, 0]) for place in range(len(rows))]
-        for axes, labels, name in zip(self.axes, wrapped, panel_titles, strict=True):
-            _furnish(axes, labels, name)
+        self.axes, y = [], height - top
+        for panel, name, above, tall in zip(labels, names, name_heights, panel_heights, strict=True):
+            y -= above + tall
+            axes = self.canvas.add_axes((left / WIDTH, y / height, width / WIDTH, tall / height))
+            y -= _TICKS
+            _furnish(axes, panel, name)
+            self.axes.append(axes)
+        self.axes[-1].set_xlabel("\n".join(scale_lines))
 
-    def _write(self, text: str, y: float, side: Literal["top", "bottom"], kind: str, **style: Any) -> None:
-        written = self.canvas.text(_EDGE / WIDTH, y, text, va=side, fontsize=_SIZES[kind], linespacing=1.3, **style)
-        written.set_in_layout(False)
+    def _write(self, lines: list[str], y: float, side: Literal["top", "bottom"], kind: str, **style: Any) -> None:
+        size = _SIZES[kind]
+        self.canvas.text(_EDGE / WIDTH, y, "\n".join(lines), va=side, fontsize=size, linespacing=1.3, **style)
 
     def _legend(self, marks: Mapping[str, Mapping[str, Any]], y: float) -> None:
         handles = [Line2D([], [], **{"linestyle": "none", **style}, label=label) for label, style in marks.items()]
-        legend = self.canvas.legend(
+        self.canvas.legend(
             handles=handles, loc="upper left", bbox_to_anchor=(_EDGE / WIDTH, y), ncol=len(handles), frameon=False,
             borderpad=0.1, borderaxespad=0.0, handletextpad=0.4, columnspacing=1.4, fontsize=_SIZES["label"],
         )  # fmt: skip
-        legend.set_in_layout(False)
 
 
-def _panel_height(labels: list[str] | None, named: bool) -> float:
-    if labels is None:
-        return 1.75
-    lines = sum(max(1, label.count("\n") + 1) for label in labels)
-    return 0.14 * len(labels) + lines * _SIZES["label"] * _LINE + 0.3 + (0.3 if named else 0.0)
+def _height(lines: Sequence[str], kind: str) -> float:
+    return len(lines) * _SIZES[kind] * _LINE
 
 
-def _furnish(axes: Axes, labels: list[str] | None, name: str) -> None:
+def _panel_height(labels: list[list[str]] | None) -> float:
+    """Inches of a panel: rows as high as their labels, or a distribution."""
+    return 1.4 if labels is None else sum(0.16 + _height(label, "label") for label in labels) + 0.06
+
+
+def _furnish(axes: Axes, labels: list[list[str]] | None, name: list[str]) -> None:
     if name:
-        axes.set_title("\n".join(_wrapped(name, WIDTH - _LABEL_WIDTH - 0.5, "label")), loc="left")
+        axes.set_title("\n".join(name), loc="left")
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     seaborn.despine(ax=axes, left=labels is not None)
@@ -451,9 +463,9 @@ def _furnish(axes: Axes, labels: list[str] | None, name: str) -> None:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
         return
     axes.grid(visible=False, axis="y")
-    axes.set_yticks(np.arange(len(labels)), labels)
+    axes.set_yticks(np.arange(len(labels)), ["\n".join(label) for label in labels])
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_ylim(len(labels) - 0.45, -0.55)
 
 
 def _wrapped(text: str, width: float, kind: str) -> list[str]:

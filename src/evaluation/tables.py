@@ -262,7 +262,7 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     columns[wording.term("n_obs", lang)] = [wording.number(value) for value in tidy["n_obs"]]
     for name, values in result.columns.items():
         if name not in _HIDDEN:
-            own = _free(columns, wording.heading(name, result.provenance.labels, lang), name)
+            own = _free(columns, _plain_heading(name, result.provenance.labels, lang), name)
             columns[own] = [_plain_cell(value) for value in values]
     return columns
 
@@ -322,7 +322,7 @@ def _free(taken: dict[str, list[str]], heading: str, column: str) -> str:
 
 
 def _plain_heading(column: str, labels: Labels, lang: str) -> str:
-    name = wording.heading(column, labels, lang)
+    name = wording.term(column, lang) if wording.knows(column) else labels.variable(column, lang)
     return f"{name} (%)" if column in SHARES else name
 
 
