@@ -12,7 +12,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import dropwhile
@@ -29,9 +29,7 @@ Unit = Literal["number", "percent", "points"]
 Verdict = Literal["reproduced", "last digit differs", "differs", "not computable", "not marked reproducible"]
 
 #: Columns of a register, all of them required.
-REGISTER_COLUMNS = (
-    "claim_id", "printed", "unit", "where", "name", "term", "by", "column", "reproducible", "note",
-)  # fmt: skip
+REGISTER_COLUMNS = ("claim_id", "printed", "unit", "where", "name", "term", "by", "column", "reproducible", "note")
 
 #: Units of the last printed place: up to here a claim is reproduced, up to there only its last digit differs.
 REPRODUCED_WITHIN = 0.5
@@ -257,19 +255,15 @@ def _faults(row: Mapping[str, Any]) -> list[str]:
 
 def _repeated(lines: Iterable[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, str]]:
     first: dict[str, int] = {}
-    faults = []
-    for number, row in lines:
-        if row["claim_id"] in first:
-            faults.append((number, f"claim_id '{row['claim_id']}' stands already in line {first[row['claim_id']]}"))
-        first.setdefault(row["claim_id"], number)
-    return faults
+    again = [(number, name) for number, row in lines if first.setdefault(name := row["claim_id"], number) != number]
+    return [(number, f"claim_id '{name}' stands already in line {first[name]}") for number, name in again]
 
 
 def _claim(row: Mapping[str, Any]) -> Claim:
     by = tuple((key.strip(), value.strip()) for key, _, value in (part.partition("=") for part in _parts(row["by"])))
     address = Address(row["name"], row["term"], by, row["column"])
     yes = row["reproducible"] == "yes"
-    return Claim(row["claim_id"], row["printed"], row["unit"], row["where"], address, yes, row["note"])
+    return Claim(row["claim_id"], row["printed"], row["unit"], row["where"], address, yes, row["note"] or "")
 
 
 def _parts(by: str | None) -> list[str]:
@@ -349,25 +343,18 @@ class ClaimsReport:
             }
             for check in self.checks
         ]
-        names = [
-            "claim_id",
-            "where",
-            "printed",
-            "reproduced",
-            "verdict",
-            "difference",
-            "tolerance",
-            "address",
-            "reason",
-        ]
-        return pd.DataFrame(rows, columns=names)
+        return pd.DataFrame(rows)
 
     def summary(self) -> str:
         """Return the claims as a plain text table, below it the reasons and the counts."""
         table = self.tidy()[["claim_id", "printed", "reproduced", "verdict", "tolerance"]]
         text = table.assign(tolerance=[f"{value:g}" for value in table["tolerance"]]).to_string(index=False)
-        reasons = [f"{c.claim.claim_id}: {c.reason}" for c in self.checks if c.reason and c.verdict != "reproduced"]
-        return "\n\n".join(part for part in (text, "\n".join(reasons), self.verdict()) if part)
+        reasons: dict[str, list[str]] = {}
+        for check in self.checks:
+            if check.reason and check.verdict != "reproduced":
+                reasons.setdefault(check.reason, []).append(check.claim.claim_id)
+        told = "\n".join(f"{shortened(ids)}: {reason}" for reason, ids in reasons.items())
+        return "\n\n".join(part for part in (text, told, self.verdict()) if part)
 
     def verdict(self) -> str:
         """Return the counts as one sentence."""
@@ -382,6 +369,11 @@ class ClaimsReport:
         frame["difference"] = ["" if math.isnan(value) else f"{value:+.1f}" for value in frame["difference"]]
         frame["tolerance"] = [f"{value:g}" for value in frame["tolerance"]]
         return f"{frame_html(frame)}\n<p>{self.verdict()}</p>"
+
+
+def shortened(names: Sequence[str], most: int = 4) -> str:
+    """Return the first names of a list and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def check_claims(study: str, run_folder: Path | None = None) -> ClaimsReport:

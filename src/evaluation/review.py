@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import project
-from evaluation.claims import ClaimsReport, check_claims, read_claims, read_numbers
+from evaluation.claims import ClaimsReport, check_claims, read_claims, read_numbers, shortened
 from evaluation.errors import EvaluationError, ProjectError
 from evaluation.results import plain
 from evaluation.specification import RESOLVED
@@ -87,7 +87,7 @@ class Review:
         marked = [check for check in self.claims.checks if check.claim.reproducible]
         missed = [check.claim.claim_id for check in marked if check.verdict != "reproduced"]
         conclusion = (
-            f"NOT reproduced: {len(missed)} of {len(marked)} claims marked as reproducible: {', '.join(missed)}"
+            f"NOT reproduced: {len(missed)} of {len(marked)} claims marked as reproducible: {shortened(missed)}"
             if missed
             else f"All {len(marked)} claims marked as reproducible are reproduced."
         )
@@ -177,7 +177,7 @@ def _became(run: Path, code: int) -> tuple[dict[str, str], str]:
     if not (run / MANIFEST).is_file():
         return {}, f"The run did not start (exit code {code}); the message above says why."
     outcomes = outcomes_of(read_manifest(run))
-    wrong = [f"step '{o.step}' {o.state}: {o.reason}".rstrip(": ") for o in outcomes if o.state != "ok"]
+    wrong = [f"step '{o.step}' {o.state}: {o.reason}".rstrip(":. ") for o in outcomes if o.state != "ok"]
     if code != 0 and not wrong:
         wrong = [f"exit code {code} after the last step"]
     return {o.step: o.state for o in outcomes}, f"The run failed: {'; '.join(wrong)}." if wrong else ""
