@@ -170,7 +170,7 @@ def _weight_row(step: str, arguments: str, weights: Floats) -> dict[str, Any]:
         "minimum": float(positive.min()),
         "median": float(np.median(positive)),
         "maximum": float(positive.max()),
-        "deff": deff,
+        "kish_deff": deff,
         "n_eff": len(positive) / deff,
     }
 

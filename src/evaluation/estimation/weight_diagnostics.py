@@ -59,7 +59,7 @@ def weight_summary(design: Design) -> WeightSummary:
     Returns
     -------
     WeightSummary
-        ``deff`` is Kish's :math:`n \\sum w^2 / (\\sum w)^2`, ``n_eff`` is n over it; both say what unequal
+        ``kish_deff`` is Kish's :math:`n \\sum w^2 / (\\sum w)^2`, ``n_eff`` is n over it; both say what unequal
         weights alone cost an estimate unrelated to them.
 
     References
@@ -70,7 +70,7 @@ def weight_summary(design: Design) -> WeightSummary:
     --------
     >>> from evaluation.design.design import survey_design
     >>> design = survey_design(pd.DataFrame({"w": [1.0, 3.0]}), weights="w")
-    >>> weight_summary(design).tidy()["deff"].tolist()
+    >>> weight_summary(design).tidy()["kish_deff"].tolist()
     [1.25]
     """
     return WeightSummary(design.base_weights, design.weights, design.history, design.provenance)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,7 +47,8 @@ def survey_glm(
         Numeric column; for "binomial" 0/1, boolean, or text with two levels of which the first in
         sorted order is the reference.
     covariates : str or list of str
-        Column names, or a one-sided formula such as ``"~ ell + meals"``. Text columns become
+        Column names, or a one-sided formula such as ``"~ ell + meals"``; a name that is no
+        plain identifier stands in backticks there. Text columns become
         sorted levels, the first is the reference.
     family : {"gaussian", "binomial"}, default "gaussian"
         Identity or logit link.
@@ -136,14 +138,19 @@ class _Model:
 def _model(design: Design, outcome: str, covariates: str | Sequence[str], family: Family) -> _Model:
     y, reference = _outcome(design, outcome, family)
     formula = _formula(covariates)
-    frame = _plain_text(design.data)
+    safe, aliases = _with_aliases(formula)
     try:
-        matrix = formulaic.model_matrix(formula, frame, na_action="ignore")
+        variables = sorted(str(name) for name in formulaic.Formula(safe).required_variables)
+        own = {name: aliases.get(name, name) for name in variables}
+        for name in own.values():
+            _require_named(design, name, formula)
+        columns = {name: _plain_text(design.data[column]) for name, column in own.items()}
+        frame = pd.DataFrame(columns, index=design.data.index)
+        matrix = formulaic.model_matrix(safe, frame, na_action="ignore")
     except FormulaicError as error:
-        raise _formula_error(formula, design, error) from None
+        raise ColumnError(f"the formula '~ {formula}' cannot be read: {' '.join(str(error).split())}") from None
     x = np.asarray(matrix, dtype=float)
-    variables = sorted(str(name) for name in formulaic.Formula(formula).required_variables)
-    complete = ~np.isnan(x).any(axis=1) & design.data[variables].notna().all(axis=1).to_numpy()
+    complete = ~np.isnan(x).any(axis=1) & frame.notna().all(axis=1).to_numpy()
     used = complete & ~np.isnan(y) & design.present
     if not used.any():
         raise EstimationError(f"no respondent who counts answered '{outcome}' and all of {formula}.")
@@ -153,18 +160,28 @@ def _model(design: Design, outcome: str, covariates: str | Sequence[str], family
             f"outcome '{outcome}' is constant ({y[used][0]:g}) for all {int(used.sum())} respondents used."
         )
     x = np.where(used[:, None], x, 0.0)
-    terms = [str(name) for name in matrix.columns]
+    terms = [_without_aliases(str(name), aliases) for name in matrix.columns]
     _refuse_collinear(x, terms)
     return _Model(x, y, used, ["(Intercept)" if t == "Intercept" else t for t in terms], formula, reference)
 
 
-def _plain_text(data: pd.DataFrame) -> pd.DataFrame:
-    text = {
-        name: data[name].astype(object).where(data[name].notna(), None)
-        for name in data.columns
-        if not pd.api.types.is_numeric_dtype(data[name]) and not isinstance(data[name].dtype, pd.CategoricalDtype)
-    }
-    return data.assign(**text)
+def _plain_text(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
+        return column
+    return column.astype(object).where(column.notna(), None)
+
+
+def _with_aliases(formula: str) -> tuple[str, dict[str, str]]:
+    """Replace each name in backticks by one that is a plain identifier; a dot means something to formulaic."""
+    names = dict.fromkeys(re.findall(r"`([^`]+)`", formula))
+    aliases = {f"column_{number}": name for number, name in enumerate(names)}
+    for alias, name in aliases.items():
+        formula = formula.replace(f"`{name}`", alias)
+    return formula, aliases
+
+
+def _without_aliases(term: str, aliases: Mapping[str, str]) -> str:
+    return re.sub(r"\bcolumn_\d+\b", lambda found: aliases.get(found[0], found[0]), term)
 
 
 def _formula(covariates: str | Sequence[str]) -> str:
@@ -174,17 +191,10 @@ def _formula(covariates: str | Sequence[str]) -> str:
     return " + ".join(["1", *(f"`{name}`" for name in names)])
 
 
-def _formula_error(formula: str, design: Design, error: FormulaicError) -> ColumnError:
-    wanted = []
-    try:
-        wanted = [str(name) for name in formulaic.Formula(formula).required_variables]
-    except FormulaicError:
-        return ColumnError(f"the formula '~ {formula}' cannot be read: {' '.join(str(error).split())}")
-    absent = [name for name in wanted if name not in design.data.columns]
-    if absent:
-        hint = did_you_mean(absent[0], design.data.columns)
-        return ColumnError(f"the formula '~ {formula}' names '{absent[0]}', no column of the data. {hint}")
-    return ColumnError(f"the formula '~ {formula}' cannot be evaluated: {' '.join(str(error).split())}")
+def _require_named(design: Design, name: str, formula: str) -> None:
+    if name not in design.data.columns:
+        hint = did_you_mean(name, design.data.columns)
+        raise ColumnError(f"the formula '~ {formula}' names '{name}', no column of the data. {hint}")
 
 
 def _outcome(design: Design, outcome: str, family: Family) -> tuple[Floats, str]:

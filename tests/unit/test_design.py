@@ -1,0 +1,157 @@
+"""Designs: what they accept, what they refuse, and a variance that can be checked by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evaluation as ev
+from evaluation.errors import ColumnError, DesignError, EstimationError
+
+HAND = 1e-12
+
+
+def frame(**changes):
+    columns = {
+        "stratum": ["a", "a", "a", "a", "b", "b", "b", "b"],
+        "psu": [1, 1, 2, 2, 3, 3, 4, 4],
+        "person": [1, 2, 1, 2, 1, 2, 1, 2],
+        "w": [10.0, 10.0, 10.0, 10.0, 20.0, 20.0, 20.0, 20.0],
+        "y": [1.0, 3.0, 5.0, 7.0, 2.0, 2.0, 6.0, 8.0],
+        "n_psu": [4, 4, 4, 4, 8, 8, 8, 8],
+        "n_person": [5, 5, 5, 5, 4, 4, 4, 4],
+    }
+    return pd.DataFrame({**columns, **changes})
+
+
+def test_stratified_cluster_total_by_hand():
+    design = ev.survey_design(frame(), weights="w", strata="stratum", psu="psu")
+    total = ev.survey_total(design, "y")
+    # PSU totals 40, 120 in a; 80, 280 in b: n/(n-1) * sum of squares = 2*(40²+40²) and 2*(100²+100²)
+    assert total.estimate[0] == pytest.approx(520, rel=HAND)
+    assert total.vcov[0, 0] == pytest.approx(6400 + 40000, rel=HAND)
+    assert total.df[0] == 2
+
+
+def test_two_stage_variance_by_hand():
+    design = ev.survey_design(frame(), strata="stratum", psu=["psu", "person"], fpc=["n_psu", "n_person"])
+    # weights: stratum a 4/2 * 5/2 = 5, stratum b 8/2 * 4/2 = 8
+    assert design.weights.tolist() == [5.0] * 4 + [8.0] * 4
+    first = (1 - 0.5) * 2 * (20**2 + 20**2) + (1 - 0.25) * 2 * (40**2 + 40**2)
+    second_a = 0.5 * (1 - 0.4) * 2 * (5**2 + 5**2 + 5**2 + 5**2)
+    second_b = 0.25 * (1 - 0.5) * 2 * (8**2 + 8**2)
+    assert ev.survey_total(design, "y").vcov[0, 0] == pytest.approx(first + second_a + second_b, rel=HAND)
+
+
+def test_fpc_as_fraction_equals_fpc_as_count():
+    counts = ev.survey_design(frame(), weights="w", strata="stratum", psu="psu", fpc="n_psu")
+    fractions = ev.survey_design(frame(f=[0.5] * 4 + [0.25] * 4), weights="w", strata="stratum", psu="psu", fpc="f")
+    assert ev.survey_mean(counts, "y").std_error == pytest.approx(ev.survey_mean(fractions, "y").std_error, rel=HAND)
+
+
+def test_a_census_has_no_sampling_error():
+    design = ev.survey_design(frame(), fpc=8)
+    assert design.provenance.weight == "census"
+    assert ev.survey_mean(design, "y").std_error[0] == 0
+
+
+def test_a_domain_keeps_units_without_respondents_in_it():
+    whole = ev.survey_design(frame(kind=list("uuvvuuvv")), weights="w", strata="stratum", psu="psu")
+    part = ev.domain(whole, {"kind": "u"})
+    # totals of PSUs are 40, 0 and 80, 0: the empty ones count
+    assert ev.survey_total(part, "y").vcov[0, 0] == pytest.approx(2 * (20**2 * 2) + 2 * (40**2 * 2), rel=HAND)
+    assert ev.survey_total(part, "y").vcov == pytest.approx(
+        ev.survey_total(whole, "y", by="kind").vcov[:1, :1], rel=HAND
+    )
+
+
+def test_zero_weights_are_legal_and_do_not_count():
+    design = ev.survey_design(frame(w=[0.0, 10, 10, 10, 20, 20, 20, 20]), weights="w", strata="stratum", psu="psu")
+    assert ev.survey_mean(design, "y").n_obs[0] == 7
+
+
+def test_missing_outcomes_are_a_domain_of_their_own():
+    design = ev.survey_design(frame(y=[np.nan, 3, 5, 7, 2, 2, 6, 8], z=np.arange(8.0)), weights="w", psu="psu")
+    result = ev.survey_mean(design, ["y", "z"])
+    assert result.n_obs.tolist() == [7, 8]
+    listwise = ev.survey_mean(design, ["y", "z"], listwise=True)
+    assert listwise.n_obs.tolist() == [7, 7]
+
+
+def test_ids_that_start_afresh_need_nested():
+    again = frame(psu=[1, 1, 2, 2, 1, 1, 2, 2])
+    with pytest.raises(DesignError, match=r"2 PSU ids of 'psu' stand in more than one stratum .* pass nested=True"):
+        ev.survey_design(again, weights="w", strata="stratum", psu="psu")
+    nested = ev.survey_design(again, weights="w", strata="stratum", psu="psu", nested=True)
+    plain = ev.survey_design(frame(), weights="w", strata="stratum", psu="psu")
+    assert ev.survey_mean(nested, "y").std_error == pytest.approx(ev.survey_mean(plain, "y").std_error, rel=HAND)
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "error", "message"),
+    [
+        ({"w": [np.nan] + [1.0] * 7}, {"weights": "w"}, DesignError, r"missing, negative or not finite in 1 of 8 rows"),
+        ({"w": [-1.0] + [1.0] * 7}, {"weights": "w"}, DesignError, r"first: row 0, -1"),
+        ({"w": [np.inf] + [1.0] * 7}, {"weights": "w"}, DesignError, r"not finite"),
+        ({"w": list("abcdefgh")}, {"weights": "w"}, ColumnError, r"expected numbers"),
+        (
+            {"w": [0.0] * 4 + [1.0] * 4},
+            {"weights": "w", "strata": "stratum"},
+            DesignError,
+            r"all zero in 1 of 2 strata",
+        ),
+        ({}, {"weights": "weight"}, ColumnError, r"no column 'weight'"),
+        ({}, {"weights": "w", "psu": "psuu"}, ColumnError, r"Did you mean 'psu'\?"),
+        ({"psu": [1, 1, 2, 2, 3, 3, 3, 3]}, {"weights": "w", "strata": "stratum", "psu": "psu"}, DesignError, r"\(b\)"),
+        (
+            {"n_psu": [1] * 4 + [8] * 4},
+            {"weights": "w", "strata": "stratum", "psu": "psu", "fpc": "n_psu"},
+            DesignError,
+            r"smaller than the sample in 1 strata \(population 1, sampled 2\)",
+        ),
+        (
+            {"n_psu": [0.5] * 4 + [8] * 4},
+            {"weights": "w", "strata": "stratum", "psu": "psu", "fpc": "n_psu"},
+            DesignError,
+            r"mixes values below 1",
+        ),
+        (
+            {"n_psu": [4, 5, 4, 4, 8, 8, 8, 8]},
+            {"weights": "w", "strata": "stratum", "psu": "psu", "fpc": "n_psu"},
+            DesignError,
+            r"differs within 1 strata",
+        ),
+        ({"psu": [1, None, 2, 2, 3, 3, 4, 4]}, {"weights": "w", "psu": "psu"}, ColumnError, r"missing in 1 of 8 rows"),
+        ({}, {"weights": "w", "fpc": ["n_psu", "n_person"]}, DesignError, r"fpc names 2 stages"),
+    ],
+)
+def test_a_wrong_design_says_what_is_wrong(changes, arguments, error, message):
+    with pytest.raises(error, match=message):
+        ev.survey_design(frame(**changes), **arguments)
+
+
+def test_offending_rows_travel_with_the_error():
+    with pytest.raises(DesignError) as caught:
+        ev.survey_design(frame(w=[1.0, -2, 1, 1, 1, 1, -1, 1]), weights="w")
+    assert caught.value.failures.index.tolist() == [1, 6]
+
+
+def test_an_empty_frame_is_refused():
+    with pytest.raises(DesignError, match="no rows"):
+        ev.survey_design(frame().iloc[:0], weights="w")
+
+
+def test_a_domain_that_nobody_is_in_is_refused():
+    design = ev.survey_design(frame(), weights="w")
+    with pytest.raises(EstimationError, match=r"no respondent has stratum = 'c'"):
+        ev.domain(design, {"stratum": "c"})
+
+
+def test_jk1_of_a_stratified_design_is_refused():
+    with pytest.raises(DesignError, match="Use 'JKn'"):
+        ev.as_replicates(ev.survey_design(frame(), weights="w", strata="stratum", psu="psu"), kind="JK1")
+
+
+def test_designs_print_the_same_every_time_and_name_no_address():
+    texts = {repr(ev.survey_design(frame(), weights="w", strata="stratum", psu="psu")) for _ in range(3)}
+    assert len(texts) == 1
+    assert "0x" not in texts.pop()
