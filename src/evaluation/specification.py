@@ -103,6 +103,11 @@ class StudySpecification(_Strict):
     estimates: dict[str, dict[str, EstimateSpecification]] = {}
     steps: dict[str, StepSpecification]
 
+    def sample_of(self, design: str) -> str | None:
+        """Return the sample that a design is drawn on, through however many others."""
+        declared = self.designs[design]
+        return declared.sample if declared.source is None else self.sample_of(declared.source)
+
     @model_validator(mode="after")
     def _names_exist(self) -> StudySpecification:
         def require(name: str, known: Any, where: str) -> None:
@@ -203,12 +208,15 @@ class StudyCard:
         Study id.
     survey : str
         Survey id.
+    sample : str or None
+        Sample of the headline design; None where the survey has only one.
     title, question, data : str
         In the study's language; ``data`` says whether they are real.
     """
 
     study: str
     survey: str
+    sample: str | None
     title: str
     question: str
     data: str
@@ -259,6 +267,7 @@ def open_study(study: str, *, lang: str = "en") -> StudyCard:
     return StudyCard(
         study,
         specification.survey,
+        specification.sample_of(specification.headline),
         specification.title.in_language(lang),
         specification.question.in_language(lang),
         _DATA[specification.data].in_language(lang),

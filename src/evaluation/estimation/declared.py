@@ -15,7 +15,7 @@ from evaluation.estimation.means import survey_mean, survey_prop, survey_ratio, 
 from evaluation.estimation.quantiles import survey_quantile
 from evaluation.regression.glm import survey_glm
 from evaluation.results import Estimates, Labels, Provenance, frame_html
-from evaluation.specification import EstimateSpecification, StudySpecification, Text, read_study
+from evaluation.specification import EstimateSpecification, Text, read_study
 from evaluation.weighting.chain import study_design
 
 VERBS: dict[str, Callable[..., Estimates]] = {
@@ -166,8 +166,8 @@ def design_comparison(study: str, outcome: str, **parameters: Any) -> Estimates:
     ['clus1', 'clus1_poststratified']
     """
     specification = read_study(study)
-    wanted = _sample_of(specification, specification.headline)
-    names = [name for name in specification.designs if _sample_of(specification, name) == wanted]
+    wanted = specification.sample_of(specification.headline)
+    names = [name for name in specification.designs if specification.sample_of(name) == wanted]
     each = [survey_mean(study_design(study, name, **parameters), outcome) for name in names]
     titles = {name: specification.designs[name].title for name in names}
     first = each[0]
@@ -184,11 +184,6 @@ def design_comparison(study: str, outcome: str, **parameters: Any) -> Estimates:
         method=first.variance_method,
         conf_level=first.conf_level,
     )
-
-
-def _sample_of(specification: StudySpecification, name: str) -> str | None:
-    design = specification.designs[name]
-    return design.sample if design.source is None else _sample_of(specification, design.source)
 
 
 def known_truth(study: str, outcome: str, *, by: str | None = None) -> pd.DataFrame | None:

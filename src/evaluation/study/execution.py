@@ -71,6 +71,8 @@ class Execution:
         Called with the number of code cells that have run, and of those there are.
     hidden : mapping of str to str, optional
         Texts (absolute paths) that outputs must not show, with what stands in their place.
+    language : str, optional
+        Text cells tagged ``lang-ko`` or ``lang-en`` for another language are left out.
 
     Attributes
     ----------
@@ -91,12 +93,14 @@ class Execution:
         timeout: int = CELL_TIMEOUT,
         on_cell: Callable[[int, int], None] | None = None,
         hidden: Mapping[str, str] | None = None,
+        language: str | None = None,
     ) -> None:
         self.save_to = None if save_to is None else Path(save_to)
         self.environment = dict(os.environ if environment is None else environment)
         self.folder = folder
         self.timeout = timeout
         self.on_cell = on_cell
+        self.language = language
         self._hidden = [(re.compile(re.escape(path) + r"(?![\w-])"), shown) for path, shown in (hidden or {}).items()]
         self.state: State = "ok"
         self.failure: Failure | None = None
@@ -112,6 +116,8 @@ class Execution:
         for cell in code:
             cell.outputs, cell.execution_count = [], None
         _tidy(nb)
+        if self.language is not None:
+            nb.cells = [cell for cell in nb.cells if _is_spoken(cell, self.language)]
         running = [cell for cell in code if cell.source.strip()]
         self.cells = len(running)
         self._tell()
@@ -271,6 +277,12 @@ def _tidy(nb: nbformat.NotebookNode) -> None:
             cell.source = cell.source.rstrip("\n")
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]
+
+
+def _is_spoken(cell: nbformat.NotebookNode, language: str) -> bool:
+    """Tell whether a cell is to be kept: code always, text where it is tagged for no other language."""
+    tongues = {tag.removeprefix("lang-") for tag in cell.metadata.get("tags", []) if tag.startswith("lang-")}
+    return cell.cell_type == "code" or not tongues or language in tongues
 
 
 def _keep_language(nb: nbformat.NotebookNode, reply: dict[str, Any] | None) -> None:

@@ -252,6 +252,7 @@ class _Batch:
             timeout=self.cell_timeout,
             on_cell=lambda done, cells: self._tell(Progress(step.name, done, cells)),
             hidden=self._hidden(),
+            language=str(step.parameters["lang"]),
         )
         self.executions[step.name] = execution
         if self.cancelled:
