@@ -57,7 +57,10 @@ def test_python_bounds_agree():
     assert str(python.version) == PROJECT["requires-python"]
 
 
-@pytest.mark.parametrize("requirement", [*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), [])])
+EXTRAS = [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]
+
+
+@pytest.mark.parametrize("requirement", [*PROJECT["dependencies"], *EXTRAS])
 def test_every_requirement_is_locked_within_its_bounds(requirement):
     wanted = Requirement(requirement)
     versions = locked_versions().get(canonicalize_name(wanted.name), [])
