@@ -247,7 +247,8 @@ def heading(column: str, labels: Labels, lang: str | None = None) -> str:
 def estimates_title(result: Estimates, lang: str | None = None) -> str:
     """Return a title such as "Mean: API 2000, by school type"; the caller may always say it better."""
     lang, labels = _language(lang), result.provenance.labels
-    names = list(dict.fromkeys(term_label(name, labels, lang) for name in result.keys["term"]))
+    terms = [result.fit["outcome"]] if "outcome" in result.fit else result.keys["term"]
+    names = list(dict.fromkeys(term_label(name, labels, lang) for name in terms))
     groups = [
         heading(str(column), labels, lang) for column in result.keys if column not in {"term", "level", "quantile"}
     ]
