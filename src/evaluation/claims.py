@@ -283,7 +283,7 @@ class ClaimCheck:
     reproduced : str
         The same, rounded and written like the print.
     difference : float or None
-        Computed minus printed, in units of the last printed place.
+        Computed minus printed, in units of the last printed place, to two decimals.
     tolerance : float
         Half a unit of the last printed place, in the printed unit.
     verdict : str
@@ -462,6 +462,7 @@ def _check(claim: Claim, estimates: Mapping[str, Mapping[str, Any]]) -> ClaimChe
     difference = float((value - printed.value) / printed.unit_in_last_place)
     noise = ROUNDING_NOISE * float(abs(value) / printed.unit_in_last_place)
     verdict = _verdict(abs(difference) - noise) if claim.reproducible else "not marked reproducible"
+    difference = round(difference, 2) + 0.0  # further digits are cancellation noise, and differ between machines
     return ClaimCheck(
         claim, float(value), _like(claim.printed, value, printed), difference, tolerance, verdict, claim.note
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbclient
 import nbformat
@@ -23,6 +24,7 @@ from evaluation.comparator.differences import (
     text_difference,
     value_differences,
 )
+from evaluation.comparator.reference import ReferenceFolder
 
 EXACT = Tolerance()
 CONFTEST = """
@@ -454,3 +456,9 @@ def test_files_of_unknown_kind_must_be_equal_byte_by_byte(tmp_path):
     broken = tmp_path / "a.json"
     broken.write_text("{", encoding="utf-8")
     assert file_differences(broken, broken, EXACT)[0].startswith("not valid JSON")
+
+
+def test_a_published_run_cannot_be_checked_by_several_processes(tmp_path):
+    config = SimpleNamespace(option=SimpleNamespace(numprocesses=2))
+    with pytest.raises(pytest.UsageError, match="cannot be checked with -n"):
+        ReferenceFolder(tmp_path / "outputs" / "reference" / "demo").register(config)
