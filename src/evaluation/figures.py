@@ -97,7 +97,7 @@ def plot(
     *,
     title: str | None = None,
     lang: str | None = None,
-    reference: Mapping[Any, float] | pd.DataFrame | None = None,
+    reference: Mapping[Any, float] | pd.DataFrame | float | None = None,
     reference_label: str | None = None,
 ) -> Figure:
     """Draw a result: estimates as points with intervals, weights as distributions, margins as dots.
@@ -110,8 +110,9 @@ def plot(
         Default: what is estimated, of what, by what.
     lang : {"ko", "en"}, optional
         Default: the language of the project.
-    reference : mapping or pandas.DataFrame, optional
-        Known values, drawn as open diamonds. A mapping goes from a row's address
+    reference : mapping, pandas.DataFrame or float, optional
+        Beside weights a number: the limit at which they were trimmed. Beside estimates known
+        values, drawn as open diamonds: a mapping goes from a row's address
         (``Estimates.addresses()``, e.g. ``"api00 | stype=H"``) to a number; a frame has some of the
         key columns and one column ``reference``, ``estimate`` or ``value``.
     reference_label : str, optional
@@ -128,12 +129,17 @@ def plot(
     ColumnError
         Where ``reference`` names nothing that is estimated.
     """
+    limit = float(reference) if isinstance(reference, (int, float)) else None
     if isinstance(result, Estimates):
-        return draw_estimates(result, title=title, lang=lang, reference=reference, reference_label=reference_label)
-    if reference is not None:
-        raise PublishError("reference values can be drawn beside estimates only; leave reference out here.")
+        known = None if isinstance(reference, (int, float)) else reference
+        if limit is not None:
+            raise PublishError("beside estimates, reference is a mapping of rows to values or a frame, not one number.")
+        return draw_estimates(result, title=title, lang=lang, reference=known, reference_label=reference_label)
+    if reference is not None and limit is None:
+        raise PublishError("known values can be drawn beside estimates only; leave reference out here.")
     if all(hasattr(result, name) for name in ("weights_before", "weights_after", "provenance")):
-        return draw_weights(result.weights_before, result.weights_after, result.provenance, title=title, lang=lang)
+        before, after = result.weights_before, result.weights_after
+        return draw_weights(before, after, result.provenance, upper=limit, title=title, lang=lang)
     frame = result.tidy() if hasattr(result, "tidy") and hasattr(result, "provenance") else pd.DataFrame()
     if set(_MARGIN_COLUMNS) <= set(frame.columns):
         return draw_margins(frame, result.provenance, title=title, lang=lang)

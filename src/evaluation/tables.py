@@ -238,7 +238,8 @@ def _key_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     labels = result.provenance.labels
     columns: dict[str, list[str]] = {}
     for column in filled:
-        columns[_free(columns, wording.heading(column, labels, lang), column)] = words[column].tolist()
+        name = "quantile" if column == "level" and result.verb == "survey_quantile" else column
+        columns[_free(columns, wording.heading(name, labels, lang), column)] = words[column].tolist()
     return columns
 
 

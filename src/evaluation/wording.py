@@ -64,6 +64,8 @@ _TERMS: dict[str, tuple[str, str]] = {
     "respondents": ("응답자 수", "respondents"),
     "weight_scale": ("가중치 (응답 1건이 대표하는 모집단 수)", "weight (population units one response stands for)"),
     "weights_title": ("조정 전후 가중치의 분포", "Weights before and after adjustment"),
+    "WeightSummary": ("단계별 가중치", "Weights, step by step"),
+    "MarginComparison": ("조정 전후 표본과 모집단의 구성", "Sample before and after weighting, and population"),
     "margins_title": ("조정 전후 표본과 모집단의 구성", "Sample before and after weighting, and population"),
     "limit": ("상한", "upper limit"),
     "intercept": ("절편", "intercept"),
@@ -72,8 +74,8 @@ _TERMS: dict[str, tuple[str, str]] = {
     "false": ("아니요", "no"),
     "no_intercept": ("절편은 그림에 없음", "intercept not drawn"),
     "rounding": (
-        "표준오차의 유효숫자 두 자리까지 반올림함. 반올림하지 않은 값은 CSV에 있음.",
-        "Rounded to two significant digits of the standard error; the CSV holds unrounded values.",
+        "자릿수는 표준오차의 유효숫자 두 자리에 맞춤. 반올림하지 않은 값은 CSV에 있음.",
+        "Decimals follow two significant digits of the standard errors; the CSV holds unrounded values.",
     ),
 }
 

@@ -178,6 +178,16 @@ def test_the_data_of_a_weight_figure_are_counts_and_never_a_respondents_weight()
     assert data.groupby("stage")["n"].sum().tolist() == [183, 183]
 
 
+def test_a_number_beside_weights_is_their_limit_and_beside_estimates_an_error():
+    summary = SimpleNamespace(weights_before=WEIGHTS, weights_after=WEIGHTS, provenance=made.PROVENANCE)
+    figure = figures.plot(summary, reference=55, lang="en")
+    assert figure.figure.legends[0].get_texts()[0].get_text() == "upper limit: 55"
+    with pytest.raises(PublishError, match="not one number"):
+        figures.plot(made.MEANS, reference=55)
+    with pytest.raises(PublishError, match="beside estimates only"):
+        figures.plot(summary, reference={"api00": 1.0})
+
+
 def test_results_are_recognised_by_what_they_offer():
     summary = SimpleNamespace(weights_before=WEIGHTS, weights_after=WEIGHTS, provenance=made.PROVENANCE)
     assert "stage" in figures.plot(summary).data
