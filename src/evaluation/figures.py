@@ -477,7 +477,7 @@ def _furnish(axes: Axes, labels: list[list[str]] | None, name: list[str]) -> Non
 def _wrapped(text: str, width: float, kind: str) -> list[str]:
     """Break a text into lines of at most ``width`` inches; between words, inside one only at need."""
     lines, line = [], ""
-    for word in text.split():
+    for word in text.replace("n = ", "n\u00a0=\u00a0").split(" "):
         longer = f"{line} {word}" if line else word
         if _inches(longer, kind) <= width:
             line = longer
@@ -487,7 +487,7 @@ def _wrapped(text: str, width: float, kind: str) -> list[str]:
             cut = max(1, next(end for end in range(len(word), 0, -1) if end == 1 or _inches(word[:end], kind) <= width))
             lines, word = [*lines, word[:cut]], word[cut:]
         line = word
-    return [*lines, line]
+    return [kept.replace("\u00a0", " ") for kept in (*lines, line)]
 
 
 @functools.lru_cache(maxsize=4096)

@@ -82,6 +82,14 @@ def test_all_labels_of_a_figure_lie_inside_it_and_beside_the_panel():
         assert 0 <= box.y0 < box.y1 <= height
 
 
+def test_lines_break_between_words_but_never_inside_n_equals():
+    with figures.theme():
+        lines = figures._wrapped("aaaa bbbb n = 183 " + "가" * 60, 1.0, "label")
+    assert "n = 183" in [part for line in lines for part in [line[line.find("n") :]]]
+    assert "".join(lines).count("가") == 60
+    assert len(lines) > 5
+
+
 def test_two_fresh_processes_draw_the_same_bytes():
     program = (
         "import runpy, hashlib, sys; from evaluation import figures as f; "
