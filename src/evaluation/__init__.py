@@ -33,8 +33,9 @@ _ROOMS = {
     "estimation.declared": ("declared_estimates", "design_comparison", "known_truth"),
     "tables": ("table",),
     "figures": ("plot",),
-    "publish": ("publish",),
-    "claims": ("check_claims",),
+    "wording": ("statement",),
+    "publication": ("publish",),
+    "claims": ("check_claims", "published_estimates"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -384,7 +384,9 @@ def check_claims(study: str, run_folder: Path | None = None) -> ClaimsReport:
     study : str
         Id of the study; the register is ``params/claims/<study>.csv``.
     run_folder : Path, optional
-        Folder with ``estimates/``; without it the folder to which the current run publishes.
+        Folder with ``estimates/``; without it the folder to which the current run publishes. A
+        notebook opened by hand reads what it published itself, and for the rest the last good run or
+        the published one.
 
     Returns
     -------
@@ -398,8 +400,47 @@ def check_claims(study: str, run_folder: Path | None = None) -> ClaimsReport:
         its verdict is "not computable", and the reason names the nearest.
     """
     claims = read_claims(study)
-    estimates = read_estimates(project.run_folder(study) if run_folder is None else run_folder)
+    estimates = _published(study) if run_folder is None else read_estimates(run_folder)
     return ClaimsReport(study, tuple(_check(claim, estimates) for claim in claims))
+
+
+def published_estimates(study: str) -> pd.DataFrame:
+    """Return every estimate that the steps before this one published.
+
+    Parameters
+    ----------
+    study : str
+        Id of the study.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns name, term, by, estimate, std_error, conf_low, conf_high, n_obs; one row per number.
+    """
+    rows = []
+    for name, content in _published(study).items():
+        for row in content["rows"]:
+            keys = _keys(row)
+            by = ",".join(f"{key}={value}" for key, value in keys.items() if key != "term")
+            numbers = {column: _number(row.get(column)) for column in _SHOWN}
+            rows.append({"name": name, "term": keys.get("term", ""), "by": by, **numbers})
+    frame = pd.DataFrame(rows, columns=["name", "term", "by", *_SHOWN])
+    return frame.astype({"n_obs": "Int64"})
+
+
+_SHOWN = ("estimate", "std_error", "conf_low", "conf_high", "n_obs")
+
+
+def _published(study: str) -> dict[str, dict[str, Any]]:
+    """Return what a notebook may read: the run's own estimates; by hand, also those of earlier runs."""
+    run = project.run_folder(study)
+    if project.is_of_record():
+        return read_estimates(run)
+    outputs = project.project_root() / "outputs"
+    found: dict[str, dict[str, Any]] = {}
+    for folder in (outputs / "reference" / study, outputs / study, run):
+        found |= read_estimates(folder)
+    return found
 
 
 def read_estimates(run_folder: Path) -> dict[str, dict[str, Any]]:

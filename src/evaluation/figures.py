@@ -149,6 +149,10 @@ def plot(
     )
 
 
+#: Columns of a reference frame that may hold the known value.
+_KNOWN = ("truth", "reference", "estimate", "value")
+
+
 def draw_estimates(
     result: Estimates,
     *,
@@ -167,7 +171,9 @@ def draw_estimates(
         caption += f"; {wording.term('no_intercept', lang)}" if dropped else ""
     rows = rows.drop(columns="is_intercept").reset_index(drop=True)
     panels = [panel for _, panel in rows.groupby("panel", sort=False)]
-    marks = {reference_label or wording.term("reference", lang): _DIAMOND} if np.isfinite(known).any() else {}
+    truth = isinstance(reference, pd.DataFrame) and "truth" in reference
+    diamond = reference_label or wording.term("truth" if truth else "reference", lang)
+    marks = {diamond: _DIAMOND} if np.isfinite(known).any() else {}
     with theme():
         scale = _scale_name(result, panels, lang)
         sheet = _Sheet(name, caption, [_panel_labels(panel) for panel in panels], marks, _panel_titles(panels), scale)
@@ -232,11 +238,11 @@ def reference_values(result: Estimates, reference: Mapping[Any, float] | pd.Data
 
 def _reference_from_frame(keys: pd.DataFrame, frame: pd.DataFrame) -> Floats:
     shared = [column for column in keys.columns if column in frame.columns]
-    values = [column for column in ("reference", "estimate", "value") if column in frame.columns]
+    values = [column for column in _KNOWN if column in frame.columns]
     if not shared or not values:
         raise ColumnError(
             f"reference has the columns {list(map(str, frame.columns))}; expected "
-            f"some of {list(map(str, keys.columns))} and one of reference, estimate, value."
+            f"some of {list(map(str, keys.columns))} and one of {', '.join(_KNOWN)}."
         )
     if frame.duplicated(shared).any():
         twice = frame[frame.duplicated(shared, keep=False)]

@@ -133,7 +133,8 @@ def table(
     result : Estimates, another result with ``tidy()`` and ``provenance``, or pandas.DataFrame
         A plain frame is shown as it is, with our words for the columns we know.
     title : str, optional
-        What the table shows; made from verb, terms and groups for estimates, needed for a frame.
+        What the table shows, or a key of the workbench's own words, such as "missing_values"; made from
+        verb, terms and groups for estimates, needed for a frame.
     lang : {"ko", "en"}, optional
         Default: the language of the project.
     labels : Labels, optional
@@ -168,11 +169,11 @@ def table(
     if isinstance(result, pd.DataFrame):
         if not title:
             raise PublishError("a table of a plain frame needs a title: ev.table(frame, title=...).")
-        return _plain_table(result, title, lang, labels or PlainLabels(), source, tuple(notes))
+        return _plain_table(result, wording.term(title, lang), lang, labels or PlainLabels(), source, tuple(notes))
     if isinstance(result, Tidy):
         frame, where = result.tidy(), result.provenance
         line = source or wording.caption(where, None, lang)
-        name = title or wording.term(type(result).__name__, lang)
+        name = wording.term(title or type(result).__name__, lang)
         return _plain_table(frame, name, lang, labels or where.labels, line, tuple(notes))
     raise PublishError(
         f"expected estimates, another result or a DataFrame to make a table of, got {type(result).__name__}. "

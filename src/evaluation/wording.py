@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,33 @@ _TERMS: dict[str, tuple[str, str]] = {
     "deff": ("설계효과", "design effect"),
     "cv": ("변동계수", "coef. of variation"),
     "reference": ("기준값", "reference value"),
+    "truth": ("모집단의 참값", "true value in the population"),
+    # further columns and titles
+    "name": ("이름", "name"),
+    "row": ("행", "row"),
+    "by": ("집단", "group"),
+    "variable": ("변수", "variable"),
+    "code": ("코드", "code"),
+    "reason": ("까닭", "reason"),
+    "design": ("가중", "weighting"),
+    "DeclaredEstimates": ("선언된 추정값", "Declared estimates"),
+    "missing_values": ("응답이 아닌 값", "Values that are no answers"),
+    "published_estimates": ("앞 단계가 공표한 추정값", "Estimates published by earlier steps"),
+    "claims": ("인쇄된 수와 다시 계산한 수", "Printed numbers and recomputed ones"),
+    # a design in words
+    "survey": ("조사", "survey"),
+    "sampling": ("표본추출", "sampling"),
+    "weights": ("가중치", "weights"),
+    "variance": ("분산", "variance"),
+    "degrees_of_freedom": ("자유도", "degrees of freedom"),
+    "domain": ("부분모집단", "domain"),
+    # why a value is no answer
+    "dont_know": ("모름", "don't know"),
+    "refused": ("거절", "refused"),
+    "no_answer": ("무응답", "no answer"),
+    "not_applicable": ("해당 없음", "not applicable"),
+    "not_asked": ("묻지 않음", "not asked"),
+    "blank": ("빈칸", "blank"),
     # weighting history and margins
     "step": ("단계", "step"),
     "arguments": ("인자", "arguments"),
@@ -69,7 +97,6 @@ _TERMS: dict[str, tuple[str, str]] = {
     "margins_title": ("조정 전후 표본과 모집단의 구성", "Sample before and after weighting, and population"),
     "limit": ("상한", "upper limit"),
     "intercept": ("절편", "intercept"),
-    "by": ("집단", "group"),
     "true": ("예", "yes"),
     "false": ("아니요", "no"),
     "no_intercept": ("절편은 그림에 없음", "intercept not drawn"),
@@ -171,8 +198,10 @@ def caption(
     'California schools 2000 (apiclus1), n = 183; weight: pw; bars: 95% intervals'
     """
     lang = _language(lang)
-    weight = provenance.weight or term("no_weight", lang)
-    parts = [f"{survey_name(provenance, lang)}, n = {provenance.n:,}", f"{term('weight', lang)}: {weight}"]
+    size = f", n = {provenance.n:,}" if provenance.n else ""
+    parts = [f"{survey_name(provenance, lang)}{size}"]
+    if provenance.weight:
+        parts.append(f"{term('weight', lang)}: {provenance.weight}")
     if conf_level is not None:
         interval = interval_name(conf_level, lang) + ("s" if lang == "en" else "")
         parts.append(f"{term(marks, lang)}: {interval}" if marks else interval)
@@ -259,6 +288,67 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
     if not groups:
         return subject if lang == "ko" else _capital(subject)
     return f"{subject} ({', '.join(groups)}별)" if lang == "ko" else f"{_capital(subject)}, by {', '.join(groups)}"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Sentences about estimates, shown as text.
+
+    Attributes
+    ----------
+    sentences : tuple of str
+        One per estimate.
+    """
+
+    sentences: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.sentences)
+
+    def _repr_markdown_(self) -> str:
+        return "\n\n".join(self.sentences)
+
+
+def statement(result: Estimates, lang: str | None = None) -> Statement:
+    """Say estimates in sentences that describe and never explain: value, interval, n, population.
+
+    Parameters
+    ----------
+    result : Estimates
+        Means, totals, shares, ratios or quantiles.
+    lang : {"ko", "en"}, optional
+        Default: the language of the project.
+
+    Returns
+    -------
+    Statement
+        One sentence per row; shares in per cent, each with its interval.
+    """
+    lang = _language(lang)
+    scale, unit = (100.0, "%") if result.verb == "survey_prop" else (1.0, "")
+    words = label_keys(result.keys, result.provenance.labels, lang)
+    limits = scale * result.confidence_interval()
+    sentences = []
+    for row in range(len(result)):
+        what = ", ".join(str(words[column].iloc[row]) for column in words if str(words[column].iloc[row]))
+        places = common_decimals([scale * float(result.std_error[row])]) or 0
+        value, low, high = (f"{number(float(x), places)}{unit}" for x in (scale * result.estimate[row], *limits[row]))
+        sentences.append(_sentence(result, lang, what, (value, low, high), int(result.n_obs[row])))
+    return Statement(tuple(sentences))
+
+
+def _sentence(result: Estimates, lang: str, what: str, numbers: tuple[str, str, str], n: int) -> str:
+    value, low, high = numbers
+    verb, interval = verb_name(result.verb, lang), interval_name(result.conf_level, lang)
+    population = result.provenance.population.get(lang, "")
+    notice = result.provenance.notice.get(lang, "")
+    if lang == "ko":
+        whom = f"{population}의 " if population else ""
+        text = f"{whom}{what} {verb}은(는) {value}로 추정된다 ({interval} {low}–{high}, n = {n:,})."
+    else:
+        whom = f" among {population}" if population else ""
+        text = f"{_capital(what)}: the {verb}{whom} is estimated at {value} ({interval} {low} to {high}; n = {n:,})."
+    return f"{text} {notice}".strip()
 
 
 def decimals(std_error: float) -> int:

@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from evaluation import figures
 from evaluation.errors import ProjectError, PublishError
-from evaluation.publish import publish
+from evaluation.publication import publish
 from evaluation.report.site import build_site, require_offline
 
 HANDMADE = Path(__file__).with_name("handmade_results.py")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation import wording
 from evaluation.design.collapse import sum_by
 from evaluation.design.replicates import Replicates, make_replicates
 from evaluation.design.sampling import Sampling, code_sampling, require_column
@@ -141,22 +142,25 @@ class Design:
 
     def summary(self) -> str:
         """Return survey, sampling, weights and chain as text."""
+        return "\n".join(f"{name}: {text}" for name, text in self._card())
+
+    def _card(self) -> list[tuple[str, str]]:
+        word = wording.term
         lines = [
-            f"Design: {self.provenance.survey}, n = {len(self):,}",
-            f"sampling: {self.sampling.text()}",
-            f"weights: {self.provenance.weight}, sum {self.weights.sum():,.6g}",
-            f"variance: {self.engine.method}, {self.degrees_of_freedom()} degrees of freedom",
+            (word("survey"), f"{self.provenance.survey}, n = {len(self):,}"),
+            (word("sampling"), self.sampling.text()),
+            (word("weights"), f"{self.provenance.weight}, {word('sum')} {self.weights.sum():,.6g}"),
+            (word("variance"), f"{self.engine.method}, {word('degrees_of_freedom')} {self.degrees_of_freedom()}"),
         ]
         if self.inside is not None:
-            lines.append(f"domain: {int(self.inside.sum()):,} of {len(self):,} respondents")
-        return "\n".join([*lines, *(f"  step {i}: {s.text()}" for i, s in enumerate(self.steps, start=1))])
+            lines.append((word("domain"), f"n = {int(self.inside.sum()):,}"))
+        return [*lines, *((f"{word('step')} {i}", s.text()) for i, s in enumerate(self.steps, start=1))]
 
     def __repr__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        rows = [line.partition(":")[::2] for line in self.summary().splitlines()]
-        return frame_html(pd.DataFrame([(name.strip(), text.strip()) for name, text in rows], columns=["", " "]))
+        return frame_html(pd.DataFrame(self._card(), columns=["", " "]))
 
 
 def _weight_row(step: str, arguments: str, weights: Floats) -> dict[str, Any]:
@@ -228,10 +232,10 @@ def survey_design(
     --------
     >>> respondents = pd.DataFrame({"w": [2.0, 2.0, 3.0, 3.0], "area": ["a", "a", "b", "b"]})
     >>> survey_design(respondents, weights="w", strata="area")
-    Design: data frame, n = 4
+    survey: data frame, n = 4
     sampling: 4 PSUs (one respondent each), 2 strata (area)
     weights: w, sum 10
-    variance: taylor, 2 degrees of freedom
+    variance: taylor, degrees of freedom 2
     """
     frame, declared = _frame_and_design(data, weights, strata, psu, fpc, nested)
     if frame.empty:

@@ -180,7 +180,7 @@ def design_comparison(study: str, outcome: str, **parameters: Any) -> Estimates:
         vcov=vcov,
         df=np.concatenate([one.df for one in each]),
         n_obs=np.concatenate([one.n_obs for one in each]),
-        provenance=replace(first.provenance, labels=TitledLabels(first.provenance.labels, "design", titles)),
+        provenance=replace(first.provenance, weight="", labels=TitledLabels(first.provenance.labels, "design", titles)),
         method=first.variance_method,
         conf_level=first.conf_level,
     )
@@ -201,18 +201,18 @@ def known_truth(study: str, outcome: str, *, by: str | None = None) -> pd.DataFr
     Returns
     -------
     pandas.DataFrame or None
-        Columns term, ``by``, reference; None where the truth is not known, which is the rule.
+        Columns term, ``by``, truth; None where the truth is not known, which is the rule.
 
     Examples
     --------
-    >>> round(known_truth("api_2000", "api00").loc[0, "reference"], 2)
+    >>> round(known_truth("api_2000", "api00").loc[0, "truth"], 2)
     664.71
     """
     specification = read_study(study)
     if specification.truth is None:
         return None
     truth = survey_mean(study_design(study, specification.truth), outcome, by=by)
-    return truth.keys.assign(reference=truth.estimate)
+    return truth.keys.assign(truth=truth.estimate)
 
 
 def _make(design: Design, estimate: EstimateSpecification, place: str) -> Estimates:

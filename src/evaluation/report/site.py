@@ -28,7 +28,7 @@ from traitlets.config import Config
 from evaluation import project
 from evaluation.errors import ProjectError, PublishError
 from evaluation.figures import font_files
-from evaluation.publish import LOG
+from evaluation.publication import LOG
 from evaluation.specification import RESOLVED, StudySpecification
 
 _HERE = Path(__file__).parent

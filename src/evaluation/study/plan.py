@@ -19,7 +19,7 @@ from evaluation.study.parameters import (
 )
 
 #: Folders of ``outputs/`` that are no studies.
-RESERVED = ("reference", "failed", "partial", "scratch")
+RESERVED = ("reference", "failed", "partial", "review", "scratch")
 
 _NUMBER = re.compile(r"^\d+_")
 

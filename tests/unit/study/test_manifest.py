@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from evaluation.errors import ProjectError, StudyError
-from evaluation.publish import LOG, STEP_VARIABLE
+from evaluation.publication import LOG, STEP_VARIABLE
 from evaluation.specification import read_study
 from evaluation.study import manifest, run
 from evaluation.study.manifest import git_state, outcomes_of, read_manifest, state_of, write_manifest

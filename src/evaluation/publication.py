@@ -34,9 +34,9 @@ LOG = "published"
 #: A table or a figure's data with more rows is taken for respondent records.
 MOST_ROWS = 2000
 
-_NAME = re.compile(r"[a-z0-9_]+")
+_NAME = re.compile(r"[A-Za-z0-9_]+")
 
-#: What this kernel published: run folder and name, to a hash of the files.
+#: What this kernel published: run folder and file, to the hash of its content.
 _by_this_kernel: dict[tuple[str, str], str] = {}
 
 Files = dict[str, bytes]
@@ -109,7 +109,7 @@ def publish(name: str, item: Any, *, title: str | None = None) -> Published:
     for path, content in files.items():
         _write(run / path, content)
     _log(run, name, list(files), title or getattr(item, "title", None))
-    _by_this_kernel[(str(run), name)] = _hash(files)
+    _by_this_kernel.update({(str(run), path): _hash(content) for path, content in files.items()})
     return Published((name,), tuple(files), project.is_of_record())
 
 
@@ -126,9 +126,9 @@ def _publish_group(name: str, items: Mapping[Any, Any]) -> Published:
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        hint = re.sub(r"[^a-z0-9_]+", "_", str(name).lower()).strip("_")
+        hint = re.sub(r"[^A-Za-z0-9_]+", "_", str(name)).strip("_")
         raise PublishError(
-            f"a published name has lower-case letters, digits and underscores only, got {name!r}."
+            f"a published name has letters a to z, digits and underscores only, got {name!r}."
             + (f" Use '{hint}'?" if hint else "")
         )
 
@@ -167,31 +167,42 @@ def _frame_bytes(name: str, frame: pd.DataFrame) -> bytes:
 
 
 def _check_free(run: Path, name: str, files: Files) -> None:
-    """Refuse a name that something else in this run has; by hand, a cell may be run again."""
+    """Refuse a file that something else in this run has; by hand, a cell may be run again.
+
+    Names that differ only in upper and lower case count as one, as they do on Windows and macOS.
+    """
+    own = {path.lower() for path in files}
     step = os.environ.get(STEP_VARIABLE, INTERACTIVE)
     if step != INTERACTIVE:
         for log in sorted((run / LOG).glob("*.jsonl")):
-            if log.stem not in {step, INTERACTIVE} and any(entry["name"] == name for entry in _entries(log)):
+            if log.stem not in {step, INTERACTIVE} and any(own & _lowered(entry) for entry in _entries(log)):
                 raise PublishError(
                     f"'{name}' was already published by step '{log.stem}' of this run. Publish under another name."
                 )
-    if project.is_of_record() and _by_this_kernel.get((str(run), name), _hash(files)) != _hash(files):
+    changed = [path for path, content in files.items() if _other_content(run, path, content)]
+    alike = [path for folder, path in _by_this_kernel if folder == str(run) and path.lower() in own - set(files)]
+    if project.is_of_record() and (changed or alike):
         raise PublishError(
             f"'{name}' was already published by this notebook, as something else. Publish under another name."
         )
 
 
-def _hash(files: Files) -> str:
-    digest = hashlib.sha256()
-    for path, content in files.items():
-        digest.update(path.encode("utf-8") + b"\0" + content)
-    return digest.hexdigest()
+def _lowered(entry: Mapping[str, Any]) -> set[str]:
+    return {str(path).lower() for path in entry["files"]}
+
+
+def _other_content(run: Path, path: str, content: bytes) -> bool:
+    return _by_this_kernel.get((str(run), path), _hash(content)) != _hash(content)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _log(run: Path, name: str, files: list[str], title: str | None) -> None:
     log = run / LOG / f"{os.environ.get(STEP_VARIABLE, INTERACTIVE)}.jsonl"
     entry = {"name": name, "files": files} | ({"title": title} if title else {})
-    kept = [earlier for earlier in _entries(log) if earlier["name"] != name]
+    kept = [earlier for earlier in _entries(log) if not set(earlier["files"]) & set(files)]
     lines = [json.dumps(line, ensure_ascii=False) + "\n" for line in (*kept, entry)]
     _write(log, "".join(lines).encode("utf-8"))
 

@@ -11,7 +11,7 @@ import pytest
 
 from evaluation import figures, project
 from evaluation.errors import PublishError
-from evaluation.publish import publish
+from evaluation.publication import publish
 from evaluation.tables import table
 
 HANDMADE = Path(__file__).with_name("handmade_results.py")
@@ -87,7 +87,7 @@ def test_the_log_has_one_line_for_each_name(run):
 
 @pytest.mark.parametrize("name", ["API means", "a/b", "", "../x", "평균", "a.json", 7])
 def test_a_name_that_is_no_name_is_refused(run, name):
-    with pytest.raises(PublishError, match="lower-case letters"):
+    with pytest.raises(PublishError, match="letters a to z"):
         publish(name, made.MEANS)
     assert written(run) == []
 
@@ -158,7 +158,7 @@ def test_a_write_that_fails_leaves_the_earlier_file_and_no_debris(run, monkeypat
 
 def test_two_fresh_processes_publish_the_same_bytes(tmp_path):
     program = (
-        "import runpy; from evaluation.publish import publish; from evaluation import figures; "
+        "import runpy; from evaluation.publication import publish; from evaluation import figures; "
         f"m = runpy.run_path({str(HANDMADE)!r}); "
         "print([publish('a', m['MIXED']), publish('b', figures.plot(m['SHARES'], lang='ko'))])"
     )
