@@ -153,7 +153,16 @@ def test_weights_hit_their_targets_and_stay_under_their_bound():
         for level, target in levels.items():
             assert reached[level] == pytest.approx(target, rel=1e-9)
     assert (design.weights * frame["x"]).sum() == pytest.approx(size * 50.5, rel=1e-9)
-    assert design.weights.max() <= design.steps[-1].step.bound * (1 + 1e-9)
+    before = design.steps[-1].weights_in
+    assert design.weights.max() == pytest.approx(1.35 * np.median(before), rel=1e-12)
+    assert before.max() > 1.35 * np.median(before)
+
+
+def test_a_cut_weight_still_carries_sampling_error():
+    frame = respondents()
+    design = chains(frame)["trimmed and calibrated again"](ev.survey_design(frame, weights="w", psu="psu"))
+    cut = design.steps[-1].step.cut
+    assert (np.abs(ev.survey_total(design, "y").influence[cut]) > 0).all()
 
 
 def test_jackknife_of_a_chain_is_near_linearization():

@@ -222,9 +222,9 @@ def _make(design: Design, estimate: EstimateSpecification, place: str) -> Estima
     kind = arguments.pop("replicates", None)
     if kind is not None:
         design = as_replicates(design, kind=kind)
-    if estimate.where:
-        design = domain(design, estimate.where)
     try:
+        if estimate.where:
+            design = domain(design, estimate.where)
         return VERBS[estimate.verb](design, **arguments)
     except TypeError as error:
         raise StudyError(f"{place}: {error}. Its arguments are documented in help(ev.{estimate.verb}).") from None

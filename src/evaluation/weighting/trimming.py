@@ -12,27 +12,38 @@ from numpy.typing import NDArray
 from evaluation.design.design import Design
 from evaluation.errors import CalibrationError, WeightingError
 from evaluation.survey.margins import Margins
-from evaluation.weighting.calibration import CalibrationStep, auxiliaries_of
-from evaluation.weighting.raking import as_margins
+from evaluation.weighting.calibration import CalibrationStep, auxiliaries_of, solve_moments
+from evaluation.weighting.raking import adjustment_factor, as_margins
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Reference = Literal["median", "mean", "none"]
 
 MAXIMUM_CYCLES = 200
-#: A weight counts as cut where it reaches the bound to this relative precision.
-AT_BOUND = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class TrimmingStep:
     """Weights cut at a bound; what is cut off is spread over the others, or the margins are met again.
 
-    The bound is a fixed number, found once from the original weights: variance and replicates take
-    it as given.
+    Which weights are cut, and by what factor, is found once from the original weights. Variance and
+    replicates take both as given: a weight held at the bound itself would not move with its
+    respondent's chance of selection, and its respondent would seem to carry no sampling error.
+
+    Attributes
+    ----------
+    factor : ndarray, shape (n,)
+        Output over input weight where a weight is cut, 1 elsewhere.
+    cut : ndarray of bool, shape (n,)
+        Which weights are cut.
+    asked : mapping
+        Arguments as the user gave them.
+    calibration : CalibrationStep or None
+        Margins to be met again by the weights that are not cut.
     """
 
-    bound: float
+    factor: Floats
+    cut: Mask
     asked: Mapping[str, Any]
     calibration: CalibrationStep | None = None
     verb: str = "trim_weights"
@@ -43,62 +54,62 @@ class TrimmingStep:
         return self.asked
 
     def replay(self, weights: Floats) -> Floats:
-        """Trim other weights, shape (n,), at the same bound."""
-        cut = weights > self.bound
-        for _ in range(MAXIMUM_CYCLES):
-            if not cut.any():
-                return weights
-            trimmed = self._spread(weights, cut) if self.calibration is None else self._recalibrate(weights, cut)
-            above = trimmed > self.bound * (1 + AT_BOUND)
-            if not above.any():
-                return trimmed
-            cut = cut | above
-        raise self._too_tight("cutting and adjusting do not settle.")
-
-    def _spread(self, weights: Floats, cut: Mask) -> Floats:
-        free = ~cut & (weights > 0)
-        if not free.any():
-            raise self._too_tight("every weight would be cut.")
-        share = (weights[cut] - self.bound).sum() / free.sum()
-        return np.where(cut, self.bound, np.where(free, weights + share, weights))
-
-    def _recalibrate(self, weights: Floats, cut: Mask) -> Floats:
-        try:
-            return np.where(cut, self.bound, self._of_uncut(cut).replay(np.where(cut, 0.0, weights)))
-        except CalibrationError as error:
-            missed = "" if error.failures is None else error.failures.iloc[0]["total"]
-            raise self._too_tight(f"with the cut weights held there, '{missed}' cannot reach its target.") from error
-
-    def _of_uncut(self, cut: Mask) -> CalibrationStep:
-        calibration = self.calibration
-        if calibration is None:
-            raise WeightingError("this trimming has no margins")
-        held = self.bound * calibration.auxiliaries[cut].sum(axis=0)
-        return replace(calibration, totals=calibration.totals - held)
-
-    def _too_tight(self, why: str) -> CalibrationError:
-        return CalibrationError(
-            f"trimming at {self.bound:,.6g} cannot be done: {why} Raise upper, or merge levels with few respondents."
-        )
-
-    def _cut(self, weights_in: Floats, weights_out: Floats) -> Mask:
-        return (weights_out >= self.bound * (1 - AT_BOUND)) & (weights_in > 0)
+        """Trim other weights, shape (n,): the same ones, by the same factor."""
+        if not self.cut.any():
+            return weights
+        held = np.where(self.cut, weights * self.factor, 0.0)
+        free = np.where(self.cut, 0.0, weights)
+        if self.calibration is None:
+            count = (free > 0).sum()
+            return held + np.where(free > 0, free + (weights - held)[self.cut].sum() / count, 0.0)
+        totals = self.calibration.totals - self.calibration.auxiliaries.T @ held
+        return held + replace(self.calibration, totals=totals).replay(free)
 
     def pull_back(self, z: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
-        """Return the derivative in the input weights: a cut weight moves nothing but what it passes on."""
-        cut = self._cut(weights_in, weights_out)
-        if not cut.any():
+        """Return the derivative in the input weights: what a cut weight gains, the others make up for."""
+        if not self.cut.any():
             return z
-        if self.calibration is None:
-            spread = z[~cut & (weights_in > 0)].mean(axis=0)
-            return np.where(cut[:, None], spread[None, :], z)
-        return self.calibration.pull_back(z, np.where(cut, 0.0, weights_in), np.where(cut, 0.0, weights_out))
+        if self.calibration is not None:
+            x, free = self.calibration.auxiliaries, np.where(self.cut, 0.0, weights_out)
+            residual = z - x @ solve_moments(x, free, x.T @ (free[:, None] * z))
+            return residual * adjustment_factor(weights_in, weights_out)[:, None]
+        others = z[~self.cut & (weights_in > 0)].mean(axis=0)
+        factor = self.factor[:, None]
+        return np.where(self.cut[:, None], factor * z + (1 - factor) * others, z)
 
     def residualise(self, x: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
         """R survey knows no variance of trimming; with margins it sees the calibration that follows."""
-        if self.calibration is None or not self._cut(weights_in, weights_out).any():
+        if self.calibration is None or not self.cut.any():
             return x
         return self.calibration.residualise(x, weights_in, weights_out)
+
+
+def _find_cut(
+    weights: Floats, bound: float, asked: Mapping[str, Any], calibration: CalibrationStep | None
+) -> TrimmingStep:
+    """Cut what lies above the bound, adjust the rest, and again, until nothing lies above it."""
+    cut = weights > bound
+    for _ in range(MAXIMUM_CYCLES):
+        factor = np.where(cut, bound / np.where(cut, weights, 1.0), 1.0)
+        step = TrimmingStep(factor, cut, asked, calibration)
+        if not (~cut & (weights > 0)).any():
+            raise _too_tight(bound, "every weight would be cut.")
+        try:
+            trimmed = step.replay(weights)
+        except CalibrationError as error:
+            missed = "" if error.failures is None else error.failures.iloc[0]["total"]
+            raise _too_tight(bound, f"with the cut weights held there, '{missed}' cannot reach its target.") from error
+        above = ~cut & (trimmed > bound * (1 + 1e-12))
+        if not above.any():
+            return step
+        cut = cut | above
+    raise _too_tight(bound, "cutting and adjusting do not settle.")
+
+
+def _too_tight(bound: float, why: str) -> CalibrationError:
+    return CalibrationError(
+        f"trimming at {bound:,.6g} cannot be done: {why} Raise upper, or merge levels with few respondents."
+    )
 
 
 def trim_weights(
@@ -159,4 +170,4 @@ def trim_weights(
         given = as_margins(margins)
         asked["margins"] = list(given.names)
         calibration = CalibrationStep(*auxiliaries_of(design, given), "raking", given.names)
-    return design.adjusted(TrimmingStep(upper * units[relative_to], asked, calibration))
+    return design.adjusted(_find_cut(design.weights, upper * units[relative_to], asked, calibration))

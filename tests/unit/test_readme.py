@@ -1,0 +1,63 @@
+"""The README's walk-through runs as it stands, on a file such as it describes."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def own_survey(n=600):
+    rng = np.random.default_rng(11)
+    district = np.repeat(["마포구", "종로구", "구로구"], n // 3)
+    return pd.DataFrame(
+        {
+            "id": np.arange(1, n + 1),
+            "district": district,
+            "block": np.repeat(np.arange(101, 101 + n // 20), 20),
+            "weight": rng.uniform(800, 2400, n).round(1),
+            "sex": rng.choice(["f", "m"], n),
+            "age": rng.choice(["15-29", "30-49", "50+"], n),
+            "settle": rng.choice(["yes", "no"], n, p=[0.6, 0.4]),
+        }
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+def test_the_walk_through_runs(tmp_path, monkeypatch, encoding):
+    columns = re.search(r"```csv\n(.*?)\n", README)[1].split(",")
+    frame = own_survey()
+    assert list(frame.columns) == columns
+    frame.to_csv(tmp_path / "my_survey.csv", index=False, encoding=encoding)
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["raked"].weights.sum() == pytest.approx(1_000_000)
+    written = pd.read_csv(tmp_path / "settle.csv")
+    assert sorted(written["district"].unique()) == ["구로구", "마포구", "종로구"]
+    last = names["ev"].contrast(
+        names["means"], {"women - men": {"settle | level=yes,sex=f": 1, "settle | level=yes,sex=m": -1}}
+    )
+    assert last.std_error[0] > 0
+
+
+def test_the_readme_names_what_exists():
+    for study in re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE):
+        assert (ROOT / "surveys" / study).is_dir()
+        assert (ROOT / "params" / f"{study}.yml").is_file()
+    for notebook in re.findall(r"\b(\d\d_\w+)\b", README):
+        assert (ROOT / "notebooks" / f"{notebook}.ipynb").is_file()
+    for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
+        assert (ROOT / picture).is_file(), picture
+
+
+def test_the_readme_counts_the_claims_of_the_register():
+    register = pd.read_csv(ROOT / "params" / "claims" / "api_2000.csv")
+    stated = int(re.search(r"(\d+) printed numbers, all reproduced", README)[1])
+    assert stated == len(register)
+    assert (register["reproducible"] == "yes").all()

@@ -1,0 +1,148 @@
+"""Studies: what their files may say, and designs replayed from them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import evaluation as ev
+from evaluation.errors import CalibrationError, EvaluationError, MarginError, ProjectError, StudyError
+from evaluation.specification import read_study
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A copy of the project's surveys and params that a test may change."""
+    for name in ("pyproject.toml", "params", "surveys"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    monkeypatch.setenv("EVALUATION_PROJECT", str(tmp_path))
+    monkeypatch.delenv("EVALUATION_RUN", raising=False)
+    return tmp_path
+
+
+def change(project, old, new):
+    path = project / "params" / "api_2000.yml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_a_declared_chain_equals_the_same_calls_by_hand():
+    survey, margins = ev.read_survey("api_2000", sample="apiclus1"), ev.read_margins("api_2000")
+    known = margins.select(["stype", "sch.wide", "api99"])
+    by_hand = ev.trim_weights(
+        ev.calibrate(ev.survey_design(survey), known, distance="raking"), upper=2.0, margins=known
+    )
+    np.testing.assert_array_equal(ev.study_design("api_2000").weights, by_hand.weights)
+
+
+def test_a_parameter_given_in_the_notebook_replaces_the_files(project):
+    loose, tight = (ev.study_design("api_2000", trim_upper=upper) for upper in (5.0, 1.8))
+    assert loose.weights.max() > tight.weights.max()
+    assert ev.study_design("api_2000", weighted=False).steps == ()
+
+
+def test_designs_stem_from_designs():
+    assert [s.step.verb for s in ev.study_design("api_2000", "clus1_raked").steps] == ["rake"]
+    assert ev.study_design("api_2000", "population").provenance.weight == "census"
+
+
+def test_the_known_truth_is_the_populations():
+    assert ev.known_truth("api_2000", "api00")["truth"].tolist() == pytest.approx([664.712625121085], rel=1e-12)
+
+
+def test_a_study_without_a_known_population_says_none(project):
+    change(project, "truth: population\n", "")
+    assert ev.known_truth("api_2000", "api00") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "headline: clus1_final",
+            "headline: clus1_finale",
+            r"headline: unknown name 'clus1_finale'. Did you mean 'clus1_final'",
+        ),
+        (
+            "    sample: apiclus1\n",
+            "    smaple: apiclus1\n",
+            r"unknown key 'designs\.clus1\.smaple'. Did you mean 'sample'",
+        ),
+        ("    from: clus1\n", "    from: clus9\n", r"designs\.clus1_poststratified\.from: unknown name 'clus9'"),
+        (
+            "      design: clus1\n",
+            "      design: clus2\n",
+            r"estimates\.profile\.clus1_mean_api00\.design: unknown name 'clus2'",
+        ),
+        ("needs: [profile, weighting]}", "needs: [profil, weighting]}", r"steps\.report\.needs: unknown name 'profil'"),
+        ("trim_upper: 2.0", "trim_upper: [2.0]", r"parameters\.trim_upper"),
+        ("study: api_2000", "study: api_2001", r"the id of a study is its file's stem"),
+        (
+            "      - poststratify: {margins: [stype]}",
+            "      - poststratify: {}\n        rake: {}",
+            r"each step of 'chain' is one",
+        ),
+    ],
+)
+def test_a_study_file_is_held_to_its_form(project, old, new, message):
+    change(project, old, new)
+    with pytest.raises(StudyError, match=message):
+        read_study("api_2000")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        (
+            "- rake:",
+            "- rakee:",
+            StudyError,
+            r"design 'clus1_raked': unknown weighting verb 'rakee'. Did you mean 'rake'",
+        ),
+        ("upper: $trim_upper", "upper: $trim_uper", StudyError, r"'\$trim_uper' names no parameter .* 'trim_upper'"),
+        ("upper: $trim_upper", "uper: $trim_upper", StudyError, r"step 'trim_weights': .*'uper'"),
+        (
+            "trim_upper: 2.0",
+            "trim_upper: 1.2",
+            CalibrationError,
+            r"design 'clus1_final', step 'trim_weights': trimming at",
+        ),
+        ("[stype, sch.wide]}", "[stype, schwide]}", MarginError, r"no margin 'schwide'"),
+    ],
+)
+def test_a_chain_that_cannot_be_replayed_says_where(project, old, new, error, message):
+    change(project, old, new)
+    with pytest.raises(error, match=message):
+        [ev.study_design("api_2000", design) for design in read_study("api_2000").designs]
+
+
+def test_unknown_names_are_met_with_the_nearest(project):
+    with pytest.raises(StudyError, match="declares no design 'clus'"):
+        ev.study_design("api_2000", "clus")
+    with pytest.raises(StudyError, match="Did you mean 'trim_upper'"):
+        ev.study_design("api_2000", trim_uper=3.0)
+    with pytest.raises(ProjectError, match="Did you mean 'api_2000'"):
+        ev.study_design("api_200")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "verb: survey_ratio",
+            "verb: survey_ration",
+            r"estimate 'clus1_ratio_apistu_enroll': unknown verb 'survey_ration'",
+        ),
+        ("numerator: api.stu", "nominator: api.stu", r"estimate 'clus1_ratio_apistu_enroll': .*'nominator'"),
+        ("where: {stype: H}", "where: {stype: X}", r"estimate 'clus1_ratio_H': domain: no respondent has stype = 'X'"),
+    ],
+)
+def test_declared_estimates_that_cannot_be_made_are_named(project, old, new, message):
+    change(project, old, new)
+    with pytest.raises(EvaluationError, match=message):
+        ev.declared_estimates("api_2000", "profile")
