@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.design.design import Design, as_replicates, domain
-from evaluation.errors import EstimationError, StudyError, did_you_mean
+from evaluation.errors import EvaluationError, StudyError, did_you_mean
 from evaluation.estimation.means import survey_mean, survey_prop, survey_ratio, survey_total
 from evaluation.estimation.quantiles import survey_quantile
 from evaluation.regression.glm import survey_glm
@@ -228,5 +228,5 @@ def _make(design: Design, estimate: EstimateSpecification, place: str) -> Estima
         return VERBS[estimate.verb](design, **arguments)
     except TypeError as error:
         raise StudyError(f"{place}: {error}. Its arguments are documented in help(ev.{estimate.verb}).") from None
-    except EstimationError as error:
+    except EvaluationError as error:
         raise type(error)(f"{place}: {error}", failures=error.failures) from None

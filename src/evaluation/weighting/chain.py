@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from evaluation.design.design import Design, survey_design
-from evaluation.errors import StudyError, WeightingError, did_you_mean
+from evaluation.errors import EvaluationError, StudyError, did_you_mean
 from evaluation.specification import DesignSpecification, StudySpecification, read_study
 from evaluation.survey.margins import Margins, read_margins
 from evaluation.survey.reading import read_survey
@@ -113,14 +113,13 @@ def _apply(
     if verb not in VERBS:
         raise StudyError(f"{place}: unknown weighting verb '{verb}'. {did_you_mean(verb, VERBS)}")
     given = {key: _resolved(value, values, place) for key, value in arguments.items()}
-    if "margins" in given and margins is not None:
-        named = [given["margins"]] if isinstance(given["margins"], str) else list(given["margins"])
-        given["margins"] = margins.select(named)
     try:
+        if "margins" in given and margins is not None:
+            given["margins"] = margins.select(given["margins"])
         return VERBS[verb](design, **given)
     except TypeError as error:
         raise StudyError(f"{place}, step '{verb}': {error}. Its arguments are documented in help(ev.{verb}).") from None
-    except WeightingError as error:
+    except EvaluationError as error:
         raise type(error)(f"{place}, step '{verb}': {error}", failures=error.failures) from None
 
 
