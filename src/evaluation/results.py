@@ -7,8 +7,9 @@ exists) its influence function, so that any two numbers of one design can be con
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any, Protocol
 
 import numpy as np
@@ -280,6 +281,13 @@ class Estimates:
 def frame_html(frame: pd.DataFrame) -> str:
     """Return a frame as HTML that is the same on every run: no ids, no style block, six digits."""
     return frame.to_html(index=False, border=0, float_format=_six_digits, na_rep="")
+
+
+def card_html(rows: Iterable[tuple[str, str]]) -> str:
+    """Return headings and texts as a two-column HTML table, flush left, the same on every run."""
+    left = "style='text-align:left'"
+    lines = [f"<tr><th {left}>{escape(head)}</th><td {left}>{escape(text)}</td></tr>" for head, text in rows]
+    return f"<table border='0'><tbody>{''.join(lines)}</tbody></table>"
 
 
 def _six_digits(value: float) -> str:

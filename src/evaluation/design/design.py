@@ -18,7 +18,7 @@ from evaluation.design.sampling import Sampling, code_sampling, require_column
 from evaluation.design.steps import AppliedStep, WeightingStep, weighted_influence
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import ColumnError, DesignError, EstimationError, did_you_mean
-from evaluation.results import Provenance, frame_html
+from evaluation.results import Provenance, card_html
 from evaluation.survey.reading import Survey
 
 Floats = NDArray[np.float64]
@@ -133,7 +133,7 @@ class Design:
     def history(self) -> pd.DataFrame:
         """One row per step: arguments, sum, range, Kish design effect and effective sample size of the weights."""
         rows = [_weight_row("design weights", self.provenance.weight.split(" → ")[0], self.base_weights)]
-        rows += [_weight_row(step.step.verb, step.text(), step.weights_out) for step in self.steps]
+        rows += [_weight_row(step.step.verb, step.arguments_text(), step.weights_out) for step in self.steps]
         return pd.DataFrame(rows)
 
     def chain(self) -> list[dict[str, dict[str, Any]]]:
@@ -154,13 +154,19 @@ class Design:
         ]
         if self.inside is not None:
             lines.append((word("domain"), f"n = {int(self.inside.sum()):,}"))
-        return [*lines, *((f"{word('step')} {i}", s.text()) for i, s in enumerate(self.steps, start=1))]
+        return [
+            *lines,
+            *(
+                (f"{word('step')} {number}", f"{applied.step.verb} ({applied.arguments_text()})")
+                for number, applied in enumerate(self.steps, start=1)
+            ),
+        ]
 
     def __repr__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return frame_html(pd.DataFrame(self._card(), columns=["", " "]))
+        return card_html(self._card())
 
 
 def _weight_row(step: str, arguments: str, weights: Floats) -> dict[str, Any]:

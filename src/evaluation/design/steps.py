@@ -51,15 +51,14 @@ class AppliedStep:
     weights_in: Floats
     weights_out: Floats
 
-    def text(self) -> str:
-        """Return the step in one line, e.g. ``rake(margins=[stype, sch.wide])``."""
-        listing = ", ".join(f"{name}={_argument(value)}" for name, value in self.step.arguments.items())
-        return f"{self.step.verb}({listing})"
+    def arguments_text(self) -> str:
+        """Return the step's arguments in one line, e.g. ``margins: stype, sch.wide; distance: raking``."""
+        return "; ".join(f"{name}: {_argument(value)}" for name, value in self.step.arguments.items())
 
 
 def _argument(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(str, value))}]"
+        return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -100,7 +100,8 @@ def _contradiction(place: str, findings: Findings) -> CodebookError:
 
 def _absent(frame: pd.DataFrame, codebook: Codebook) -> Mapping[str, str]:
     return {
-        name: did_you_mean(variable.column, frame.columns) + " Correct source_name, or list the samples that hold it"
+        name: did_you_mean(variable.column, frame.columns)
+        + " Write the file's name for it under source_name in codebook.csv, or under samples those that hold it"
         for name, variable in codebook.variables.items()
         if variable.column not in frame.columns
     }

@@ -169,8 +169,8 @@ def _read_csv(path: Path, encoding: str | None, delimiter: str | None) -> Table:
         table = _csv_table(content, delimiter, names)
     except pa.ArrowInvalid as error:
         raise SourceError(
-            f"{path.name}: a row does not have the columns of the first row ({' '.join(str(error).split())[:200]}). "
-            "The file is cut off, or a value holds a separator outside quotes: correct that row."
+            f"{path.name}: {_ragged(str(error))}. The file is cut off, or a value holds a separator outside quotes: "
+            "copy it again from its source, or correct that row."
         ) from None
     frame = pd.DataFrame({f"{i}": table.column(i).to_pandas().astype(TEXT) for i in range(len(names))})
     frame.columns = pd.Index(names)
@@ -178,6 +178,14 @@ def _read_csv(path: Path, encoding: str | None, delimiter: str | None) -> Table:
         frame = frame.iloc[:, :-1]
         names = names[:-1]
     return Table(frame, encoding=encoding)
+
+
+def _ragged(reason: str) -> str:
+    """Say which row is too short or too long; what a respondent answered in it is nobody's business here."""
+    if found := _RAGGED.search(reason):
+        row, expected, got = (int(number) for number in found.groups())
+        return f"row {row:,} (the first row counted) has {got:,} columns, expected {expected:,} as in the first row"
+    return f"a row does not have the columns of the first row ({' '.join(reason.split())[:80]})"
 
 
 def _csv_table(content: bytes, delimiter: str, names: list[str], *, header: bool = False) -> pa.Table:

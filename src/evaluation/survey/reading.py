@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ import pandas as pd
 
 from evaluation import project
 from evaluation.errors import ColumnError, SourceError, SurveyError, did_you_mean
-from evaluation.results import Provenance
+from evaluation.results import Provenance, card_html
 from evaluation.survey.codebook import Codebook, Kind, Variable, code_text, read_codebook
 from evaluation.survey.enforcement import Enforced, enforce
 from evaluation.survey.formats import TEXT, Code, Table, read_table
@@ -126,12 +125,7 @@ class Survey:
         return "\n".join(f"{heading}: {value}" for heading, value in self._card())
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(heading)}</th>"
-            f"<td style='text-align:left'>{escape(value)}</td></tr>"
-            for heading, value in self._card()
-        )
-        return f"<table border='0'><tbody>{rows}</tbody></table>"
+        return card_html(self._card())
 
 
 def read_survey(survey_id: str, *, sample: str | None = None) -> Survey:
