@@ -39,6 +39,8 @@ app = typer.Typer(
 )
 
 Study = Annotated[str, typer.Argument(metavar="STUDY", help="Stem of a file in params/.")]
+#: Lines of an error's message that are shown; an executed notebook holds them all.
+_SHOWN = 25
 _COLOURS = {"ok": "green", "blocked": "yellow", "cancelled": "yellow"}
 
 
@@ -163,14 +165,24 @@ def _outcome_table(title: str, outcomes: Sequence[StepOutcome]) -> Table:
 
 
 def _tell_failures(folder: str, outcomes: Sequence[StepOutcome]) -> None:
+    told: dict[str, str] = {}
     for outcome in outcomes:
+        failure = outcome.failure
         if outcome.state == "ok":
             continue
-        if outcome.failure is None or outcome.failure.cell == 0:
-            _print(f"{outcome.step}: {outcome.reason or outcome.state}")
-        else:
-            _print(f"{outcome.step}: {folder}/notebooks/{outcome.notebook}.ipynb, cell [{outcome.failure.cell}]")
-            _print(f"  {outcome.reason}")
+        if failure is None:
+            _print(f"{outcome.step}: {outcome.state}" + (f", {outcome.reason}" if outcome.reason else ""))
+            continue
+        cell = f"{folder}/notebooks/{outcome.notebook}.ipynb, cell [{failure.cell}]"
+        _print(f"{outcome.step}: {cell if failure.cell else outcome.state}")
+        same = told.setdefault(failure.text, outcome.step)
+        _print(_indented(failure.text if same == outcome.step else f"the same as in {same}"))
+
+
+def _indented(text: str) -> str:
+    lines = text.splitlines()
+    more = [f"... and {len(lines) - _SHOWN} further lines in that notebook"] if len(lines) > _SHOWN else []
+    return "\n".join(f"  {line}".rstrip() for line in [*lines[:_SHOWN], *more])
 
 
 def _tell_where(report: RunReport) -> None:

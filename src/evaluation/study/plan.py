@@ -258,7 +258,8 @@ def _unknown(
                 nearest = did_you_mean(name, [known for known in declared[step_name] if known != "study"])
                 faults.append(f"{place}, step '{step_name}': unknown parameter '{name}'. {nearest}")
     for name, where in references:
-        if name not in shared:
+        # Where a misspelt parameter has been told with this name as the one that was meant, once is enough.
+        if name not in shared and not any(fault.endswith(f"'{name}'?") for fault in faults):
             faults.append(
                 f"{place}, {where}: '${name}' is not among the study's parameters. {did_you_mean(name, shared)}"
             )

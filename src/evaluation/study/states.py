@@ -57,8 +57,12 @@ class Failure:
         >>> Failure(7, "MarginError", "margin 'age' has no 80+\\n  Merge it.").line
         "MarginError: margin 'age' has no 80+"
         """
-        head = self.message.strip().split("\n", 1)[0]
-        return f"{self.error}: {head}" if head else self.error
+        return self.text.split("\n", 1)[0]
+
+    @property
+    def text(self) -> str:
+        """The error with all lines of its message: the next move often stands in the last."""
+        return f"{self.error}: {self.message.strip()}".removesuffix(": ")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Nothing is interpreted here: text stays text (``007`` keeps its zeros), user-mis
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -73,6 +74,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"PAR1", "parquet"),
     (b"\xd0\xcf\x11\xe0", "xls"),
 )
+_RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 _OLD_STATA = {bytes([version]) for version in (104, 105, 108, 110, 111, 112, 113, 114, 115)}
 
 

@@ -373,9 +373,23 @@ def _check_crossed(result: Margins) -> None:
                 continue
             one_way = counts.groupby([str(level).split(CROSS)[place] for level in counts.index]).sum()
             expected = result.categorical[column]
+            _check_levels_alike(result.place, name, one_way, column, expected)
             for level in expected.index.union(one_way.index):
                 if not _agree(float(one_way.get(level, 0.0)), float(expected.get(level, 0.0))):
                     raise MarginError(
                         f"{result.place}: '{name}' adds up to {one_way.get(level, 0.0):,.10g} for {column} = '{level}' "
                         f"but margin '{column}' says {expected.get(level, 0.0):,.10g}. Take both from the same source."
                     )
+
+
+def _check_levels_alike(place: str, crossed: str, inside: pd.Series, column: str, alone: pd.Series) -> None:
+    only = {
+        crossed: [str(level) for level in inside.index.difference(alone.index) if inside[level] > 0],
+        column: [str(level) for level in alone.index.difference(inside.index) if alone[level] > 0],
+    }
+    if any(only.values()):
+        told = ", ".join(f"{levels} only in '{name}'" for name, levels in only.items() if levels)
+        raise MarginError(
+            f"{place}: margins '{column}' and '{crossed}' name different levels of {column}: {told}. "
+            "Name each level alike in both, as the data do."
+        )

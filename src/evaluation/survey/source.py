@@ -169,11 +169,9 @@ def locate(survey_id: str, sample: SampleSource, obtain: Text | None) -> Path:
     """
     path = project.survey_folder(survey_id) / sample.file
     if not path.is_file():
-        where = obtain.in_language(project.language()) if obtain else "Restore it from the repository."
-        raise SourceError(
-            f"surveys/{survey_id}/{sample.file} is not there. {where.strip()} "
-            f"Put it at surveys/{survey_id}/{sample.file}."
-        )
+        place = f"surveys/{survey_id}/{sample.file}"
+        told = f"{obtain.in_language(project.language()).strip()} Put it at {place}." if obtain else ""
+        raise SourceError(f"{place} is not there. {told or 'Restore it from the repository.'}")
     return path
 
 

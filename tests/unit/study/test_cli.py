@@ -101,7 +101,7 @@ def test_a_failing_run_prints_progress_a_table_and_where_it_stopped(project):
     assert re.search(r"^profile +failed +2/3 +\d+\.\d$", out, re.MULTILINE)
     assert re.search(r"^weighting +blocked +0/3 +0\.0$", out, re.MULTILINE)
     assert "profile: outputs/failed/small/notebooks/10_profile.ipynb, cell [3]\n  ValueError: no 80+\n" in out
-    assert "weighting: needs profile" in out
+    assert "weighting: blocked, needs profile" in out
     assert lines[-1].startswith("small: failed; this run is kept in outputs/failed/small")
     assert (project.root / "outputs" / "failed" / "small" / MANIFEST).is_file()
     code, status, _ = command(project, "status", "small")

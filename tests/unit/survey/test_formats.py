@@ -152,8 +152,12 @@ def test_reversing_a_scale_turns_codes_labels_and_direction(tmp_path: Path) -> N
     ("name", "content", "message"),
     [
         ("empty.csv", b"", "is empty"),
-        ("short.csv", b"a,b\n1,2\n3\n", "a row does not have the columns of the first row"),
-        ("long.csv", b"a,b\n1,2\n3,4,5\n", "a row does not have the columns of the first row"),
+        ("short.csv", b"a,b\n1,2\n3\n", "row 3 (the first row counted) has 1 columns, expected 2 as in the first row."),
+        (
+            "long.csv",
+            b"a,b\n1,2\n3,4,5\n",
+            "row 3 (the first row counted) has 3 columns, expected 2 as in the first row.",
+        ),
         ("twice.csv", b"a,a\n1,2\n", "column names must differ"),
         ("unnamed.csv", b"a,\n1,2\n", "column 2 has no name"),
         ("latin.csv", "a,b\nné,é\n".encode("latin-1"), "is neither UTF-8 (line 2) nor CP949"),

@@ -50,6 +50,11 @@ def test_crossed_margins_take_tuples_or_joined_levels() -> None:
     assert result.variables("type:met") == ("type", "met")
     with pytest.raises(MarginError, match=r"'type:met' adds up to 4 for type = 'E' but margin 'type' says 5"):
         margins({"type": {"E": 5, "H": 5}, "type:met": crossed})
+    with pytest.raises(
+        MarginError, match=r"name different levels of type: \['E', 'H'\] only in .*, \['K'\] only in 'type'\."
+    ):
+        margins({"type": {"K": 10}, "type:met": crossed})
+    margins({"type": {"E": 4, "H": 6, "K": 0}, "type:met": crossed})
     with pytest.raises(MarginError, match="crosses 2 columns, but level 'E' names 1"):
         margins({"type:met": {"E": 5}})
 
