@@ -293,6 +293,8 @@ def _same_scale(panels: Sequence[Axes]) -> None:
 
 
 _MARGIN_COLUMNS = ("margin", "level", "target", "before", "after")
+#: Shares that differ by less were not changed by weighting.
+_SAME_SHARE = 1e-9
 
 
 def draw_weights(
@@ -365,7 +367,8 @@ def draw_margins(
     provenance : Provenance
         For caption and labels.
     title : str, optional
-        Default: "Sample before and after weighting, and population".
+        Default: "Sample before and after weighting, and population"; where weighting changed nothing,
+        "Sample under design weights, and population", with one mark for the sample.
     lang : {"ko", "en"}, optional
         Default: the language of the project.
 
@@ -376,17 +379,20 @@ def draw_margins(
     missing = [column for column in _MARGIN_COLUMNS if column not in frame.columns]
     if missing:
         raise ColumnError(f"a margin figure needs the columns {', '.join(_MARGIN_COLUMNS)}; missing: {missing}.")
-    name, caption = title or wording.term("margins_title", lang), wording.caption(provenance, None, lang)
+    one = bool(np.allclose(frame["before"], frame["after"], rtol=0, atol=_SAME_SHARE))
+    name = title or wording.term("sample_title" if one else "margins_title", lang)
+    caption = wording.caption(provenance, None, lang)
     keys = frame[["margin", "level"]].rename(columns={"margin": "term"}).reset_index(drop=True)
     words = wording.label_keys(keys, provenance.labels, lang)
     data = frame.reset_index(drop=True).assign(panel=words["term"], row=words["level"])
     panels = [panel for _, panel in data.groupby("panel", sort=False)]
     dots: dict[str, dict[str, Any]] = {
-        "before": {"marker": "o", "color": GREY, "markersize": 6},
+        **({} if one else {"before": {"marker": "o", "color": GREY, "markersize": 6}}),
         "after": {"marker": "o", "color": BLUE, "markersize": 6},
         "target": {"markersize": 9, **_DIAMOND},
     }
-    marks = {wording.term(column, lang): style for column, style in dots.items()}
+    words_of = {"after": "sample"} if one else {}
+    marks = {wording.term(words_of.get(column, column), lang): style for column, style in dots.items()}
     with theme():
         titles = [str(panel["panel"].iloc[0]) for panel in panels]
         labels = [_panel_labels(panel) for panel in panels]

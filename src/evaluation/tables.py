@@ -7,17 +7,19 @@ and numbers in full. Nothing is computed here.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+from unicodedata import east_asian_width
 
 import numpy as np
 import pandas as pd
 
 from evaluation import project, wording
 from evaluation.errors import PublishError
-from evaluation.results import Estimates, Labels, PlainLabels, Provenance
+from evaluation.results import TIDY_COLUMNS, Estimates, Labels, PlainLabels, Provenance
+from evaluation.specification import Text
 
 #: Columns of plain frames that hold shares of a population, 0 to 1.
 SHARES = frozenset({"target", "before", "after"})
@@ -25,6 +27,12 @@ SHARES = frozenset({"target", "before", "after"})
 SHARE_VERBS = frozenset({"survey_prop"})
 
 _HIDDEN = frozenset({"statistic", "df"})
+#: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
+_KEYS = ("margin", "variable", "level", "term", "reason", "step")
+#: Columns of plain frames whose cells are words of the workbench.
+_OWN_WORDS = frozenset({"reason", "step"})
+#: Columns of plain frames that go into the CSV only, where another column says the same in short.
+_CSV_ONLY = {"arguments": "step"}
 
 
 @runtime_checkable
@@ -38,6 +46,15 @@ class Tidy(Protocol):
 
     def tidy(self) -> pd.DataFrame:
         """Return one row per number."""
+        ...
+
+
+@runtime_checkable
+class Tabular(Protocol):
+    """A result that lays itself out, because its rows are more than numbers."""
+
+    def as_table(self, lang: str) -> Table:
+        """Return the table."""
         ...
 
 
@@ -61,6 +78,8 @@ class Table:
         Language of headings, labels and notes.
     numeric : tuple of str
         Columns of ``frame`` that are numbers and stand flush right.
+    groups : tuple of (str, int)
+        Headings of groups of rows, each with its number of rows, in order; empty for one group without a heading.
     """
 
     title: str
@@ -70,6 +89,7 @@ class Table:
     notes: tuple[str, ...]
     lang: str
     numeric: tuple[str, ...] = ()
+    groups: tuple[tuple[str, int], ...] = ()
 
     @property
     def caption(self) -> str:
@@ -85,32 +105,60 @@ class Table:
         notes = " ".join(note if note.endswith(".") else f"{note}." for note in self.notes)
         return source + ([f"{wording.term('note', self.lang)}: {notes}"] if notes else [])
 
+    def _grouped(self) -> list[tuple[str, pd.DataFrame]]:
+        """Return the rows of each group with its heading."""
+        parts, start = [], 0
+        for heading, rows in self.groups or (("", len(self.frame)),):
+            parts.append((heading, self.frame.iloc[start : start + rows]))
+            start += rows
+        return parts
+
     def __repr__(self) -> str:
-        with pd.option_context("display.unicode.east_asian_width", True):
-            body = self.frame.to_string(index=False)
-        return "\n".join([self.title, body, *self._foot()])
+        body = self.frame
+        if self.groups:
+            first = str(body.columns[0])
+            blank = dict.fromkeys(map(str, body.columns), "")
+            rows = [
+                row
+                for heading, part in self._grouped()
+                for row in ({**blank, first: heading}, *_indented(part, first).to_dict("records"))
+            ]
+            body = pd.DataFrame(rows, columns=body.columns, dtype=object)
+            body[first] = _flush_left(body[first])
+        with pd.option_context("display.unicode.east_asian_width", True, "display.max_colwidth", None):
+            text = body.to_string(index=False)
+        return "\n".join([self.title, *(line.rstrip() for line in text.split("\n")), *self._foot()])
 
     def _repr_html_(self) -> str:
         columns = list(self.frame.columns)
         sides = ["right" if column in self.numeric else "left" for column in columns]
         head = "".join(_cell("th", column, side, ' scope="col"') for column, side in zip(columns, sides, strict=True))
-        rows = [
-            "<tr>" + "".join(_cell("td", cell, side) for cell, side in zip(row, sides, strict=True)) + "</tr>"
-            for row in self.frame.itertuples(index=False, name=None)
-        ]
-        foot = "<br>".join(html.escape(line) for line in self._foot())
         lines = [
             '<table class="evaluation-table">',
             f'<caption style="text-align: left"><strong>{html.escape(self.title)}</strong></caption>',
             f"<thead><tr>{head}</tr></thead>",
-            "<tbody>",
-            *rows,
-            "</tbody>",
         ]
+        for heading, part in self._grouped():
+            spanning = _cell("th", heading, "left", f' class="group" scope="rowgroup" colspan="{len(columns)}"')
+            rows = [
+                "<tr>" + "".join(_cell("td", cell, side) for cell, side in zip(row, sides, strict=True)) + "</tr>"
+                for row in part.itertuples(index=False, name=None)
+            ]
+            lines += ["<tbody>", *([f"<tr>{spanning}</tr>"] if heading else []), *rows, "</tbody>"]
+        foot = "<br>".join(html.escape(line) for line in self._foot())
         if foot:
             wide = f'colspan="{len(columns)}" style="text-align: left"'
             lines.append(f"<tfoot><tr><td {wide}><div>{foot}</div></td></tr></tfoot>")
         return "\n".join([*lines, "</table>"])
+
+
+def _indented(part: pd.DataFrame, first: str) -> pd.DataFrame:
+    return part.assign(**{first: "  " + part[first]})
+
+
+def _flush_left(cells: pd.Series[Any]) -> list[str]:
+    widths = [sum(2 if east_asian_width(letter) in "WF" else 1 for letter in cell) for cell in cells]
+    return [cell + " " * (max(widths) - width) for cell, width in zip(cells, widths, strict=True)]
 
 
 def _cell(tag: str, text: object, side: str, attributes: str = "") -> str:
@@ -118,7 +166,7 @@ def _cell(tag: str, text: object, side: str, attributes: str = "") -> str:
 
 
 def table(
-    result: Tidy | pd.DataFrame,
+    result: Estimates | Mapping[str, Estimates] | Tabular | Tidy | pd.DataFrame,
     *,
     title: str | None = None,
     lang: str | None = None,
@@ -130,8 +178,10 @@ def table(
 
     Parameters
     ----------
-    result : Estimates, another result with ``tidy()`` and ``provenance``, or pandas.DataFrame
-        A plain frame is shown as it is, with our words for the columns we know.
+    result : Estimates, mapping of name to Estimates, another result, or pandas.DataFrame
+        The groups of a mapping stand one under another, each under its own title (``titles[name]``, where the
+        mapping has such). Other results have ``tidy()`` and ``provenance``, or lay themselves out. A plain
+        frame is shown as it is, with our words for the columns we know.
     title : str, optional
         What the table shows, or a key of the workbench's own words, such as "missing_values"; made from
         verb, terms and groups for estimates, needed for a frame.
@@ -166,6 +216,11 @@ def table(
     lang = project.language() if lang is None else lang
     if isinstance(result, Estimates):
         return _estimates_table(result, title, lang, tuple(notes))
+    if isinstance(result, Mapping):
+        return _group_table(result, title, lang, source, tuple(notes))
+    if isinstance(result, Tabular):
+        made = result.as_table(lang)
+        return replace(made, title=wording.term(title, lang) if title else made.title, notes=(*made.notes, *notes))
     if isinstance(result, pd.DataFrame):
         if not title:
             raise PublishError("a table of a plain frame needs a title: ev.table(frame, title=...).")
@@ -245,28 +300,102 @@ def _key_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
 
 
 def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
+    estimates, errors, intervals = _numbers(result)
     share = result.verb in SHARE_VERBS
-    scale = 100.0 if share else 1.0
-    tidy = result.tidy()
-    estimate, error = scale * tidy["estimate"].to_numpy(), scale * tidy["std_error"].to_numpy()
-    places = _places(result.keys["term"], estimate, error)
-    low, high = scale * tidy["conf_low"].to_numpy(), scale * tidy["conf_high"].to_numpy()
     per_cent, points = (" (%)", f" ({wording.percentage_point_unit(lang)})") if share else ("", "")
     columns = {
-        _capital(wording.verb_name(result.verb, lang)) + per_cent: list(map(wording.number, estimate, places)),
-        wording.term("std_error", lang) + points: list(map(wording.number, error, places)),
-        wording.interval_name(result.conf_level, lang): [
-            _interval(lower, upper, digits) for lower, upper, digits in zip(low, high, places, strict=True)
-        ],
+        _capital(wording.verb_name(result.verb, lang)) + per_cent: estimates,
+        wording.term("std_error", lang) + points: errors,
+        wording.interval_name(result.conf_level, lang): intervals,
     }
     if result.verb in wording.AGAINST_ZERO:
-        columns[wording.term("p_value", lang)] = [wording.probability(value) for value in tidy["p_value"]]
-    columns[wording.term("n_obs", lang)] = [wording.number(value) for value in tidy["n_obs"]]
+        columns[wording.term("p_value", lang)] = [wording.probability(value) for value in result.tidy()["p_value"]]
+    columns[wording.term("n_obs", lang)] = [wording.number(value) for value in result.n_obs]
     for name, values in result.columns.items():
         if name not in _HIDDEN:
             own = _free(columns, _plain_heading(name, result.provenance.labels, lang), name)
             columns[own] = [_plain_cell(value) for value in values]
     return columns
+
+
+def _numbers(result: Estimates) -> tuple[list[str], list[str], list[str]]:
+    """Return estimates, errors and intervals as they are printed; shares in per cent."""
+    scale = 100.0 if result.verb in SHARE_VERBS else 1.0
+    estimate, error, limits = (
+        scale * values for values in (result.estimate, result.std_error, result.confidence_interval())
+    )
+    places = _places(result.keys["term"], estimate, error)
+    intervals = [_interval(low, high, digits) for (low, high), digits in zip(limits, places, strict=True)]
+    return list(map(wording.number, estimate, places)), list(map(wording.number, error, places)), intervals
+
+
+def _group_table(
+    items: Mapping[str, Estimates], title: str | None, lang: str, source: str, notes: tuple[str, ...]
+) -> Table:
+    """Lay several results out one under another: what, estimate, error, interval, n."""
+    strange = [name for name, item in items.items() if not isinstance(item, Estimates)]
+    if strange:
+        raise PublishError(f"a table of several results holds estimates only; {strange} are none.")
+    levels = {item.conf_level for item in items.values()}
+    one_level = len(levels) == 1
+    headings = ("term", "estimate", "std_error", "interval", "n_obs")
+    names = [wording.term(heading, lang) for heading in headings]
+    if one_level:
+        names[3] = wording.interval_name(max(levels), lang)
+    cells: list[list[str]] = [[] for _ in headings]
+    for item in items.values():
+        parts = (row_labels(item, lang), *_numbers(item), [wording.number(value) for value in item.n_obs])
+        for column, part in zip(cells, parts, strict=True):
+            column += part
+    return Table(
+        title=wording.term(title or type(items).__name__, lang),
+        frame=_frame(dict(zip(names, cells, strict=True))),
+        data=group_frame(items),
+        source=source or wording.caption(common_provenance(items), max(levels) if one_level else None, lang, marks=""),
+        notes=(*([wording.term("rounding", lang)] if items else []), *notes),
+        lang=lang,
+        numeric=tuple(names[1:]),
+        groups=tuple((group_title(items, name, lang), len(item)) for name, item in items.items()),
+    )
+
+
+def group_title(items: Mapping[str, Estimates], name: str, lang: str) -> str:
+    """Return the title of one of several results: the one it was given, or one made of its parts."""
+    given = getattr(items, "titles", {}).get(name)
+    title = given.in_language(lang) if isinstance(given, Text) else given
+    unit = " (%)" if items[name].verb in SHARE_VERBS else ""
+    return (title or wording.estimates_title(items[name], lang)) + unit
+
+
+def group_frame(items: Mapping[str, Estimates]) -> pd.DataFrame:
+    """Return several results under one another: name, row as address and in words, then the numbers of ``tidy()``."""
+    parts = []
+    for name, item in items.items():
+        words = {f"row_label_{lang}": row_labels(item, lang) for lang in _BOTH}
+        keys = pd.DataFrame({"name": name, "row": item.addresses(), **words})
+        parts.append(pd.concat([keys, item.tidy()[list(TIDY_COLUMNS)]], axis=1))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["name", "row", *TIDY_COLUMNS])
+
+
+def row_labels(result: Estimates, lang: str) -> list[str]:
+    """Return each row of a result in words, such as "English learners · Elementary school"."""
+    columns = _key_columns(result, lang)
+    if result.verb == "survey_quantile":
+        name = wording.term("quantile", lang)
+        columns[name] = [f"{name} {cell}" for cell in columns[name]]
+    return [" · ".join(filter(None, cells)) for cells in zip(*columns.values(), strict=True)]
+
+
+def common_provenance(items: Mapping[str, Estimates]) -> Provenance:
+    """Return what several results have in common for a caption: survey, and n and weight where they share them."""
+    each = [item.provenance for item in items.values()] or [Provenance(survey="")]
+    sizes, weights = {one.n for one in each}, {one.weight for one in each}
+    return replace(
+        each[0],
+        title=each[0].title if len(sizes) == 1 else {},
+        n=each[0].n if len(sizes) == 1 else 0,
+        weight=each[0].weight if len(weights) == 1 else "",
+    )
 
 
 def _places(terms: pd.Series[Any], estimate: Any, error: Any) -> list[int]:
@@ -299,12 +428,14 @@ def _plain_table(
     cells: dict[str, list[str]] = {}
     numeric: list[str] = []
     for column in frame.columns:
+        if _CSV_ONLY.get(str(column)) in frame.columns or (column == "code" and _is_blank(frame[column])):
+            continue
         name = _free(cells, _plain_heading(str(column), labels, lang), str(column))
         values = frame[column]
         if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
             numeric.append(name)
         cells[name] = _plain_cells(frame, str(column), values, labels, lang)
-    keys = [column for column in ("margin", "level", "term") if column in frame]
+    keys = [column for column in _KEYS if column in frame]
     words = {tongue: _plain_words(frame, keys, labels, tongue) for tongue in _BOTH}
     known = not isinstance(labels, PlainLabels)
     return Table(
@@ -316,6 +447,10 @@ def _plain_table(
         lang=lang,
         numeric=tuple(numeric),
     )
+
+
+def _is_blank(values: pd.Series[Any]) -> bool:
+    return all(wording.is_absent(value) or value == "" for value in values)
 
 
 def _free(taken: dict[str, list[str]], heading: str, column: str) -> str:
@@ -335,12 +470,17 @@ def _plain_words(frame: pd.DataFrame, keys: list[str], labels: Labels, lang: str
 def _plain_cells(frame: pd.DataFrame, column: str, values: Any, labels: Labels, lang: str) -> list[str]:
     if column in SHARES:
         return [wording.number(100 * value, 1) for value in values]
-    if column in {"term", "margin"}:
+    if column in _OWN_WORDS:
+        return [wording.term(str(value), lang) for value in values]
+    if column in {"term", "margin", "variable"}:
         return [wording.term_label(value, labels, lang) for value in values]
     if column == "level":
         owners = frame["margin"] if "margin" in frame else frame.get("term", [""] * len(frame))
         pairs = zip(values, owners, strict=True)
-        return ["" if wording.is_absent(value) else labels.value(str(owner), value, lang) for value, owner in pairs]
+        return [
+            "" if wording.is_absent(value) else wording.value_label(owner, value, labels, lang)
+            for value, owner in pairs
+        ]
     if column == "p_value":
         return [wording.probability(value) for value in values]
     if pd.api.types.is_bool_dtype(values):

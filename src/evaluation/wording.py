@@ -21,12 +21,17 @@ from evaluation.results import Estimates, Labels, Provenance
 MOST_DECIMALS = 6
 #: What stands where there is no number.
 ABSENT = "–"
+#: What stands between a weight and the steps it went through.
+ARROW = " → "
+#: What stands between the variables, and the codes, of a crossed margin.
+CROSS = ":"
 
 _TERMS: dict[str, tuple[str, str]] = {
     # columns of tidy results
     "term": ("항목", "item"),
     "level": ("범주", "category"),
     "quantile": ("분위", "quantile"),
+    "interval": ("신뢰구간", "interval"),
     "estimate": ("추정값", "estimate"),
     "std_error": ("표준오차", "std. error"),
     "statistic": ("검정통계량", "test statistic"),
@@ -50,7 +55,36 @@ _TERMS: dict[str, tuple[str, str]] = {
     "DeclaredEstimates": ("선언된 추정값", "Declared estimates"),
     "missing_values": ("응답이 아닌 값", "Values that are no answers"),
     "published_estimates": ("앞 단계가 공표한 추정값", "Estimates published by earlier steps"),
+    "published": ("공표", "Published"),
+    "not_of_record": (
+        "기록이 아님 (임시 폴더). 기록은 'evaluation run'이 남김",
+        "not of record (scratch folder); 'evaluation run' makes the record",
+    ),
+    # claims
     "claims": ("인쇄된 수와 다시 계산한 수", "Printed numbers and recomputed ones"),
+    "claim": ("주장", "claim"),
+    "printed": ("인쇄된 수", "printed"),
+    "recomputed": ("다시 계산한 수", "recomputed"),
+    "verdict": ("판정", "verdict"),
+    "reproduced": ("재현됨", "reproduced"),
+    "last digit differs": ("끝자리가 다름", "last digit differs"),
+    "differs": ("다름", "differs"),
+    "not computable": ("계산할 수 없음", "not computable"),
+    "not marked reproducible": ("재현 대상이 아님", "not marked reproducible"),
+    # steps of a study, as the report's navigation calls them
+    "step_profile": ("프로파일", "Profile"),
+    "step_weighting": ("가중", "Weighting"),
+    "step_comparison": ("비교", "Comparison"),
+    "step_impact": ("영향", "Impact"),
+    "step_report": ("보고서", "Report"),
+    "step_review": ("검토", "Review"),
+    # steps of weighting
+    "design weights": ("설계 가중치", "design weights"),
+    "adjust_nonresponse": ("무응답 조정", "adjusted for nonresponse"),
+    "poststratify": ("사후층화", "post-stratified"),
+    "rake": ("레이킹", "raked"),
+    "calibrate": ("보정", "calibrated"),
+    "trim_weights": ("절사", "trimmed"),
     # a design in words
     "survey": ("조사", "survey"),
     "sampling": ("표본추출", "sampling"),
@@ -95,6 +129,8 @@ _TERMS: dict[str, tuple[str, str]] = {
     "WeightSummary": ("단계별 가중치", "Weights, step by step"),
     "MarginComparison": ("조정 전후 표본과 모집단의 구성", "Sample before and after weighting, and population"),
     "margins_title": ("조정 전후 표본과 모집단의 구성", "Sample before and after weighting, and population"),
+    "sample": ("표본 (설계 가중)", "sample, design weights"),
+    "sample_title": ("설계 가중 표본과 모집단의 구성", "Sample under design weights, and population"),
     "limit": ("상한", "upper limit"),
     "intercept": ("절편", "intercept"),
     "true": ("예", "yes"),
@@ -171,6 +207,18 @@ def survey_name(provenance: Provenance, lang: str | None = None) -> str:
     return f"{title} ({provenance.survey})" if title else provenance.survey
 
 
+def weight_name(weight: str, lang: str | None = None) -> str:
+    """Return a weight and the steps it went through in words.
+
+    Examples
+    --------
+    >>> weight_name("pw → calibrate → trim_weights", "ko"), weight_name("pw → calibrate → trim_weights", "en")
+    ('pw → 보정 → 절사', 'pw → calibrated → trimmed')
+    """
+    first, *steps = weight.split(ARROW)
+    return ARROW.join([first, *(term(step, lang) for step in steps)])
+
+
 def caption(
     provenance: Provenance,
     conf_level: float | None = None,
@@ -201,7 +249,7 @@ def caption(
     size = f", n = {provenance.n:,}" if provenance.n else ""
     parts = [f"{survey_name(provenance, lang)}{size}"]
     if provenance.weight:
-        parts.append(f"{term('weight', lang)}: {provenance.weight}")
+        parts.append(f"{term('weight', lang)}: {weight_name(provenance.weight, lang)}")
     if conf_level is not None:
         interval = interval_name(conf_level, lang) + ("s" if lang == "en" else "")
         parts.append(f"{term(marks, lang)}: {interval}" if marks else interval)
@@ -225,14 +273,31 @@ def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
     if known != text:
         return known
     dummy = _DUMMY.match(text)
-    if ":" in text:
-        return " × ".join(term_label(part, labels, lang) for part in text.split(":"))
+    if CROSS in text:
+        return " × ".join(term_label(part, labels, lang) for part in text.split(CROSS))
     if dummy:
         variable, value = dummy["variable"], dummy["value"]
         return f"{labels.variable(variable, lang)} = {labels.value(variable, value, lang)}"
     if "/" in text:
         return " / ".join(term_label(part.strip(), labels, lang) for part in text.split("/"))
     return known
+
+
+def value_label(variable: object, value: object, labels: Labels, lang: str | None = None) -> str:
+    """Return the label of a code; of a crossed margin's code, the label of each part.
+
+    Examples
+    --------
+    >>> from evaluation.results import PlainLabels
+    >>> value_label("stype:sch.wide", "E:No", PlainLabels(), "en"), value_label("stype", "E", PlainLabels(), "en")
+    ('E · No', 'E')
+    """
+    lang, name, code = _language(lang), str(variable), str(value)
+    known = labels.value(name, value, lang)
+    variables, codes = name.split(CROSS), code.split(CROSS)
+    if known != code or len(variables) == 1 or len(variables) != len(codes):
+        return known
+    return " · ".join(labels.value(part, own, lang) for part, own in zip(variables, codes, strict=True))
 
 
 def label_keys(keys: pd.DataFrame, labels: Labels, lang: str | None = None) -> pd.DataFrame:
@@ -266,7 +331,7 @@ def _key_label(column: str, value: object, owner: object, labels: Labels, lang: 
         return term_label(value, labels, lang)
     if column in {"quantile", "probability"}:
         return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
-    return labels.value(str(owner) if column == "level" else column, value, lang)
+    return value_label(owner if column == "level" else column, value, labels, lang)
 
 
 def heading(column: str, labels: Labels, lang: str | None = None) -> str:

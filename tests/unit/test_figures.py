@@ -203,3 +203,13 @@ def test_results_are_recognised_by_what_they_offer():
     assert "target" in figures.plot(comparison).data
     with pytest.raises(PublishError, match="got dict"):
         figures.plot({})
+
+
+def test_margins_that_no_weighting_changed_are_one_mark_against_the_population():
+    unweighted = made.MARGINS.assign(after=made.MARGINS["before"])
+    figure = figures.draw_margins(unweighted, made.PROVENANCE, lang="en")
+    assert figure.title == "Sample under design weights, and population"
+    legend = [text.get_text() for text in figure.figure.legends[0].get_texts()]
+    assert legend == ["sample, design weights", "population"]
+    weighted = figures.draw_margins(made.MARGINS, made.PROVENANCE, lang="en")
+    assert [text.get_text() for text in weighted.figure.legends[0].get_texts()] == ["before", "after", "population"]

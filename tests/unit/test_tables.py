@@ -9,6 +9,7 @@ import pytest
 
 from evaluation.errors import PublishError
 from evaluation.results import Provenance
+from evaluation.specification import Text
 from evaluation.tables import long_frame, table
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("handmade_results.py"))))
@@ -100,7 +101,7 @@ def test_a_plain_frame_keeps_a_named_index_and_shows_numbers_plainly():
     frame = pd.DataFrame({"sum": [6194.0], "cv": [0.123456]}, index=pd.Index(["rake"], name="step"))
     shown = table(frame, title="가중치", lang="ko", source="표본")
     assert shown.frame.columns.tolist() == ["단계", "합계", "변동계수"]
-    assert shown.frame.iloc[0].tolist() == ["rake", "6,194", "0.1235"]
+    assert shown.frame.iloc[0].tolist() == ["레이킹", "6,194", "0.1235"]
     assert "출처: 표본" in repr(shown)
 
 
@@ -114,3 +115,42 @@ def test_a_margin_comparison_shows_labels_and_per_cent():
 def test_what_is_no_result_is_refused():
     with pytest.raises(PublishError, match="got list"):
         table([1, 2, 3])
+
+
+def test_several_results_stand_under_their_titles_with_labels_for_rows():
+    class Titled(dict):
+        pass
+
+    items = Titled(by_type=made.BY_TYPE, total=made.TOTAL, shares=made.SHARES)
+    items.titles = {"by_type": Text(ko="학교급별 지수", en="Index by type"), "total": "Pupils"}
+    shown = table(items, title="Everything", lang="en")
+    assert shown.groups == (("Index by type", 3), ("Pupils", 1), ("Proportion: school type (%)", 3))
+    assert shown.frame.columns.tolist() == ["item", "estimate", "std. error", "95% interval", "n"]
+    assert shown.frame["item"].tolist()[:4] == ["elementary", "high", "middle", "students enrolled"]
+    assert shown.frame.iloc[4].tolist() == ["elementary", "78.7", "4.6", "[68.8, 88.6]", "183"]
+    assert shown._repr_html_().count('scope="rowgroup"') == 3
+    assert [line.split()[0] for line in repr(shown).splitlines()[2:4]] == ["Index", "elementary"]
+    assert shown.data["row"].tolist()[0] == "api00 | stype=E"
+    assert shown.data["row_label_ko"].tolist()[0] == "초등학교"
+    assert shown.data["estimate"].tolist()[4] == 0.787
+
+
+def test_something_else_among_several_estimates_is_refused():
+    with pytest.raises(PublishError, match="'other'"):
+        table({"total": made.TOTAL, "other": 1})
+
+
+def test_values_that_are_no_answers_are_said_in_words():
+    missing = pd.DataFrame({"variable": ["api00"], "code": [""], "reason": ["not_asked"], "n": [8]})
+    shown = table(missing, title="missing_values", lang="ko", labels=made.Book())
+    assert shown.title == "응답이 아닌 값"
+    assert shown.frame.columns.tolist() == ["변수", "까닭", "응답수 (n)"]
+    assert shown.frame.iloc[0].tolist() == ["2000년 학업성취지수", "묻지 않음", "8"]
+    assert shown.data["reason"].tolist() == ["not_asked"]
+
+
+def test_arguments_of_a_weighting_step_stand_in_the_file_only():
+    history = pd.DataFrame({"step": ["design weights", "rake"], "arguments": ["pw", "margins: stype"], "n": [4, 4]})
+    shown = table(history, title="weights", lang="en")
+    assert shown.frame.iloc[1].tolist() == ["raked", "4"]
+    assert shown.data["arguments"].tolist() == ["pw", "margins: stype"]

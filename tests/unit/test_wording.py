@@ -31,8 +31,28 @@ def test_a_caption_always_carries_the_notice_even_if_it_exists_in_one_language_o
     assert wording.caption(made_up, None, "en").endswith("합성 자료")
 
 
-def test_a_missing_weight_is_said_and_not_left_out():
-    assert "weight: none" in wording.caption(Provenance(n=5), 0.95, "en")
+def test_a_caption_of_several_weights_names_none_of_them():
+    assert wording.caption(Provenance(n=5), 0.95, "en") == "data frame, n = 5; bars: 95% intervals"
+
+
+def test_a_caption_says_the_weighting_steps_in_its_language():
+    assert "가중치: pw → 사후층화 → 절사" in wording.caption(
+        Provenance(weight="pw → poststratify → trim_weights"), None, "ko"
+    )
+
+
+def test_the_code_of_a_crossed_margin_is_said_part_by_part():
+    class Types:
+        def variable(self, name, lang):
+            return name
+
+        def value(self, name, value, lang):
+            return {("stype", "E"): "초등학교", ("met", "No"): "아니요"}.get((name, value), str(value))
+
+    assert wording.value_label("stype:met", "E:No", Types(), "ko") == "초등학교 · 아니요"
+    assert wording.value_label("stype:met", "E:No:Yes", Types(), "ko") == "E:No:Yes"
+    keys = pd.DataFrame({"term": ["stype:met"], "level": ["E:No"]})
+    assert wording.label_keys(keys, Types(), "ko").iloc[0].tolist() == ["stype × met", "초등학교 · 아니요"]
 
 
 @pytest.mark.parametrize(
