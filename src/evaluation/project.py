@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from evaluation.errors import ProjectError, did_you_mean
 
@@ -129,6 +129,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ProjectError(f"{path.name}, line {line}: {error.problem}. Keep one of the two.") from None
+    except MarkedYAMLError as error:
+        mark = error.context_mark or error.problem_mark
+        line = mark.line + 1 if mark else "?"
+        raise ProjectError(f"{path.name}, line {line}: not valid YAML ({error.problem}). Correct it there.") from None
     except YAMLError as error:
         raise ProjectError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from None
     except UnicodeDecodeError as error:
