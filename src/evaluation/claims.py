@@ -8,10 +8,8 @@ last printed place, nothing else.
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,11 +19,13 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from evaluation import project
+from evaluation import project, wording
 from evaluation.errors import ClaimError, did_you_mean
-from evaluation.results import TIDY_COLUMNS, frame_html
+from evaluation.printed import Printed, Unit, parse_printed
+from evaluation.publication import PublishedEstimates, read_estimates, read_published
+from evaluation.results import TIDY_COLUMNS
+from evaluation.tables import Table
 
-Unit = Literal["number", "percent", "points"]
 Verdict = Literal["reproduced", "last digit differs", "differs", "not computable", "not marked reproducible"]
 
 #: Columns of a register, all of them required.
@@ -37,114 +37,7 @@ LAST_DIGIT_WITHIN = 1.5
 #: Floating point noise that is forgiven on top, relative to the number.
 ROUNDING_NOISE = 1e-12
 
-_NUMBER = re.compile(
-    r"(?P<sign>[-+]?)(?P<digits>\d{1,3}(?:,\d{3})+|\d+)?(?:\.(?P<decimals>\d+))?(?:e(?P<power>[-+]?\d+))?"
-)
-_MYRIADS = {"천": 3, "만": 4, "억": 8, "조": 12}
-_KOREAN = re.compile(r"[-+]?(?:[\d,.]+[천만억조]\s*)+(?:[\d,.]+)?")
-_POINTS = re.compile(r"\s*(?:%\s*(?:p|points?|포인트)|pp|percentage points?|points?)$", re.IGNORECASE)
-_COUNTED = re.compile(r"\s*(?:명|원|건|가구|개|호)$")
-_STARS = re.compile(r"\s*[*†‡]+$")
-
-
-@dataclass(frozen=True)
-class Printed:
-    """A number as it stands in print.
-
-    Attributes
-    ----------
-    value : Decimal
-        The number, in its printed unit: ``84.7`` for "84.7%".
-    unit_in_last_place : Decimal
-        What one step of the last printed digit is worth: ``0.1`` for "84.7%".
-    unit : {"number", "percent", "points"}
-        What the print itself says.
-    """
-
-    value: Decimal
-    unit_in_last_place: Decimal
-    unit: Unit
-
-
-def parse_printed(text: str) -> Printed:
-    """Read a number the way it is printed, and how precisely it is printed.
-
-    Understood are thousands commas, the minus U+2212, the per cent sign, percentage points ("%p",
-    "pp", "points", "%포인트"), a standard error in parentheses (its value is positive), significance
-    stars, exponents, and Korean myriads ("3억 4,049만", "412만 명").
-
-    Parameters
-    ----------
-    text : str
-        One printed number.
-
-    Returns
-    -------
-    Printed
-        Value, unit in the last place, unit.
-
-    Raises
-    ------
-    ClaimError
-        Where the text is not exactly one number: a bound ("<0.001"), a range, a misplaced comma.
-
-    Examples
-    --------
-    >>> parse_printed("−0.42")
-    Printed(value=Decimal('-0.42'), unit_in_last_place=Decimal('0.01'), unit='number')
-    >>> parse_printed("84.7%").unit, parse_printed("25.3%p").unit, parse_printed("3억 4,049만").value
-    ('percent', 'points', Decimal('340490000'))
-    >>> parse_printed("1,20")
-    Traceback (most recent call last):
-    evaluation.errors.ClaimError: '1,20' is not one printed number: ... Write it as it stands in print, e.g. 1,204.5.
-    """
-    unit: Unit = "number"
-    rest = unicodedata.normalize("NFKC", str(text)).replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-").strip()
-    rest = _STARS.sub("", rest)
-    if rest.startswith("(") and rest.endswith(")"):
-        rest = rest[1:-1].strip()
-    if _POINTS.search(rest):
-        unit, rest = "points", _POINTS.sub("", rest)
-    elif rest.endswith("%"):
-        unit, rest = "percent", rest[:-1].rstrip()
-    rest = _COUNTED.sub("", rest)
-    value, last_place = _myriads(rest) if _KOREAN.fullmatch(rest) else _decimal(rest, text)
-    return Printed(value, last_place, unit)
-
-
-def _decimal(text: str, printed: str) -> tuple[Decimal, Decimal]:
-    match = _NUMBER.fullmatch(text.strip().lower())
-    if match is None or not (match["digits"] or match["decimals"]):
-        raise ClaimError(f"'{printed}' is not one printed number: {_reason(text)}. "
-                         "Write it as it stands in print, e.g. 1,204.5.")  # fmt: skip
-    exponent = int(match["power"] or 0) - len(match["decimals"] or "")
-    digits = int(f"{match['digits'] or 0}".replace(",", "") + (match["decimals"] or ""))
-    sign = -1 if match["sign"] == "-" else 1
-    return _scaled(sign * digits, exponent), _scaled(1, exponent)
-
-
-def _scaled(digits: int, exponent: int) -> Decimal:
-    return Decimal(digits * 10**exponent) if exponent >= 0 else Decimal(digits).scaleb(exponent)
-
-
-def _reason(text: str) -> str:
-    if not any(character.isdigit() for character in text):
-        return "it holds no digit"
-    if any(sign in text for sign in "<>≤≥≈~"):
-        return "it is a bound or an approximation, and only a number can be reproduced"
-    if "," in text:
-        return "commas may only separate thousands"
-    return "something stands beside the digits"
-
-
-def _myriads(text: str) -> tuple[Decimal, Decimal]:
-    """Add up "3억 4,049만": each part times its power of ten; the last part holds the last place."""
-    total, last_place = Decimal(0), Decimal(1)
-    for digits, myriad in re.findall(r"([\d,.]+)([천만억조]?)", text):
-        value, place = _decimal(digits, text)
-        scale = 10 ** _MYRIADS.get(myriad, 0)
-        total, last_place = total + value * scale, place * scale
-    return (-total if text.startswith("-") else total), last_place
+_DIFFERS_BY = re.compile(r"differs by (?P<units>\S+) printed units")
 
 
 @dataclass(frozen=True)
@@ -346,34 +239,87 @@ class ClaimsReport:
         return pd.DataFrame(rows)
 
     def summary(self) -> str:
-        """Return the claims as a plain text table, below it the reasons and the counts."""
+        """Return the claims as a plain English text table, below it the reasons and the counts."""
         table = self.tidy()[["claim_id", "printed", "reproduced", "verdict", "tolerance"]]
         text = table.assign(tolerance=[f"{value:g}" for value in table["tolerance"]]).to_string(index=False)
+        told = "\n".join(self._reasons("en"))
+        return "\n\n".join(part for part in (text, told, str(self.verdict("en"))) if part)
+
+    def verdict(self, lang: str | None = None) -> wording.Statement:
+        """Say how many claims got which verdict, and which remain open.
+
+        Parameters
+        ----------
+        lang : {"ko", "en"}, optional
+            Default: the language of the project.
+        """
+        lang = project.language() if lang is None else lang
+        counts = [(wording.term(kind, lang), number) for kind, number in self.counts().items()]
+        open_ids = [check.claim.claim_id for check in self.checks if _is_open(check)]
+        if lang == "ko":
+            told = ", ".join(f"{kind} {number}건" for kind, number in counts)
+            rest = f"남은 주장: {shortened(open_ids, lang=lang)}." if open_ids else "남은 주장 없음."
+            return wording.Statement((f"{self.study}: 주장 {len(self.checks)}건: {told or '없음'}. {rest}",))
+        told = ", ".join(f"{number} {kind}" for kind, number in counts)
+        rest = f"Open: {shortened(open_ids)}." if open_ids else "None remains open."
+        return wording.Statement((f"{self.study}: {len(self.checks)} claims: {told or 'none'}. {rest}",))
+
+    def as_table(self, lang: str) -> Table:
+        """Return the claims as a table, grouped by where they were printed; what remains open comes first."""
+        ordered = sorted(self.checks, key=lambda check: (not _is_open(check), check.verdict == "reproduced"))
+        sections: dict[tuple[bool, str], list[ClaimCheck]] = {}
+        for check in ordered:
+            sections.setdefault((check.verdict == "reproduced", check.claim.where), []).append(check)
+        checks = [check for section in sections.values() for check in section]
+        cells = {
+            "claim": [check.claim.claim_id for check in checks],
+            "printed": [check.claim.printed for check in checks],
+            "recomputed": [check.reproduced or wording.ABSENT for check in checks],
+            "verdict": [_verdict_words(check, lang) for check in checks],
+        }
+        names = [wording.term(name, lang) for name in cells]
+        return Table(
+            title=wording.term("claims", lang),
+            frame=pd.DataFrame(dict(zip(names, cells.values(), strict=True)), dtype=object),
+            data=self.tidy(),
+            source="",
+            notes=(*self._reasons(lang), str(self.verdict(lang))),
+            lang=lang,
+            numeric=tuple(names[1:3]),
+            groups=tuple((where, len(section)) for (_, where), section in sections.items()),
+        )
+
+    def _reasons(self, lang: str) -> list[str]:
         reasons: dict[str, list[str]] = {}
         for check in self.checks:
             if check.reason and check.verdict != "reproduced":
                 reasons.setdefault(check.reason, []).append(check.claim.claim_id)
-        told = "\n".join(f"{shortened(ids)}: {reason}" for reason, ids in reasons.items())
-        return "\n\n".join(part for part in (text, told, self.verdict()) if part)
-
-    def verdict(self) -> str:
-        """Return the counts as one sentence."""
-        counts = ", ".join(f"{number} {verdict}" for verdict, number in self.counts().items())
-        return f"{self.study}: {len(self.checks)} claims: {counts or 'none'}."
+        return [f"{shortened(ids, lang=lang)}: {reason}" for reason, ids in reasons.items()]
 
     def __repr__(self) -> str:
-        return self.summary()
+        return repr(self.as_table(project.language()))
 
     def _repr_html_(self) -> str:
-        frame = self.tidy().drop(columns=["address"])
-        frame["difference"] = ["" if math.isnan(value) else f"{value:+.1f}" for value in frame["difference"]]
-        frame["tolerance"] = [f"{value:g}" for value in frame["tolerance"]]
-        return f"{frame_html(frame)}\n<p>{self.verdict()}</p>"
+        return self.as_table(project.language())._repr_html_()
 
 
-def shortened(names: Sequence[str], most: int = 4) -> str:
+def _is_open(check: ClaimCheck) -> bool:
+    return check.claim.reproducible and check.verdict != "reproduced"
+
+
+def _verdict_words(check: ClaimCheck, lang: str) -> str:
+    """Return the verdict in the language; how far off it is stands in its code."""
+    found = _DIFFERS_BY.fullmatch(check.verdict)
+    if found and lang == "ko":
+        return f"인쇄 단위로 {found['units']}만큼 다름"
+    return wording.term(check.verdict, lang)
+
+
+def shortened(names: Sequence[str], most: int = 4, *, lang: str = "en") -> str:
     """Return the first names of a list and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    rest = len(names) - most
+    more = f" 외 {rest}건" if lang == "ko" else f" and {rest} more"
+    return ", ".join(names[:most]) + (more if rest > 0 else "")
 
 
 def check_claims(study: str, run_folder: Path | None = None) -> ClaimsReport:
@@ -404,7 +350,7 @@ def check_claims(study: str, run_folder: Path | None = None) -> ClaimsReport:
     return ClaimsReport(study, tuple(_check(claim, estimates) for claim in claims))
 
 
-def published_estimates(study: str) -> pd.DataFrame:
+def published_estimates(study: str) -> PublishedEstimates:
     """Return every estimate that the steps before this one published.
 
     Parameters
@@ -414,54 +360,24 @@ def published_estimates(study: str) -> pd.DataFrame:
 
     Returns
     -------
-    pandas.DataFrame
-        Columns name, term, by, estimate, std_error, conf_low, conf_high, n_obs; one row per number.
+    PublishedEstimates
+        A mapping of name to Estimates, in the order of publication. A notebook opened by hand reads what
+        it published itself, and for the rest the last good run or the published one.
     """
-    rows = []
-    for name, content in _published(study).items():
-        for row in content["rows"]:
-            keys = _keys(row)
-            by = ",".join(f"{key}={value}" for key, value in keys.items() if key != "term")
-            numbers = {column: _number(row.get(column)) for column in _SHOWN}
-            rows.append({"name": name, "term": keys.get("term", ""), "by": by, **numbers})
-    frame = pd.DataFrame(rows, columns=["name", "term", "by", *_SHOWN])
-    return frame.astype({"n_obs": "Int64"})
+    found = [read_published(folder) for folder in _readable(study)]
+    estimates = {name: item for part in found for name, item in part.items()}
+    return PublishedEstimates(estimates, {name: title for part in found for name, title in part.titles.items()})
 
 
-_SHOWN = ("estimate", "std_error", "conf_low", "conf_high", "n_obs")
+def _readable(study: str) -> list[Path]:
+    """Return where a notebook may read: in the run itself; by hand, also in earlier runs, the later the better."""
+    run = project.run_folder(study)
+    outputs = project.project_root() / "outputs"
+    return [run] if project.is_of_record() else [outputs / "reference" / study, outputs / study, run]
 
 
 def _published(study: str) -> dict[str, dict[str, Any]]:
-    """Return what a notebook may read: the run's own estimates; by hand, also those of earlier runs."""
-    run = project.run_folder(study)
-    if project.is_of_record():
-        return read_estimates(run)
-    outputs = project.project_root() / "outputs"
-    found: dict[str, dict[str, Any]] = {}
-    for folder in (outputs / "reference" / study, outputs / study, run):
-        found |= read_estimates(folder)
-    return found
-
-
-def read_estimates(run_folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the content of every ``estimates/<name>.json`` of a run, by name.
-
-    Raises
-    ------
-    ClaimError
-        Where a file is not what a run writes.
-    """
-    estimates: dict[str, dict[str, Any]] = {}
-    for path in sorted((Path(run_folder) / "estimates").glob("*.json")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            rows = content["rows"]
-        except (ValueError, KeyError, TypeError):
-            raise ClaimError(f"estimates/{path.name} holds no 'rows' of estimates. Run the study again.") from None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ClaimError(f"estimates/{path.name}: 'rows' must be a list of records. Run the study again.")
-        estimates[path.stem] = content
-    return estimates
+    return {name: content for folder in _readable(study) for name, content in read_estimates(folder).items()}
 
 
 def read_numbers(run_folder: Path) -> dict[Address, float | None]:

@@ -1,29 +1,45 @@
-"""The one door by which a number, a table or a figure leaves a notebook.
+"""The one door by which a number, a table or a figure leaves a notebook, and by which later steps read it again.
 
 Estimates become ``estimates/<name>.json`` and ``tables/<name>.csv``, tables ``tables/<name>.csv``,
 figures ``figures/<name>.png``, ``.svg`` and ``.csv``, all in the run folder; each file appears whole
-or not at all. What a step published stands in ``published/<step>.jsonl``, one line per name.
+or not at all. What a step published stands in ``published/<step>.jsonl``, one line per name, until the
+run's manifest takes it over.
 """
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import html
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from evaluation import project
-from evaluation.errors import PublishError
+from evaluation import project, wording
+from evaluation.errors import ClaimError, PublishError, did_you_mean
 from evaluation.figures import Figure
-from evaluation.results import Estimates
-from evaluation.tables import Table, Tidy, csv_bytes, long_frame, table, with_index
+from evaluation.results import TIDY_COLUMNS, Estimates, Provenance
+from evaluation.specification import RESOLVED
+from evaluation.tables import (
+    Table,
+    Tabular,
+    Tidy,
+    common_provenance,
+    csv_bytes,
+    group_frame,
+    group_title,
+    long_frame,
+    table,
+    with_index,
+)
 
 #: Environment variable in which the runner names the step that runs.
 STEP_VARIABLE = "EVALUATION_STEP"
@@ -31,6 +47,8 @@ STEP_VARIABLE = "EVALUATION_STEP"
 INTERACTIVE = "interactive"
 #: Folder of a run that holds the logs.
 LOG = "published"
+#: File of a finished run that holds them instead.
+MANIFEST = "manifest.json"
 #: A table or a figure's data with more rows is taken for respondent records.
 MOST_ROWS = 2000
 
@@ -62,8 +80,15 @@ class Published:
 
     def __repr__(self) -> str:
         lines = [f"published {name}: {', '.join(self._kinds(name))}" for name in self.names]
-        mark = [] if self.of_record else ["not of record (scratch folder); 'evaluation run' makes the record"]
+        mark = [] if self.of_record else [wording.term("not_of_record", "en")]
         return "\n".join([*lines, *mark])
+
+    def _repr_html_(self) -> str:
+        """One small line: a reader looks for numbers, not for files."""
+        endings = ", ".join(dict.fromkeys(file.rpartition(".")[2] for file in self.files))
+        mark = "" if self.of_record else f"; {wording.term('not_of_record')}"
+        text = f"{wording.term('published')}: {', '.join(self.names)} ({endings}){mark}"
+        return f'<div class="published" style="color: #767676; font-size: 0.8em">{html.escape(text)}</div>'
 
     def _kinds(self, name: str) -> list[str]:
         """The files of one name, those in one folder together: ``figures/name.png .svg .csv``."""
@@ -86,7 +111,7 @@ def publish(name: str, item: Any, *, title: str | None = None) -> Published:
     item : Estimates, Table, Figure, another result with ``tidy()``, DataFrame, or mapping of name to any of these
         What is published.
     title : str, optional
-        For the report's list; a table or figure brings its own.
+        For the report's list; default: that of the table or figure, or what is estimated, of what, by what.
 
     Returns
     -------
@@ -108,9 +133,15 @@ def publish(name: str, item: Any, *, title: str | None = None) -> Published:
     _check_free(run, name, files)
     for path, content in files.items():
         _write(run / path, content)
-    _log(run, name, list(files), title or getattr(item, "title", None))
+    _log(run, name, list(files), title or _title_of(item))
     _by_this_kernel.update({(str(run), path): _hash(content) for path, content in files.items()})
     return Published((name,), tuple(files), project.is_of_record())
+
+
+def _title_of(item: Any) -> str | None:
+    if isinstance(item, Estimates):
+        return wording.estimates_title(item)
+    return getattr(item, "title", None)
 
 
 def _publish_group(name: str, items: Mapping[Any, Any]) -> Published:
@@ -119,7 +150,8 @@ def _publish_group(name: str, items: Mapping[Any, Any]) -> Published:
     for member, item in items.items():
         _check_name(member)
         _files_of(member, item, None)  # all must be able to leave before the first one does
-    parts = [publish(str(member), item) for member, item in items.items()]
+    titled = {name: group_title(items, name, project.language()) for name in getattr(items, "titles", {})}
+    parts = [publish(str(member), item, title=titled.get(member)) for member, item in items.items()]
     files = tuple(file for part in parts for file in part.files)
     return Published(tuple(map(str, items)), files, project.is_of_record())
 
@@ -149,7 +181,7 @@ def _files_of(name: str, item: Any, title: str | None) -> Files:
         return {f"tables/{name}.csv": _frame_bytes(name, item.data)}
     if isinstance(item, pd.DataFrame):
         return {f"tables/{name}.csv": _frame_bytes(name, with_index(item))}
-    if isinstance(item, Tidy):
+    if isinstance(item, Tidy | Tabular):
         return {f"tables/{name}.csv": _frame_bytes(name, table(item, title=title or name).data)}
     raise PublishError(
         f"'{name}': {type(item).__name__} cannot be published. Publish estimates, ev.table(...), ev.plot(...), "
@@ -223,3 +255,192 @@ def _write(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()
+
+
+@dataclass(frozen=True)
+class Item:
+    """One published name.
+
+    Attributes
+    ----------
+    name, step, title : str
+        Name, the step that published it, and what it shows in the language of the run.
+    files : tuple of str
+        Files, relative to the run folder.
+    """
+
+    name: str
+    step: str
+    title: str
+    files: tuple[str, ...]
+
+
+def read_items(run: Path) -> tuple[Item, ...]:
+    """Return what a run published, step by step, in the order in which it was published.
+
+    Parameters
+    ----------
+    run : Path
+        A run folder: its manifest is read, or, while it runs, the notes of its kernels.
+    """
+    manifest, study = (_content(run / file) for file in (MANIFEST, RESOLVED))
+    logs = [log.stem for log in sorted((run / LOG).glob("*.jsonl"))]
+    items = []
+    for step in dict.fromkeys([*manifest.get("steps", study.get("steps", {})), *logs]):
+        outputs = manifest.get("steps", {}).get(step, {}).get("outputs", [])
+        entries = [{**output, "files": [output["file"]]} for output in outputs] or _entries(run / LOG / f"{step}.jsonl")
+        files: dict[str, list[str]] = {}
+        titles: dict[str, str] = {}
+        for entry in entries:
+            files.setdefault(entry["name"], []).extend(entry["files"])
+            titles.setdefault(entry["name"], entry.get("title") or entry["name"])
+        items += [Item(name, step, titles[name], tuple(paths)) for name, paths in files.items()]
+    return tuple(items)
+
+
+def _content(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+
+def read_estimates(run_folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the content of every ``estimates/<name>.json`` of a run by name, in the order of publication.
+
+    Raises
+    ------
+    ClaimError
+        Where a file is not what a run writes.
+    """
+    run = Path(run_folder)
+    order = {file: place for place, file in enumerate(file for item in read_items(run) for file in item.files)}
+    paths = sorted((run / "estimates").glob("*.json"))
+    estimates: dict[str, dict[str, Any]] = {}
+    for path in sorted(paths, key=lambda path: order.get(f"estimates/{path.name}", len(order))):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            rows = content["rows"]
+        except (ValueError, KeyError, TypeError):
+            raise ClaimError(f"estimates/{path.name} holds no 'rows' of estimates. Run the study again.") from None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ClaimError(f"estimates/{path.name}: 'rows' must be a list of records. Run the study again.")
+        estimates[path.stem] = content
+    return estimates
+
+
+@dataclass(frozen=True, eq=False)
+class PublishedEstimates(Mapping[str, Estimates]):
+    """Estimates that earlier steps published, read again: by name, in the order of publication.
+
+    They hold what their files hold: numbers, covariances and labels, but no influence.
+
+    Attributes
+    ----------
+    estimates : dict of str to Estimates
+    titles : dict of str to str
+        Titles by name, in the language of the run.
+    """
+
+    estimates: Mapping[str, Estimates]
+    titles: Mapping[str, str]
+
+    @property
+    def provenance(self) -> Provenance:
+        """The survey, with n and weight where all estimates share them."""
+        return common_provenance(self.estimates)
+
+    def __getitem__(self, name: str) -> Estimates:
+        if name not in self.estimates:
+            raise PublishError(f"no step published an estimate '{name}'. {did_you_mean(name, self.estimates)}")
+        return self.estimates[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.estimates)
+
+    def __len__(self) -> int:
+        return len(self.estimates)
+
+    def tidy(self) -> pd.DataFrame:
+        """Return all rows under each other: name, row as address and in words, numbers."""
+        return group_frame(self.estimates)
+
+    def __repr__(self) -> str:
+        return repr(table(self, title="published_estimates"))
+
+    def _repr_html_(self) -> str:
+        return table(self, title="published_estimates")._repr_html_()
+
+
+def read_published(run_folder: Path) -> PublishedEstimates:
+    """Read the estimates of a run as results again, with the labels that their tables hold.
+
+    Raises
+    ------
+    ClaimError
+        Where a file is not what a run writes.
+    """
+    run = Path(run_folder)
+    titles = {path: item.title for item in read_items(run) for path in item.files}
+    estimates = {}
+    for name, content in read_estimates(run).items():
+        try:
+            estimates[name] = _restored(content, run / "tables" / f"{name}.csv")
+        except (KeyError, ValueError, TypeError, IndexError):
+            raise ClaimError(f"estimates/{name}.json is no complete record. Run the study again.") from None
+    return PublishedEstimates(
+        estimates, {name: titles[path] for name in estimates if (path := f"estimates/{name}.json") in titles}
+    )
+
+
+def _restored(content: Mapping[str, Any], words: Path) -> Estimates:
+    rows = content["rows"]
+    columns = list(rows[0])
+    first = columns.index(TIDY_COLUMNS[0])
+    keys = pd.DataFrame([{name: row[name] for name in columns[:first]} for row in rows])
+    numbers = {name: np.array([_float(row[name]) for row in rows]) for name in TIDY_COLUMNS}
+    return Estimates(
+        content["verb"],
+        keys,
+        numbers["estimate"],
+        np.array([[_float(value) for value in row] for row in content["vcov"]]),
+        numbers["df"],
+        numbers["n_obs"].astype(np.int64),
+        Provenance(**content["provenance"], labels=_recorded_labels(keys, words)),
+        conf_level=content["conf_level"],
+        interval=np.column_stack([numbers["conf_low"], numbers["conf_high"]]),
+        interval_method=content["interval_method"],
+        method=content["variance_method"],
+        columns={name: np.array([row[name] for row in rows]) for name in columns[first + len(TIDY_COLUMNS) :]},
+        fit=content["fit"],
+    )
+
+
+def _float(value: Any) -> float:
+    return np.nan if value is None else float(value)
+
+
+class RecordedLabels:
+    """Labels as a published table holds them: of the keys of its rows, in both languages."""
+
+    def __init__(self, words: Mapping[tuple[str, str, str], str]) -> None:
+        self.words = words
+
+    def variable(self, name: str, lang: str) -> str:
+        """Return the label of a column or term."""
+        return self.words.get(("term", str(name), lang), str(name))
+
+    def value(self, name: str, value: object, lang: str) -> str:
+        """Return the label of a code of a column."""
+        return self.words.get((str(name), str(value), lang), str(value))
+
+
+def _recorded_labels(keys: pd.DataFrame, file: Path) -> RecordedLabels:
+    words: dict[tuple[str, str, str], str] = {}
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) if file.is_file() else []
+    if len(rows) != len(keys):
+        return RecordedLabels(words)
+    for key, row in zip(keys.to_dict("records"), rows, strict=True):
+        for column, value in key.items():
+            owner = str(key["term"] if column == "level" else column)
+            words |= {
+                (owner, str(value), lang): row.get(f"{column}_label_{lang}", str(value)) for lang in project.LANGUAGES
+            }
+    return RecordedLabels(words)

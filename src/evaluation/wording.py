@@ -54,7 +54,7 @@ _TERMS: dict[str, tuple[str, str]] = {
     "design": ("가중", "weighting"),
     "DeclaredEstimates": ("선언된 추정값", "Declared estimates"),
     "missing_values": ("응답이 아닌 값", "Values that are no answers"),
-    "published_estimates": ("앞 단계가 공표한 추정값", "Estimates published by earlier steps"),
+    "published_estimates": ("공표한 추정값", "Published estimates"),
     "published": ("공표", "Published"),
     "not_of_record": (
         "기록이 아님 (임시 폴더). 기록은 'evaluation run'이 남김",

@@ -3,13 +3,20 @@
 import csv
 import hashlib
 import json
+import runpy
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from evaluation import claims
-from evaluation.errors import ClaimError
+from evaluation.errors import ClaimError, PublishError
+from evaluation.printed import parse_printed
+from evaluation.publication import publish
+from evaluation.tables import table
+
+made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("handmade_results.py"))))
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT.parent / "shared" / "data" / "api" / "published.json"
@@ -88,7 +95,7 @@ def row(**given):
     ],
 )
 def test_print_is_read_with_its_precision_and_unit(text, value, last_place, unit):
-    printed = claims.parse_printed(text)
+    printed = parse_printed(text)
     assert (printed.value, printed.unit_in_last_place) == (Decimal(value), Decimal(last_place))
     assert printed.unit == unit
 
@@ -110,7 +117,7 @@ def test_print_is_read_with_its_precision_and_unit(text, value, last_place, unit
 )
 def test_what_is_not_one_number_is_refused_with_the_reason(text, why):
     with pytest.raises(ClaimError, match=why):
-        claims.parse_printed(text)
+        parse_printed(text)
 
 
 @pytest.mark.parametrize(
@@ -237,12 +244,59 @@ def test_the_report_reads_the_same_every_time_and_says_everything(workbench):
     assert "id=" not in first._repr_html_()
     assert "demo: 2 claims: 1 reproduced, 1 differs." in first.summary()
     assert "claim_1: rounded twice?" in first.summary()
+    assert str(first.verdict("en")).endswith("Open: claim_1.")
+    assert str(first.verdict("ko")) == "demo: 주장 2건: 재현됨 1건, 다름 1건. 남은 주장: claim_1."
     frame = first.tidy()
     assert list(frame.columns) == [
         *("claim_id", "where", "printed", "reproduced", "verdict", "difference", "tolerance", "address", "reason")
     ]
     assert frame["difference"].tolist() == pytest.approx([0.0, -2.0])
     assert frame["tolerance"].tolist() == pytest.approx([0.05, 0.05])
+
+
+def test_the_table_of_claims_puts_what_is_open_first_and_speaks_its_language(workbench):
+    workbench.register(
+        {"printed": "1.0"},
+        {"printed": "1.0", "where": "Table 3"},
+        {"printed": "1.2"},
+        {"printed": "1.0", "reproducible": "no", "note": "another wave"},
+    )
+    workbench.estimates("mean", row(estimate=1.0))
+    report = workbench.check()
+    korean, english = report.as_table("ko"), report.as_table("en")
+    assert english.frame["claim"].tolist() == ["claim_2", "claim_3", "claim_0", "claim_1"]
+    assert english.groups == (("Table 2, p. 14", 2), ("Table 2, p. 14", 1), ("Table 3", 1))
+    assert korean.frame.columns.tolist() == ["주장", "인쇄된 수", "다시 계산한 수", "판정"]
+    assert korean.frame["판정"].tolist() == ["인쇄 단위로 2만큼 다름", "재현 대상이 아님", "재현됨", "재현됨"]
+    assert table(report, lang="ko").frame.equals(korean.frame)
+    assert korean.data["verdict"].tolist()[0] == "reproduced"
+    assert "claim_3: another wave" in repr(english)
+
+
+def test_what_earlier_steps_published_is_read_again_as_results_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.setenv("EVALUATION_RUN", str(tmp_path))
+    results = {"z_types": made.BY_TYPE, "a_shares": made.SHARES, "b_means": made.MEANS}
+    (tmp_path / "study.json").write_text(json.dumps({"steps": {"second": {}, "first": {}}}), encoding="utf-8")
+    for step, names in {"first": ["b_means"], "second": ["z_types", "a_shares"]}.items():
+        monkeypatch.setenv("EVALUATION_STEP", step)
+        for name in names:
+            publish(
+                name, {"b_means": made.MEANS, "z_types": made.BY_TYPE, "a_shares": made.SHARES}[name], title=name[2:]
+            )
+    found = claims.published_estimates("demo")
+    assert list(found) == ["z_types", "a_shares", "b_means"]
+    assert found.titles == {"z_types": "types", "a_shares": "shares", "b_means": "means"}
+    for name, before in results.items():
+        assert found[name].to_dict() == before.to_dict()
+        assert table(found[name], lang="ko").frame.iloc[:, -4:].equals(table(before, lang="ko").frame.iloc[:, -4:])
+    assert table(found, lang="ko").frame["항목"].tolist()[:3] == ["초등학교", "고등학교", "중학교"]
+    assert found.tidy()["row"].tolist()[0] == "api00 | stype=E"
+    with pytest.raises(PublishError, match="Did you mean 'a_shares'"):
+        found["a_share"]
+    record = tmp_path / "estimates" / "b_means.json"
+    record.write_text(json.dumps({"rows": [{"term": "api00"}]}), encoding="utf-8")
+    with pytest.raises(ClaimError, match=r"b_means\.json is no complete record"):
+        claims.published_estimates("demo")
 
 
 def test_the_claims_of_the_current_run_are_checked_where_no_folder_is_named(workbench, monkeypatch):
@@ -333,7 +387,7 @@ def test_the_register_of_api_2000_holds_every_published_number(monkeypatch):
     monkeypatch.setenv("EVALUATION_PROJECT", str(ROOT))
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"), parse_float=Decimal, parse_int=Decimal)
     expected = sorted((result["id"], number) for result in published["results"] for number in _numbers(result))
-    held = sorted((c.address.name, claims.parse_printed(c.printed).value) for c in claims.read_claims("api_2000"))
+    held = sorted((c.address.name, parse_printed(c.printed).value) for c in claims.read_claims("api_2000"))
     assert held == expected
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from evaluation import figures, project
 from evaluation.errors import PublishError
-from evaluation.publication import publish
+from evaluation.publication import publish, read_items
 from evaluation.tables import table
 
 HANDMADE = Path(__file__).with_name("handmade_results.py")
@@ -93,7 +93,7 @@ def test_a_name_that_is_no_name_is_refused(run, name):
 
 
 def test_the_error_about_a_name_proposes_one(run):
-    with pytest.raises(PublishError, match="Use 'api_means'"):
+    with pytest.raises(PublishError, match="Use 'API_means'"):
         publish("API means", made.MEANS)
 
 
@@ -171,3 +171,23 @@ def test_two_fresh_processes_publish_the_same_bytes(tmp_path):
     one, two = (contents(tmp_path / place) for place in ("one", "two"))
     assert one == two
     assert len(one) == 6
+
+
+def test_what_was_published_is_one_small_line_in_the_language(run):
+    said = publish("means", {"api_means": made.MEANS, "api_by_type": made.BY_TYPE})
+    project.use_language("ko")
+    shown = said._repr_html_()
+    project.use_language("en")
+    assert "공표: api_means, api_by_type (json, csv)<" in shown
+    assert "<pre" not in shown
+
+
+def test_the_log_carries_titles_in_the_language_of_the_run(run):
+    publish("api_means", made.MEANS)
+    publish("by_type", made.BY_TYPE, title="By type")
+    publish("picture", figures.plot(made.MEANS, lang="ko", title="그림"))
+    assert [(item.name, item.step, item.title) for item in read_items(run)] == [
+        ("api_means", "weighting", "Mean: API 2000, API 1999"),
+        ("by_type", "weighting", "By type"),
+        ("picture", "weighting", "그림"),
+    ]
