@@ -43,7 +43,10 @@ class Replicates:
         return np.asarray(self.factors[self.unit, r])
 
     def degrees_of_freedom(self, present: NDArray[np.bool_]) -> int:
-        """Return the rank of the replicate weights of the rows in ``present``, less one (as R survey does)."""
+        """Return the rank, less one, of the factors of the units with a row in ``present``.
+
+        R survey takes the rank after weighting, which grows with every margin; the design's own stays.
+        """
         units = np.unique(self.unit[present])
         return int(np.linalg.matrix_rank(self.factors[units])) - 1
 
