@@ -5,28 +5,31 @@ python3 run.py            set up, run every study, print where the reports lie
 python3 run.py test       set up, run every test, the published notebooks under nbval included
 python3 run.py check      formatting, lint, types, architecture
 python3 run.py lab        JupyterLab on the notebooks
-python3 run.py X ...      anything else goes to the `evaluation` command (try: python3 run.py --help)
+python3 run.py X ...      anything else goes to the `evaluation` command (python3 run.py --help names its commands)
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
-PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 LOCK = ROOT / "requirements.lock"
-STAMP = VENV / "workbench.stamp"
+SETTINGS = ROOT / "pyproject.toml"
 UV = "uv==0.13.9"
 MINIMUM = (3, 11)
+INTERRUPTED = 130
 
 # JupyterLab asks for news and updates from the network on first start; both are switched off.
 LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
@@ -35,14 +38,25 @@ LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "fa
 def main(arguments: list[str]) -> int:
     speak_utf8()
     require_python()
-    set_up()
     command, rest = (arguments[0], arguments[1:]) if arguments else ("run", [])
+    if command in ("-h", "--help", "help"):
+        command = "--help"
+        print(__doc__, flush=True)
+    set_up()
     own = {"test": run_tests, "check": run_checks, "lab": run_lab}
-    return own[command](rest) if command in own else run([PYTHON, "-m", "evaluation.cli", command, *rest])
+    return own[command](rest) if command in own else run([python(), "-m", "evaluation.cli", command, *rest])
+
+
+def python() -> Path:
+    return program("python")
+
+
+def program(name: str, windows: bool = os.name == "nt") -> Path:
+    return VENV / "Scripts" / f"{name}.exe" if windows else VENV / "bin" / name
 
 
 def speak_utf8() -> None:
-    os.environ["PYTHONUTF8"] = "1"
+    os.environ.update(PYTHONUTF8="1", PYTHONIOENCODING="utf-8")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8")
@@ -55,30 +69,34 @@ def require_python() -> None:
 
 
 def set_up() -> None:
-    stamp = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    if STAMP.is_file() and STAMP.read_text(encoding="utf-8") == stamp and works(PYTHON):
+    # The place counts too: src/ is installed by its path, which a moved or copied folder has no more.
+    stamp = hashlib.sha256(LOCK.read_bytes() + SETTINGS.read_bytes() + str(ROOT).encode()).hexdigest()
+    stamped = VENV / "workbench.stamp"
+    if stamped.is_file() and stamped.read_text(encoding="utf-8") == stamp and works(python()):
         return
+    stamped.unlink(missing_ok=True)
     make_venv()
-    STAMP.unlink(missing_ok=True)
     say("installing the packages of requirements.lock into .venv (once)")
     if not (sync_with_uv() or sync_with_pip()):
         stop("The packages of requirements.lock could not be installed (see above).",
              "Check the network and pip's settings (pip config list), then start run.py again.")  # fmt: skip
-    editable = [PYTHON, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", ROOT]
-    if run(editable) != 0:
+    if run([python(), "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", ROOT]) != 0:
         stop("The package 'evaluation' could not be installed from src/ (see above).")
     settings = VENV / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(json.dumps(LAB_SETTINGS), encoding="utf-8")
-    STAMP.write_text(stamp, encoding="utf-8")
+    stamped.write_text(stamp, encoding="utf-8")
 
 
-def works(python: Path) -> bool:
-    return python.exists() and subprocess.run([python, "-c", "import pip"], capture_output=True).returncode == 0
+def works(interpreter: Path) -> bool:
+    try:
+        return subprocess.run([str(interpreter), "-c", "import pip"], capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def make_venv() -> None:
-    if works(PYTHON):
+    if works(python()):
         return
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -86,56 +104,77 @@ def make_venv() -> None:
              f"Debian, Ubuntu: sudo apt install python{version}-venv   Fedora: sudo dnf install python3-pip",
              "Then start run.py again.")  # fmt: skip
     if VENV.exists():
-        shutil.rmtree(VENV)
+        try:
+            shutil.rmtree(VENV)
+        except OSError as error:
+            stop(f"The broken .venv cannot be removed ({error.strerror}: {error.filename}).",
+                 "Close the programs that use it, remove the folder .venv, then start run.py again.")  # fmt: skip
     say(f"making .venv with Python {sys.version.split()[0]}")
     if run([sys.executable, "-m", "venv", VENV]) != 0:
         stop("The virtual environment .venv could not be made (see above).")
 
 
 def sync_with_uv() -> bool:
-    if run([PYTHON, "-m", "pip", "install", "-q", UV]) != 0:
+    if run([python(), "-m", "pip", "install", "-q", UV]) != 0:
         say("uv is not to be had; pip installs instead (slower)")
         return False
-    uv = [BIN / ("uv.exe" if os.name == "nt" else "uv"), "pip", "sync", "-q", "--require-hashes"]
-    if run([*uv, "--python", PYTHON, LOCK], env=os.environ | uv_settings()) == 0 and works(PYTHON):
+    told = pip_settings()
+    sync = [program("uv"), "pip", "sync", "-q", "--require-hashes", "--python", python(), LOCK]
+    if told.get("no-index", "").lower() in ("1", "true", "yes", "on"):
+        sync.append("--no-index")
+    if run(sync, env={**os.environ, **uv_settings(told)}) == 0 and works(python()):
         return True
     say("uv could not install the lock; pip tries (slower)")
     return False
 
 
 def sync_with_pip() -> bool:
-    run([PYTHON, "-m", "ensurepip"], stdout=subprocess.DEVNULL)
-    return run([PYTHON, "-m", "pip", "install", "-q", "--require-hashes", "-r", LOCK]) == 0
+    run([python(), "-m", "ensurepip"], stdout=subprocess.DEVNULL)
+    return run([python(), "-m", "pip", "install", "-q", "--require-hashes", "-r", LOCK]) == 0
 
 
-def uv_settings() -> dict[str, str]:
-    """What pip is told about its index, in uv's words; hashes hold whichever index answers."""
-    listing = subprocess.run([PYTHON, "-m", "pip", "config", "list"], capture_output=True, text=True, encoding="utf-8")
-    told = {}
+def pip_settings() -> dict[str, str]:
+    """What pip is told by its files and by the environment, which has the last word."""
+    listing = subprocess.run([str(python()), "-m", "pip", "config", "list"], capture_output=True, encoding="utf-8")
+    sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in listing.stdout.splitlines():
-        key, _, value = line.partition("=")
-        told[key.rpartition(".")[2]] = value.strip("'\"").replace("\\n", " ")
-    folders = [link for link in told.get("extra-index-url", "").split() if reachable(link)]
+        key, _, quoted = line.partition("=")
+        section, _, name = key.rpartition(".")
+        sections.get(section, {})[name] = ast.literal_eval(quoted)
+    return {**sections["global"], **sections["install"], **sections[":env:"]}
+
+
+def uv_settings(told: dict[str, str]) -> dict[str, str]:
+    """The same in uv's words; what the environment already tells uv stays. Hashes hold whichever index answers."""
     settings = {
         "UV_DEFAULT_INDEX": told.get("index-url", ""),
-        "UV_INDEX": " ".join(folders),
-        "UV_FIND_LINKS": " ".join(link for link in told.get("find-links", "").split() if reachable(link)),
+        "UV_INDEX": within_reach(told.get("extra-index-url", "")),
+        "UV_FIND_LINKS": within_reach(told.get("find-links", "")),
         "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_INSECURE_HOST": told.get("trusted-host", ""),
         "UV_HTTP_TIMEOUT": told.get("default-timeout", told.get("timeout", "")),
+        "HTTPS_PROXY": told.get("proxy", ""),
         "SSL_CERT_FILE": told.get("cert", ""),
         "UV_LINK_MODE": "copy",
     }
     return {name: value for name, value in settings.items() if value and name not in os.environ}
 
 
-def reachable(link: str) -> bool:
-    return ("://" in link and not link.startswith("file://")) or Path(link.removeprefix("file://")).exists()
+def within_reach(links: str) -> str:
+    """Without the folders that do not exist: pip passes over them, uv stops at them."""
+    return " ".join(link for link in links.split() if is_reachable(link))
+
+
+def is_reachable(link: str) -> bool:
+    if link.startswith("file:"):
+        return Path(url2pathname(urlsplit(link).path)).exists()
+    return "://" in link or Path(link).exists()
 
 
 def run_tests(arguments: list[str]) -> int:
-    pytest = [PYTHON, "-m", "pytest", "-q"]
-    if arguments:
-        return run([*pytest, *arguments])
+    pytest = [python(), "-m", "pytest", "-q", *arguments]
+    if any(not argument.startswith("-") for argument in arguments):
+        return run(pytest)
     failed = [("tests", run(pytest))]
     for study in sorted(path.parent for path in (ROOT / "outputs" / "reference").glob("*/conftest.py")):
         say(f"nbval: outputs/reference/{study.name}")
@@ -152,21 +191,33 @@ def run_checks(arguments: list[str]) -> int:
         "types": ["mypy"],
         "architecture": ["pytest", "-q", "tests/test_architecture.py"],
     }
-    codes = {name: run([PYTHON, "-m", *command]) for name, command in checks.items()}
+    codes = {name: run([python(), "-m", *command]) for name, command in checks.items()}
     for name, code in codes.items():
         say(f"{name}: {'clean' if code == 0 else f'NOT clean (exit {code})'}")
     return int(any(codes.values()))
 
 
 def run_lab(arguments: list[str]) -> int:
-    return run([PYTHON, "-m", "jupyter", "lab", f"--notebook-dir={ROOT}", *arguments])
+    return run([python(), "-m", "jupyter", "lab", f"--notebook-dir={ROOT}", *arguments])
 
 
 def run(command: list, **options) -> int:
+    """Run a program to its end. On Ctrl-C, which the terminal sends to it too, it may still put its things in order."""
+    process = subprocess.Popen([str(part) for part in command], cwd=ROOT, **options)
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    interrupted = False
     try:
-        return subprocess.run([str(part) for part in command], cwd=ROOT, **options).returncode
-    except KeyboardInterrupt:
-        return 130
+        while True:
+            try:
+                code = process.wait()
+                break
+            except KeyboardInterrupt:
+                interrupted = True
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if interrupted and code != 0:
+        raise SystemExit(INTERRUPTED)
+    return 128 - code if code < 0 else code
 
 
 def say(text: str) -> None:
