@@ -11,7 +11,7 @@ from fontTools.ttLib import TTFont
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from evaluation import figures
+from evaluation import figures, wording
 from evaluation.errors import ProjectError, PublishError
 from evaluation.publication import publish
 from evaluation.report.site import build_site, require_offline
@@ -42,6 +42,10 @@ def executed(heading, lang):
             new_code_cell(f"# 표\ntables.table(m['SHARES'], lang={lang!r})"),
             new_code_cell(f"figures.plot(m['MEANS'], lang={lang!r})"),
             new_code_cell("print('힣뷁')"),
+            new_code_cell(
+                f"from evaluation import wording\nwording.statement(m['TOTAL'], {lang!r})",
+                metadata={"tags": ["headline"]},
+            ),
         ],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
@@ -56,8 +60,8 @@ def run(request, tmp_path_factory):
     (folder / "notebooks").mkdir()
     (folder / "study.json").write_text(json.dumps(STUDY | {"parameters": {"lang": lang}}), encoding="utf-8")
     notebook = executed("보고서의 제목", lang)
-    nbformat.write(notebook, folder / "notebooks" / "report.ipynb")
-    nbformat.write(notebook, folder / "notebooks" / "profile.ipynb")
+    nbformat.write(notebook, folder / "notebooks" / "50_report.ipynb")
+    nbformat.write(notebook, folder / "notebooks" / "10_profile.ipynb")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EVALUATION_RUN", str(folder))
         patch.setenv("EVALUATION_STEP", "report")
@@ -108,12 +112,20 @@ def test_the_start_page_says_what_was_asked_found_and_read(run):
     assert '<img src="../figures/api_means.png"' in page
     assert "n = 183" in page
     assert "평균표" in page
+    said = wording.statement(made.TOTAL, lang).sentences[0]
+    assert page.index(f'<p class="lead">{said}</p>') < page.index(
+        '<a class="main-link" href="notebooks/50_report.html">'
+    )
+    assert page.index("main-link") < page.index("<img")
+    assert [name for name in ("프로파일", "보고서", "Profile", "Report") if f">{name}</a>" in page] == (
+        ["프로파일", "보고서"] if lang == "ko" else ["Profile", "Report"]
+    )
     assert "보고서의 제목" in page
 
 
 def test_a_notebook_page_folds_code_and_shows_table_figure_and_text(run):
-    page = (run / "report/notebooks/report.html").read_text(encoding="utf-8")
-    assert page.count('<details class="code">') == 4
+    page = (run / "report/notebooks/50_report.html").read_text(encoding="utf-8")
+    assert page.count('<details class="code">') == 5
     assert page.count("data:image/png;base64,") == 1
     assert '<table class="evaluation-table">' in page
     assert "<em>weight</em>" in page
@@ -161,9 +173,9 @@ def test_an_error_in_a_notebook_is_shown(run, tmp_path):
     (tmp_path / "study.json").write_bytes((run / "study.json").read_bytes())
     error = new_output("error", ename="E", evalue="v", traceback=["\x1b[31mE\x1b[0m: v"])
     failed = new_code_cell("1 / 0", outputs=[error])
-    nbformat.write(new_notebook(cells=[failed]), tmp_path / "notebooks" / "profile.ipynb")
+    nbformat.write(new_notebook(cells=[failed]), tmp_path / "notebooks" / "10_profile.ipynb")
     build_site(tmp_path)
-    page = (tmp_path / "report/notebooks/profile.html").read_text(encoding="utf-8")
+    page = (tmp_path / "report/notebooks/10_profile.html").read_text(encoding="utf-8")
     assert '<span class="ansi-red-fg">E</span>: v' in page
 
 
@@ -173,8 +185,8 @@ def test_a_page_that_would_load_something_is_refused_and_the_old_report_stays(ru
     (tmp_path / "report/index.html").write_text("old", encoding="utf-8")
     (tmp_path / "study.json").write_bytes((run / "study.json").read_bytes())
     notebook = new_notebook(cells=[new_markdown_cell("![a picture](https://example.org/a.png)")])
-    nbformat.write(notebook, tmp_path / "notebooks" / "profile.ipynb")
-    with pytest.raises(PublishError, match=r"notebooks/profile\.html loads https://example\.org/a\.png"):
+    nbformat.write(notebook, tmp_path / "notebooks" / "10_profile.ipynb")
+    with pytest.raises(PublishError, match=r"notebooks/10_profile\.html loads https://example\.org/a\.png"):
         build_site(tmp_path)
     assert (tmp_path / "report/index.html").read_text(encoding="utf-8") == "old"
 

@@ -55,11 +55,11 @@ class PublishedStep:
 
     name: str
     notebook: str
-    outputs: Mapping[str, str]
+    outputs: Mapping[str, Mapping[str, str]]
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Files the step published, sorted; ``outputs`` holds the name each was published under."""
+        """Files the step published, sorted; ``outputs`` holds the name and title each was published under."""
         return tuple(sorted(self.outputs))
 
 
@@ -75,8 +75,11 @@ def read_steps(folder: Path) -> dict[str, PublishedStep]:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         steps = {}
         for name, record in manifest["steps"].items():
-            listed = {output["file"]: output["name"] for output in record["outputs"]}
-            outputs = {file: listed[file] for file in listed if file.split("/")[0] in PUBLISHED}
+            outputs = {
+                output["file"]: {"name": output["name"], **({"title": output["title"]} if "title" in output else {})}
+                for output in record["outputs"]
+                if output["file"].split("/")[0] in PUBLISHED
+            }
             notebook = Path(record["notebook"]).stem
             steps[notebook] = PublishedStep(name, notebook, outputs)
     except FileNotFoundError:
@@ -316,10 +319,7 @@ class ReferenceFolder:
         (scratch / "published").mkdir()
         for step in self._steps.values():
             if step.notebook not in self._selected:
-                names = {
-                    name: [file for file in step.files if step.outputs[file] == name] for name in step.outputs.values()
-                }
-                lines = [json.dumps({"name": name, "files": files}) + "\n" for name, files in names.items()]
+                lines = [json.dumps({**words, "files": [file]}) + "\n" for file, words in step.outputs.items()]
                 (scratch / "published" / f"{step.name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
     def _kernel_settings(self, notebook: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A run as a small site: plain files, no script, nothing loaded from anywhere else.
 
 ``report/index.html`` says what the study asked and found and from what it was made;
-``report/notebooks/<step>.html`` shows each executed notebook with its code folded away.
+``report/notebooks/<notebook>.html`` shows each executed notebook with its code folded away.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ from nbconvert import HTMLExporter
 from PIL import Image
 from traitlets.config import Config
 
-from evaluation import project
+from evaluation import project, wording
 from evaluation.errors import ProjectError, PublishError
 from evaluation.figures import font_files
-from evaluation.publication import LOG
+from evaluation.publication import MANIFEST, Item, read_items
 from evaluation.specification import RESOLVED, StudySpecification
 
 _HERE = Path(__file__).parent
 _TEMPLATES = _HERE / "templates"
 _STYLE = _HERE / "assets" / "style.css"
 _OFL = _HERE / "assets" / "OFL-1.1.txt"
+#: Tag of the cells whose words stand first on the start page.
+HEADLINE = "headline"
 #: Name of the cut-down font, in its file and in the style sheet.
 FAMILY = "Workbench Gothic"
 _NUMBERED = re.compile(r"^\d+_")
@@ -51,23 +53,27 @@ _EMBEDDED = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=]+")
 
 @dataclass(frozen=True)
 class Page:
-    """One executed notebook: step, first heading, short name, state, and its cells as HTML."""
+    """One executed notebook.
+
+    Attributes
+    ----------
+    step, file, title, short : str
+        Its step, the stem of its files, its first heading, and its name in the navigation.
+    state : str
+        What became of it, where a manifest says so.
+    lead : tuple of str
+        What the cells tagged ``headline`` say.
+    body : str
+        Its cells as HTML.
+    """
 
     step: str
+    file: str
     title: str
     short: str
     state: str
+    lead: tuple[str, ...]
     body: str
-
-
-@dataclass(frozen=True)
-class Item:
-    """One published name: its step, title and files, relative to the run folder."""
-
-    name: str
-    step: str
-    title: str
-    files: tuple[str, ...]
 
 
 def build_site(run_folder: Path) -> Path:
@@ -93,10 +99,9 @@ def build_site(run_folder: Path) -> Path:
     run = Path(run_folder)
     study = _read_study(run)
     lang = str(study.parameters.get("lang", project.language()))
-    manifest = _read_json(run / "manifest.json")
+    manifest = _read_json(run / MANIFEST)
     pages = _pages(run, study, lang, manifest)
-    items = _items(run, study, manifest)
-    written = _render(run, study, lang, manifest, pages, items)
+    written = _render(run, study, lang, manifest, pages, list(read_items(run)))
     for name, text in written.items():
         require_offline(name, text)
     report = run / "report"
@@ -120,16 +125,36 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 def _pages(run: Path, study: StudySpecification, lang: str, manifest: Mapping[str, Any]) -> list[Page]:
     files = {file.stem: file for file in sorted((run / "notebooks").glob("*.ipynb"))}
-    order = [step for step in study.steps if step in files] + [step for step in files if step not in study.steps]
+    steps = {specification.notebook: step for step, specification in study.steps.items()}
+    order = [stem for stem in steps if stem in files] + [stem for stem in files if stem not in steps]
     exporter = _exporter()
     pages = []
-    for step in order:
-        notebook = nbformat.read(files[step], as_version=4)  # type: ignore[no-untyped-call]
+    for stem in order:
+        notebook = nbformat.read(files[stem], as_version=4)  # type: ignore[no-untyped-call]
         words = {"code_word": "코드" if lang == "ko" else "Code"}
         body, _ = exporter.from_notebook_node(notebook, resources=words)
-        title = _first_heading(notebook) or step
-        pages.append(Page(step, title, _NUMBERED.sub("", step), _state(manifest, step), body))
+        step, title = steps.get(stem, _NUMBERED.sub("", stem)), _first_heading(notebook) or stem
+        state = str(manifest.get("steps", {}).get(step, {}).get("state", ""))
+        pages.append(Page(step, stem, title, _short_name(step, title, lang), state, _lead(notebook), body))
     return pages
+
+
+def _short_name(step: str, title: str, lang: str) -> str:
+    """Return what the navigation calls a step: our word for it, or its heading up to a colon."""
+    key = f"step_{step}"
+    return wording.term(key, lang) if wording.knows(key) else title.partition(":")[0].strip()
+
+
+def _lead(notebook: Any) -> tuple[str, ...]:
+    """Return the text of the cells that say what the notebook found."""
+    outputs = [
+        output
+        for cell in notebook.cells
+        if cell.cell_type == "code" and HEADLINE in cell.metadata.get("tags", [])
+        for output in cell.outputs
+        if output.output_type == "execute_result"
+    ]
+    return tuple(line for output in outputs for line in output.data.get("text/plain", "").splitlines() if line)
 
 
 def _exporter() -> HTMLExporter:
@@ -162,31 +187,6 @@ def _first_heading(notebook: Any) -> str:
     return ""
 
 
-def _state(manifest: Mapping[str, Any], step: str) -> str:
-    return str(manifest.get("steps", {}).get(step, {}).get("state", ""))
-
-
-def _items(run: Path, study: StudySpecification, manifest: Mapping[str, Any]) -> list[Item]:
-    """What was published: from the manifest, or from the kernels' notes while there is none."""
-    items = []
-    for step in manifest.get("steps", {}) or study.steps:
-        files: dict[str, list[str]] = {}
-        titles: dict[str, str] = {}
-        for entry in _entries(run, step, manifest):
-            files.setdefault(entry["name"], []).extend(entry["files"])
-            titles.setdefault(entry["name"], entry.get("title") or entry["name"])
-        items += [Item(name, step, titles[name], tuple(paths)) for name, paths in files.items()]
-    return items
-
-
-def _entries(run: Path, step: str, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if manifest:
-        outputs = manifest["steps"][step].get("outputs", [])
-        return [{**output, "files": [output["file"]]} for output in outputs]
-    log = run / LOG / f"{step}.jsonl"
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
-
-
 def _render(
     run: Path,
     study: StudySpecification,
@@ -201,6 +201,7 @@ def _render(
     )
     say: Callable[[str, str], str] = lambda ko, en: ko if lang == "ko" else en  # noqa: E731
     report = next((step for step in study.steps if study.steps[step].notebook.endswith("_report")), "")
+    by_step = {page.step: page for page in pages}
     frame = {"study": study, "lang": lang, "pages": pages, "say": say, "synthetic": study.data == "synthetic"}
     shown = [item for item in items if item.step == report] or items
     start = environment.get_template("index.html.j2").render(
@@ -208,7 +209,9 @@ def _render(
         here="index",
         up="",
         title=study.title.in_language(lang),
-        report=report if any(page.step == report for page in pages) else "",
+        report=by_step.get(report),
+        others=[page for page in pages if page.lead and page.step != report],
+        names={page.step: page.short for page in pages},
         headline={"figures": _figures(run, shown), "tables": _tables(shown)},
         published=items,
         parameters=dict(study.parameters),
@@ -216,7 +219,7 @@ def _render(
         facts=_facts(manifest, say),
     )
     page_of = environment.get_template("page.html.j2")
-    texts = {f"notebooks/{p.step}.html": page_of.render(**frame, here=p.step, up="../", title=p.title, body=p.body)
+    texts = {f"notebooks/{p.file}.html": page_of.render(**frame, here=p.file, up="../", title=p.title, body=p.body)
              for p in pages}  # fmt: skip
     return {"index.html": start, **texts}
 
