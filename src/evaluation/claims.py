@@ -259,10 +259,10 @@ class ClaimsReport:
         if lang == "ko":
             told = ", ".join(f"{kind} {number}건" for kind, number in counts)
             rest = f"남은 주장: {shortened(open_ids, lang=lang)}." if open_ids else "남은 주장 없음."
-            return wording.Statement((f"{self.study}: 주장 {len(self.checks)}건: {told or '없음'}. {rest}",))
+            return wording.Statement((f"주장 {len(self.checks)}건: {told or '없음'}. {rest}",))
         told = ", ".join(f"{number} {kind}" for kind, number in counts)
         rest = f"Open: {shortened(open_ids)}." if open_ids else "None remains open."
-        return wording.Statement((f"{self.study}: {len(self.checks)} claims: {told or 'none'}. {rest}",))
+        return wording.Statement((f"{len(self.checks)} claims: {told or 'none'}. {rest}",))
 
     def as_table(self, lang: str) -> Table:
         """Return the claims as a table, grouped by where they were printed; what remains open comes first."""

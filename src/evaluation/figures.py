@@ -31,8 +31,8 @@ from evaluation import wording
 from evaluation.errors import ColumnError, ProjectError, PublishError, did_you_mean
 from evaluation.results import Estimates, Floats, Provenance
 
-#: Width in inches: 680 pixels on a screen at 100 pixels an inch.
-WIDTH = 6.8
+#: Width in inches: 560 pixels on a screen at 100 pixels an inch; still legible when a phone shows it at 360.
+WIDTH = 5.6
 #: Pixels an inch in the PNG; shown at half that, so that it stays sharp.
 DPI = 200
 #: Our own name for NanumGothic, so that another copy on the machine does not change the pictures;
@@ -45,11 +45,11 @@ FONT_FILES = ("NanumGothic.ttf", "NanumGothicBold.ttf")
 BLUE, ORANGE = "#0072B2", "#D55E00"
 GREY, INK = "#8A8A8A", "#222222"
 
-_SIZES = {"title": 11.5, "label": 9.5, "caption": 8.5}
+_SIZES = {"title": 12, "label": 10, "caption": 9}
 _EDGE = 0.08
 _RIGHT = 0.42
 _TICKS = 0.26
-_LABEL_WIDTH = 2.3
+_LABEL_WIDTH = 1.9
 _LINE = 1.35 / 72
 
 

@@ -355,16 +355,24 @@ def _group_table(
         notes=(*([wording.term("rounding", lang)] if items else []), *notes),
         lang=lang,
         numeric=tuple(names[1:]),
-        groups=tuple((group_title(items, name, lang), len(item)) for name, item in items.items()),
+        groups=tuple((_group_heading(items, name, lang), len(item)) for name, item in items.items()),
     )
+
+
+def _group_heading(items: Mapping[str, Estimates], name: str, lang: str) -> str:
+    """Return the title, with the weight where the results do not share it."""
+    weight = items[name].provenance.weight
+    title = group_title(items, name, lang) + (" (%)" if items[name].verb in SHARE_VERBS else "")
+    if not weight or len({item.provenance.weight for item in items.values()}) == 1:
+        return title
+    return f"{title} · {wording.term('weight', lang)}: {wording.weight_name(weight, lang)}"
 
 
 def group_title(items: Mapping[str, Estimates], name: str, lang: str) -> str:
     """Return the title of one of several results: the one it was given, or one made of its parts."""
     given = getattr(items, "titles", {}).get(name)
     title = given.in_language(lang) if isinstance(given, Text) else given
-    unit = " (%)" if items[name].verb in SHARE_VERBS else ""
-    return (title or wording.estimates_title(items[name], lang)) + unit
+    return title or wording.estimates_title(items[name], lang)
 
 
 def group_frame(items: Mapping[str, Estimates]) -> pd.DataFrame:

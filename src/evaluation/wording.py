@@ -409,11 +409,24 @@ def _sentence(result: Estimates, lang: str, what: str, numbers: tuple[str, str, 
     notice = result.provenance.notice.get(lang, "")
     if lang == "ko":
         whom = f"{population}의 " if population else ""
-        text = f"{whom}{what} {verb}은(는) {value}로 추정된다 ({interval} {low}–{high}, n = {n:,})."
+        text = (
+            f"{whom}{what} {_with_topic(verb)} {_with_direction(value)} 추정된다 ({interval} {low}–{high}, n = {n:,})."
+        )
     else:
         whom = f" among {population}" if population else ""
         text = f"{_capital(what)}: the {verb}{whom} is estimated at {value} ({interval} {low} to {high}; n = {n:,})."
     return f"{text} {notice}".strip()
+
+
+def _with_topic(word: str) -> str:
+    """Return a Korean word with the particle that its last syllable asks for."""
+    last = next((letter for letter in reversed(word) if "가" <= letter <= "힣"), "가")
+    return word + ("은" if (ord(last) - ord("가")) % 28 else "는")
+
+
+def _with_direction(amount: str) -> str:
+    """Return a number with the particle that its last figure asks for, as it is read aloud."""
+    return amount + ("으로" if amount[-1:] in tuple("036") else "로")
 
 
 def decimals(std_error: float) -> int:

@@ -242,10 +242,10 @@ def test_the_report_reads_the_same_every_time_and_says_everything(workbench):
     assert first._repr_html_() == second._repr_html_()
     assert "differs by 2 printed units" in first._repr_html_()
     assert "id=" not in first._repr_html_()
-    assert "demo: 2 claims: 1 reproduced, 1 differs." in first.summary()
+    assert "2 claims: 1 reproduced, 1 differs." in first.summary()
     assert "claim_1: rounded twice?" in first.summary()
     assert str(first.verdict("en")).endswith("Open: claim_1.")
-    assert str(first.verdict("ko")) == "demo: 주장 2건: 재현됨 1건, 다름 1건. 남은 주장: claim_1."
+    assert str(first.verdict("ko")) == "주장 2건: 재현됨 1건, 다름 1건. 남은 주장: claim_1."
     frame = first.tidy()
     assert list(frame.columns) == [
         *("claim_id", "where", "printed", "reproduced", "verdict", "difference", "tolerance", "address", "reason")

@@ -134,9 +134,9 @@ def test_a_picture_holds_no_date_no_software_and_its_title():
 
 def test_jupyter_gets_the_width_and_words_for_those_who_cannot_see_it():
     data, about = drawn("means", "en")._repr_mimebundle_()
-    assert about["image/png"]["width"] == 680
+    assert about["image/png"]["width"] == 560
     assert "n = 183" in about["image/png"]["alt"]
-    assert Image.open(io.BytesIO(data["image/png"])).width == 2 * 680
+    assert Image.open(io.BytesIO(data["image/png"])).width == 2 * 560
 
 
 def test_a_line_at_zero_is_drawn_for_contrasts_and_coefficients_only():

@@ -1,5 +1,6 @@
 import csv
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -131,6 +132,13 @@ def test_several_results_stand_under_their_titles_with_labels_for_rows():
     assert shown._repr_html_().count('scope="rowgroup"') == 3
     assert [line.split()[0] for line in repr(shown).splitlines()[2:4]] == ["Index", "elementary"]
     assert shown.data["row"].tolist()[0] == "api00 | stype=E"
+    raked = replace(made.BY_TYPE, provenance=replace(made.PROVENANCE, weight="pw → rake"))
+    told = table({"first": made.BY_TYPE, "then": raked}, title="Both", lang="en")
+    assert [heading for heading, _ in told.groups] == [
+        "Mean: API 2000, by school type · weight: pw",
+        "Mean: API 2000, by school type · weight: pw → raked",
+    ]
+    assert "weight" not in told.source
     assert shown.data["row_label_ko"].tolist()[0] == "초등학교"
     assert shown.data["estimate"].tolist()[4] == 0.787
 

@@ -1,3 +1,7 @@
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +9,8 @@ import pytest
 from evaluation import wording
 from evaluation.errors import ProjectError
 from evaluation.results import Provenance
+
+made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("handmade_results.py"))))
 
 SCHOOLS = Provenance(
     "api_2000",
@@ -112,3 +118,18 @@ def test_keys_become_labels_and_missing_keys_stay_empty():
 def test_an_unknown_language_is_refused():
     with pytest.raises(ProjectError, match="'ko' or 'en'"):
         wording.term("n", "fr")
+
+
+@pytest.mark.parametrize(
+    ("verb", "estimate", "error", "said"),
+    [
+        ("survey_mean", 663.91, 2.8, "평균은 663.9로"),
+        ("survey_mean", 660.04, 2.8, "평균은 660.0으로"),
+        ("survey_total", 3404940.0, 932235.0, "총계는 3,400,000으로"),
+        ("survey_ratio", 0.8497, 0.0084, "비(比)는 0.8497로"),
+        ("survey_prop", 0.143, 0.02, "비율은 14.3%로"),
+    ],
+)
+def test_korean_particles_fit_the_word_before_them(verb, estimate, error, said):
+    result = made.made(verb, {"term": ["api00"]}, [estimate], [error])
+    assert said in wording.statement(result, "ko").sentences[0]
