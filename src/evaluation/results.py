@@ -17,6 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from evaluation.errors import EstimationError
+
 Floats = NDArray[np.float64]
 
 #: The columns of ``tidy()`` behind the key columns, in order.
@@ -155,6 +157,12 @@ class Estimates:
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not 0 < self.conf_level < 1:
+            raise EstimationError(
+                f"{self.verb}: conf_level must lie between 0 and 1, got {self.conf_level!r}. 95 % is conf_level=0.95."
+            )
+
     def __len__(self) -> int:
         return len(self.estimate)
 
@@ -251,7 +259,7 @@ class Estimates:
         return pd.DataFrame([row])
 
     def summary(self) -> str:
-        """Return the estimates as text, four significant digits beyond the error's first."""
+        """Return the estimates as text, six significant digits."""
         head = f"{self.verb}: {self.provenance.survey}, n = {self.provenance.n:,}, weight: {self.provenance.weight}"
         method = f"{self.variance_method} standard errors, {self.conf_level:.0%} intervals ({self.interval_method})"
         return "\n".join([head, method, self.tidy().to_string(index=False, float_format=_six_digits)])

@@ -85,11 +85,10 @@ def test_regression_on_a_group_is_the_contrast_of_its_means():
 
 def test_contrasts_reach_across_verbs():
     one = design()
-    both = ev.contrast(
-        [ev.survey_mean(one, "y"), ev.survey_total(one, "y"), ev.survey_mean(one, "y", by="group")],
-        {"mean - itself": {"y": 1}},
-    )
-    assert both.std_error[0] > 0
+    by_group, total = ev.survey_mean(one, "y", by="group"), ev.survey_total(one, "y")
+    mixed = ev.contrast([by_group, total], {"a": {"y | group=a": 2, "y": 1}})
+    assert mixed.estimate[0] == pytest.approx(2 * by_group.estimate[0] + total.estimate[0])
+    assert mixed.n_obs[0] == total.n_obs[0]
 
 
 def test_large_means_lose_no_digits():
@@ -134,7 +133,9 @@ def test_names_may_be_any_string():
             r"no row 'y \| group=c'",
         ),
         (
-            lambda d: ev.contrast([ev.survey_mean(d, "y"), ev.survey_mean(ev.as_replicates(d, kind="JK1"), "y")], {}),
+            lambda d: ev.contrast(
+                [ev.survey_mean(one, "y") for one in (d, ev.as_replicates(d, kind="JK1"))], {"a": {}}
+            ),
             EstimationError,
             r"different designs",
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -67,8 +67,8 @@ class Design:
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
-        """Rows that count: in the domain and with a weight above zero, shape (n,)."""
-        counted = self.weights > 0
+        """Rows that count: in the domain and with a weight other than zero, shape (n,)."""
+        counted: NDArray[np.bool_] = self.weights != 0
         return counted if self.inside is None else counted & self.inside
 
     @cached_property
@@ -94,6 +94,16 @@ class Design:
         """Return a column; a ColumnError names the nearest one where it does not exist."""
         require_column(self.data, name)
         return self.data[name]
+
+    def require_no_negative_weights(self, verb: str) -> None:
+        """Raise an EstimationError where weights that count are negative."""
+        negative = self.present & (self.weights < 0)
+        if negative.any():
+            raise EstimationError(
+                f"{verb} needs weights of zero and above, but {int(negative.sum())} respondents have negative ones: "
+                f"linear calibration can do that. Calibrate with distance='raking' instead.",
+                failures=self.data.loc[negative],
+            )
 
     def influence(self, z: Floats) -> Floats:
         """Return ``z``, derivative in the final weights, carried back through the chain, shape (n, k)."""
@@ -170,18 +180,18 @@ class Design:
 
 
 def _weight_row(step: str, arguments: str, weights: Floats) -> dict[str, Any]:
-    positive = weights[weights > 0]
-    deff = len(positive) * float((positive**2).sum()) / float(positive.sum()) ** 2
+    counted = weights[weights != 0]
+    deff = len(counted) * float((counted**2).sum()) / float(counted.sum()) ** 2
     return {
         "step": step,
         "arguments": arguments,
-        "n": len(positive),
+        "n": len(counted),
         "sum": float(weights.sum()),
-        "minimum": float(positive.min()),
-        "median": float(np.median(positive)),
-        "maximum": float(positive.max()),
+        "minimum": float(counted.min()),
+        "median": float(np.median(counted)),
+        "maximum": float(counted.max()),
         "kish_deff": deff,
-        "n_eff": len(positive) / deff,
+        "n_eff": len(counted) / deff,
     }
 
 
@@ -225,7 +235,7 @@ def survey_design(
     Raises
     ------
     ColumnError
-        A column is absent, incomplete or not numeric.
+        A column is absent, incomplete, not numeric, or stands twice.
     DesignError
         Weights are negative or not finite, a PSU stands in two strata, an fpc is smaller than the
         sample, a stratum holds a single PSU.
@@ -246,6 +256,9 @@ def survey_design(
     frame, declared = _frame_and_design(data, weights, strata, psu, fpc, nested)
     if frame.empty:
         raise DesignError("the data have no rows, so there is no sample to declare. Check what was read or filtered.")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()].tolist()
+        raise ColumnError(f"columns stand twice in the data: {twice}. Rename or drop one of each.")
     frame = frame.reset_index(drop=True)
     sampling = code_sampling(frame, strata=declared.strata, psu=declared.psu, fpc=declared.fpc, nested=declared.nested)
     base, named = _weights(frame, declared.weights, sampling)
@@ -295,7 +308,9 @@ def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
 def _fpc(given: str | float | Sequence[str | float] | None) -> tuple[str | float, ...]:
     if given is None:
         return ()
-    return (given,) if isinstance(given, (str, int, float)) else tuple(given)
+    if isinstance(given, str):
+        return (given,)
+    return tuple(given) if isinstance(given, Sequence) else (given,)
 
 
 def _weights(frame: pd.DataFrame, name: str | None, sampling: Sampling) -> tuple[Floats, str]:
@@ -348,7 +363,7 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
     ----------
     design : Design
         Any design; a domain of a domain is their intersection.
-    where : mapping of column to value or list of values
+    where : mapping of column to value or values
         Respondents stay whose value is among those listed in every column.
 
     Returns
@@ -375,7 +390,10 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
     inside = np.ones(len(design), dtype=bool) if design.inside is None else design.inside.copy()
     for name, wanted in where.items():
         column = design.column(name)
-        values = list(wanted) if isinstance(wanted, (list, tuple, set)) else [wanted]
+        several = isinstance(wanted, Iterable) and not isinstance(wanted, (str, bytes))
+        values = list(wanted) if several else [wanted]
+        if not values:
+            raise EstimationError(f"domain: no value of {name} was given, so nobody would be in it.")
         unknown = [value for value in values if not (column == value).any()]
         if unknown:
             raise EstimationError(
@@ -383,8 +401,8 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
                 f"{did_you_mean(unknown[0], column.dropna().unique())}"
             )
         inside &= column.isin(values).to_numpy(dtype=bool)
-    if not (inside & (design.weights > 0)).any():
-        raise EstimationError(f"domain {dict(where)} holds no respondent with a weight above zero.")
+    if not (inside & (design.weights != 0)).any():
+        raise EstimationError(f"domain {dict(where)} holds no respondent whose weight is not zero.")
     return replace(design, inside=inside)
 
 

@@ -14,6 +14,9 @@ from evaluation.errors import DesignError
 
 Floats = NDArray[np.float64]
 
+#: Factors take 8 bytes per PSU and replicate.
+MAXIMUM_UNITS = 5_000
+
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
@@ -70,7 +73,7 @@ def make_replicates(sampling: Sampling, weights: Floats, kind: Literal["JK1", "J
     Raises
     ------
     DesignError
-        JK1 of a stratified design, or an unknown kind.
+        JK1 of a stratified design, an unknown kind, or more PSUs than replicates are practical for.
 
     References
     ----------
@@ -81,10 +84,15 @@ def make_replicates(sampling: Sampling, weights: Floats, kind: Literal["JK1", "J
         raise DesignError(f"kind must be 'JK1' or 'JKn', got {kind!r}.")
     if kind == "JK1" and first.n_strata > 1:
         raise DesignError(f"kind='JK1' deletes PSUs across strata, but this design has {first.n_strata}. Use 'JKn'.")
+    if first.n_units > MAXIMUM_UNITS:
+        raise DesignError(
+            f"a jackknife would make one replicate for each of {first.n_units:,} PSUs, expected at most "
+            f"{MAXIMUM_UNITS:,}. Keep linearization, which gives the same standard errors at that size."
+        )
     n = first.units_per_stratum[first.stratum].astype(float)
     same = first.stratum[:, None] == first.stratum[None, :]
     factors = np.where(same, (n / np.maximum(n - 1, 1))[None, :], 1.0)
     np.fill_diagonal(factors, 0.0)
     deleted = n > 1
     rscales = ((n - 1) / n * (1 - first.fraction[first.stratum]))[deleted]
-    return Replicates(factors[:, deleted], first.unit, ReplicateEngine(kind, 1.0, rscales))
+    return Replicates(factors[:, deleted], first.unit, ReplicateEngine(kind, 1.0, rscales, sampling))

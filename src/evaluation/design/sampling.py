@@ -56,9 +56,18 @@ class Sampling:
 
     A later stage bears variance only where the first was drawn without replacement; where it was
     not, the first stage's units carry all of it.
+
+    Attributes
+    ----------
+    stages : tuple of Stage
+    data : pandas.DataFrame, n rows
+        The respondents, by whom two samplings are told apart.
+    strata, psu, fpc
+        As they were named.
     """
 
     stages: tuple[Stage, ...]
+    data: pd.DataFrame
     strata: str | None = None
     psu: tuple[str, ...] = ()
     fpc: tuple[str | float, ...] = ()
@@ -81,6 +90,12 @@ class Sampling:
         units = np.zeros(first.n_units, dtype=bool)
         units[first.unit[present]] = True
         return int(units.sum()) - len(np.unique(first.stratum[units]))
+
+    def is_same_sample(self, other: Sampling) -> bool:
+        """Tell whether both are the same units of the same respondents, so that contributions can be added up."""
+        if self is other:
+            return True
+        return np.array_equal(self.unit, other.unit) and self.data.equals(other.data)
 
     def text(self) -> str:
         """Return the design in one line."""
@@ -139,7 +154,7 @@ def code_sampling(
         stage = _code_stage(data, parent, column, fpc[number] if number < len(fpc) else None, number, nested, strata)
         stages.append(stage)
         parent = stage.unit
-    return Sampling(tuple(stages), strata, tuple(psu), tuple(fpc))
+    return Sampling(tuple(stages), data, strata, tuple(psu), tuple(fpc))
 
 
 def require_column(data: pd.DataFrame, column: str) -> None:

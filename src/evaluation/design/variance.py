@@ -80,11 +80,14 @@ class ReplicateEngine:
         Factor of the whole sum.
     rscales : ndarray, shape (R,)
         Factor of each replicate.
+    sampling : Sampling
+        What they were made from.
     """
 
     kind: str
     scale: float
     rscales: Floats
+    sampling: Sampling
 
     @property
     def method(self) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.results import Estimates
+
+Floats = NDArray[np.float64]
 
 
 def contrast(results: Estimates | Sequence[Estimates], contrasts: Mapping[str, Mapping[str, float]]) -> Estimates:
@@ -29,7 +34,7 @@ def contrast(results: Estimates | Sequence[Estimates], contrasts: Mapping[str, M
     Raises
     ------
     EstimationError
-        An unknown row, results of different designs, or results without an influence function.
+        A row that is unknown or named twice, results of different samples, or without an influence function.
 
     Notes
     -----
@@ -50,42 +55,109 @@ def contrast(results: Estimates | Sequence[Estimates], contrasts: Mapping[str, M
     [4.0]
     """
     parts = [results] if isinstance(results, Estimates) else list(results)
-    _refuse_unjoinable(parts)
+    if not parts or not contrasts:
+        raise EstimationError("contrast needs at least one result and one contrast; nothing was given.")
+    whole = joined(parts)
     addresses = [address for part in parts for address in part.addresses()]
     matrix = np.zeros((len(contrasts), len(addresses)))
     for row, (label, coefficients) in enumerate(contrasts.items()):
         for address, coefficient in coefficients.items():
-            if address not in addresses:
-                raise EstimationError(f"contrast '{label}': no row '{address}'. {did_you_mean(address, addresses)}")
-            matrix[row, addresses.index(address)] = coefficient
-    contributions = np.hstack([part.contributions for part in parts if part.contributions is not None]) @ matrix.T
+            matrix[row, _find(address, addresses, label)] = coefficient
+    used = np.flatnonzero((matrix != 0).any(axis=0))
+    return _combined(whole.take(used), matrix[:, used], list(contrasts))
+
+
+def _find(address: str, addresses: Sequence[str], label: str) -> int:
+    found = addresses.count(address)
+    if found == 0:
+        raise EstimationError(f"contrast '{label}': no row '{address}'. {did_you_mean(address, addresses)}")
+    if found > 1:
+        raise EstimationError(
+            f"contrast '{label}': {found} rows are called '{address}', so it is not clear which is meant. Leave one "
+            f"result out, or make both numbers in one call (by=..., several variables), where their names differ."
+        )
+    return addresses.index(address)
+
+
+def _combined(rows: Estimates, matrix: Floats, labels: list[str]) -> Estimates:
+    engine, contributions, influence_of = rows.engine, rows.contributions, rows.influence_of
+    if engine is None or contributions is None:
+        raise EstimationError("the results have no influence function, so their covariance is not known.")
+    combined = contributions @ matrix.T
     used = matrix != 0
-    df = np.concatenate([part.df for part in parts])
-    n_obs = np.concatenate([part.n_obs for part in parts])
-    first = parts[0]
-    makers = [part.influence_of for part in parts if part.influence_of is not None]
     return Estimates(
         verb="contrast",
-        keys=pd.DataFrame({"term": list(contrasts)}),
-        estimate=matrix @ np.concatenate([part.estimate for part in parts]),
-        vcov=first.engine.covariance(contributions) if first.engine is not None else np.empty((0, 0)),
-        df=np.array([df[row].min() for row in used]),
-        n_obs=np.array([n_obs[row].sum() for row in used]),
-        provenance=first.provenance,
-        engine=first.engine,
+        keys=pd.DataFrame({"term": labels}),
+        estimate=matrix @ rows.estimate,
+        vcov=engine.covariance(combined),
+        df=np.array([rows.df[row].min(initial=np.inf) for row in used]),
+        n_obs=np.array([_respondents(rows, np.flatnonzero(row)) for row in used]),
+        provenance=rows.provenance,
+        engine=engine,
+        contributions=combined,
+        influence_of=None if influence_of is None else lambda: influence_of() @ matrix.T,
+        conf_level=rows.conf_level,
+    )
+
+
+def _respondents(rows: Estimates, at: NDArray[np.int64]) -> int:
+    """Count the respondents behind rows: those of one domain once, those of several domains together."""
+    by = [name for name in rows.keys.columns if name not in ("term", "level")]
+    by_kind: dict[frozenset[str], dict[tuple[object, ...], int]] = {}
+    for row in at:
+        own = {name: rows.keys[name].iloc[row] for name in by if not pd.isna(rows.keys[name].iloc[row])}
+        domains = by_kind.setdefault(frozenset(own), {})
+        domains[tuple(own.values())] = max(domains.get(tuple(own.values()), 0), int(rows.n_obs[row]))
+    return max((sum(domains.values()) for domains in by_kind.values()), default=0)
+
+
+def joined(parts: Sequence[Estimates]) -> Estimates:
+    """Put results of one design under each other, with the covariances between them.
+
+    Parameters
+    ----------
+    parts : sequence of Estimates
+        At least one, each with its influence function.
+
+    Raises
+    ------
+    EstimationError
+        They come from different samples, or one has no influence function.
+    """
+    first = parts[0]
+    _refuse_unjoinable(parts)
+    if len(parts) == 1 or first.engine is None:
+        return first
+    contributions = np.hstack([part.contributions for part in parts if part.contributions is not None])
+    makers = [part.influence_of for part in parts if part.influence_of is not None]
+    shared = set(first.columns).intersection(*(part.columns for part in parts))
+    return replace(
+        first,
+        keys=pd.concat([part.keys for part in parts], ignore_index=True),
+        estimate=np.concatenate([part.estimate for part in parts]),
+        vcov=first.engine.covariance(contributions),
+        df=np.concatenate([part.df for part in parts]),
+        n_obs=np.concatenate([part.n_obs for part in parts]),
         contributions=contributions,
-        influence_of=(lambda: np.hstack([make() for make in makers]) @ matrix.T) if len(makers) == len(parts) else None,
-        conf_level=first.conf_level,
+        influence_of=(lambda: np.hstack([make() for make in makers])) if len(makers) == len(parts) else None,
+        interval=None,
+        columns={name: np.concatenate([part.columns[name] for part in parts]) for name in sorted(shared)},
     )
 
 
 def _refuse_unjoinable(parts: Sequence[Estimates]) -> None:
+    engines = []
     for part in parts:
-        if part.contributions is None or part.engine is None:
+        if part.contributions is None or not isinstance(part.engine, (TaylorEngine, ReplicateEngine)):
             raise EstimationError(
                 f"{part.verb} has no influence function ({part.variance_method}), so its covariance with other numbers "
                 f"is not known. Contrast means, shares, ratios or coefficients instead."
             )
-    shapes = {(len(part.contributions), part.variance_method) for part in parts if part.contributions is not None}
-    if len(shapes) > 1 or len({part.provenance.survey for part in parts}) > 1:
-        raise EstimationError("the results come from different designs, so their covariance is not known.")
+        engines.append(part.engine)
+    first = engines[0]
+    for engine in engines[1:]:
+        if engine.method != first.method or not engine.sampling.is_same_sample(first.sampling):
+            raise EstimationError(
+                "the results come from different designs (other respondents, or another variance method), so their "
+                "covariance is not known. Make them from designs of one data set."
+            )

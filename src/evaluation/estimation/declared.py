@@ -205,7 +205,7 @@ def known_truth(study: str, outcome: str, *, by: str | None = None) -> pd.DataFr
 
     Examples
     --------
-    >>> round(known_truth("api_2000", "api00").loc[0, "truth"], 2)
+    >>> round(float(known_truth("api_2000", "api00").loc[0, "truth"]), 2)
     664.71
     """
     specification = read_study(study)
@@ -220,9 +220,9 @@ def _make(design: Design, estimate: EstimateSpecification, place: str) -> Estima
         raise StudyError(f"{place}: unknown verb '{estimate.verb}'. {did_you_mean(estimate.verb, VERBS)}")
     arguments = estimate.arguments
     kind = arguments.pop("replicates", None)
-    if kind is not None:
-        design = as_replicates(design, kind=kind)
     try:
+        if kind is not None:
+            design = as_replicates(design, kind=kind)
         if estimate.where:
             design = domain(design, estimate.where)
         return VERBS[estimate.verb](design, **arguments)

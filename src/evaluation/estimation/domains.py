@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError
+from evaluation.results import TIDY_COLUMNS
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+#: A column with more levels than this is refused as a category.
+MAXIMUM_LEVELS = 200
+#: Up to this many keys, distinct ones are found by marks instead of sorting.
+MAXIMUM_MARKS = 50_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +42,10 @@ class Cells:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def name(self, d: int) -> str:
+        """Return what domain ``d`` is, e.g. ``"sex=f, age=old"``; empty where there is one domain."""
+        return ", ".join(f"{column}={value}" for column, value in self.keys.iloc[d].items())
+
 
 def cells_by(design: Design, by: str | Sequence[str] | None) -> Cells:
     """Code the domains that ``by`` spans: every combination of levels that has a respondent who counts."""
@@ -43,21 +53,46 @@ def cells_by(design: Design, by: str | Sequence[str] | None) -> Cells:
     present = design.present
     if not names:
         return Cells(np.where(present, 0, -1), pd.DataFrame(index=range(1)))
-    columns = pd.concat([design.column(name) for name in names], axis=1)
-    complete = columns.notna().all(axis=1).to_numpy() & present
+    _refuse_unusable(names)
+    coded = [code_levels(design.column(name), present) for name in names]
+    complete = np.logical_and.reduce([code >= 0 for _, code in coded])
     if not complete.any():
-        raise EstimationError(f"by={names}: no respondent with a weight above zero has a value in every column.")
-    levels = [sorted(columns.loc[complete, name].unique().tolist()) for name in names]
+        raise EstimationError(f"by={names}: no respondent with a weight other than zero has a value in every column.")
     key = np.zeros(len(design), dtype=np.int64)
-    for name, known in zip(names, levels, strict=True):
-        position = pd.Index(known).get_indexer(pd.Index(columns[name]))
-        key = key * len(known) + position
+    for levels, code in coded:
+        key = key * len(levels) + code
     found, code = np.unique(key[complete], return_inverse=True)
     whole = np.full(len(design), -1, dtype=np.int64)
     whole[complete] = code
-    index = np.unravel_index(found, [len(known) for known in levels])
-    keys = {name: [known[i] for i in at] for name, known, at in zip(names, levels, index, strict=True)}
+    index = np.unravel_index(found, [len(levels) for levels, _ in coded])
+    keys = {name: [levels[i] for i in at] for name, (levels, _), at in zip(names, coded, index, strict=True)}
     return Cells(whole, pd.DataFrame(keys))
+
+
+def _refuse_unusable(names: Sequence[str]) -> None:
+    taken = [name for name in names if name in ("term", "level", *TIDY_COLUMNS)]
+    if taken:
+        raise ColumnError(f"by: a column of results is called '{taken[0]}' already. Rename the column of the data.")
+    if len(set(names)) < len(names):
+        raise ColumnError(f"by={list(names)} names a column twice. Name each once.")
+
+
+def code_levels(column: pd.Series, counted: Mask) -> tuple[list[Any], Codes]:
+    """Return the levels that ``counted`` rows have, and each row's place among them (-1 where none), shape (n,).
+
+    Levels come in the order of their categories, else sorted; text after numbers where a column mixes them.
+    """
+    code, found = pd.factorize(column)
+    seen = np.bincount(code[counted & (code >= 0)], minlength=len(found)) > 0
+    values = pd.Index(found).tolist()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        rank = {level: place for place, level in enumerate(column.cat.categories)}
+        order = sorted(np.flatnonzero(seen), key=lambda i: rank[values[i]])
+    else:
+        order = sorted(np.flatnonzero(seen), key=lambda i: (isinstance(values[i], str), values[i]))
+    place = np.full(len(found) + 1, -1, dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return [values[i] for i in order], np.where(counted, place[code], -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,40 +131,35 @@ def outcomes_of(design: Design, variables: str | Sequence[str], *, listwise: boo
 
 def _numeric(design: Design, name: str, verb: str) -> Floats:
     column = design.column(name)
-    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(dtype=float, na_value=np.nan)
-    levels = ", ".join(map(repr, sorted(map(str, column.dropna().unique()))[:4]))
-    raise ColumnError(
-        f"{verb}: '{name}' is text ({levels}), expected numbers. Use ev.survey_prop for shares of its levels, "
-        f"or ev.survey_total for their counts."
-    )
+    if is_text(column):
+        levels = ", ".join(map(repr, sorted(map(str, column.dropna().unique()))[:4]))
+        kind = "text" if column.dtype == object or isinstance(column.dtype, pd.StringDtype) else str(column.dtype)
+        raise ColumnError(
+            f"{verb}: '{name}' is {kind} ({levels}), expected numbers. Use ev.survey_prop for shares of its levels, "
+            f"or ev.survey_total for their counts."
+        )
+    if column.dtype == object:
+        column = column.astype("boolean")
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    if np.isinf(values).any():
+        raise ColumnError(f"{verb}: '{name}' is infinite in {int(np.isinf(values).sum())} rows. Make them missing.")
+    return values
 
 
 def is_text(column: pd.Series) -> bool:
-    """Tell whether a column holds levels rather than numbers."""
-    return not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
+    """Tell whether a column holds levels rather than numbers or yes and no."""
+    plain = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
+    return not plain and pd.api.types.infer_dtype(column, skipna=True) != "boolean"
 
 
-def levels_of(design: Design, name: str) -> list[Any]:
-    """Return the levels of a column among all respondents, in category order or else sorted."""
-    column = design.column(name)
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        used = set(column.dropna().unique())
-        return [level for level in column.cat.categories if level in used]
-    return sorted(column.dropna().unique().tolist())
-
-
-def indicators_of(design: Design, name: str, verb: str) -> tuple[list[Any], Floats, Mask]:
-    """Return levels, indicator columns of shape (n, L) and the mask of those who answered, shape (n,)."""
-    levels = levels_of(design, name)
-    column = design.column(name)
-    answered = column.notna().to_numpy(dtype=bool)
-    if not (answered & design.present).any():
+def levels_of(design: Design, name: str, verb: str) -> tuple[list[Any], Codes]:
+    """Return the levels of a column among all respondents, and each one's place among them (-1 where missing)."""
+    levels, code = code_levels(design.column(name), np.ones(len(design), dtype=bool))
+    if not (design.present & (code >= 0)).any():
         raise EstimationError(f"{verb}: '{name}' is missing for every respondent who counts.")
-    if len(levels) > 200:
+    if len(levels) > MAXIMUM_LEVELS:
         raise ColumnError(f"{verb}: '{name}' has {len(levels)} levels, so it is hardly a category. Group it first.")
-    code = pd.Index(levels).get_indexer(pd.Index(column))
-    return levels, (code[:, None] == np.arange(len(levels))[None, :]).astype(float), answered
+    return levels, code
 
 
 def degrees_of_freedom(design: Design, cells: Cells, counted: Mask) -> NDArray[np.int64]:
@@ -139,9 +169,17 @@ def degrees_of_freedom(design: Design, cells: Cells, counted: Mask) -> NDArray[n
         return np.array([design.degrees_of_freedom(rows & (cells.code == d)) for d in range(len(cells))])
     first = design.sampling.stages[0]
     code, unit = cells.code[rows], first.unit[rows]
-    units = np.unique(code * first.n_units + unit) // first.n_units
-    strata = np.unique(code * first.n_strata + first.stratum[unit]) // first.n_strata
-    return np.bincount(units, minlength=len(cells)) - np.bincount(strata, minlength=len(cells))
+    domain, unit = np.divmod(_distinct(code * first.n_units + unit, len(cells) * first.n_units), first.n_units)
+    strata = _distinct(domain * first.n_strata + first.stratum[unit], len(cells) * first.n_strata) // first.n_strata
+    return np.bincount(domain, minlength=len(cells)) - np.bincount(strata, minlength=len(cells))
+
+
+def _distinct(keys: Codes, size: int) -> Codes:
+    if size > MAXIMUM_MARKS:
+        return np.unique(keys)
+    marks = np.zeros(size, dtype=bool)
+    marks[keys] = True
+    return np.flatnonzero(marks)
 
 
 def counts(design: Design, cells: Cells, counted: Mask) -> NDArray[np.int64]:

@@ -13,13 +13,14 @@ from scipy import special
 
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
+from evaluation.estimation.contrasts import joined
 from evaluation.estimation.domains import (
     Cells,
     cells_by,
     counts,
     degrees_of_freedom,
-    indicators_of,
     is_text,
+    levels_of,
     outcomes_of,
 )
 from evaluation.estimation.totals import Ratios, domain_totals, ratios
@@ -83,8 +84,8 @@ def survey_mean(
     --------
     >>> from evaluation.design.design import survey_design
     >>> respondents = pd.DataFrame({"y": [1.0, 2.0, 3.0, 6.0], "w": [1.0, 1.0, 1.0, 1.0]})
-    >>> survey_mean(survey_design(respondents, weights="w"), "y").tidy().loc[0, ["estimate", "std_error"]].tolist()
-    [3.0, 1.0801234497346435]
+    >>> survey_mean(survey_design(respondents, weights="w"), "y").std_error.round(6).tolist()
+    [1.080123]
     """
     outcomes = outcomes_of(design, variables, listwise=listwise, verb="survey_mean")
     cells = cells_by(design, by)
@@ -118,7 +119,8 @@ def survey_total(
     design : Design
         Its weights must sum to the population, not to the sample.
     variables : str or list of str
-        Numeric columns, or text columns whose levels are counted; not both at once.
+        Numeric columns, or text columns whose levels are counted; not both at once. A missing answer
+        adds nothing: the total is that of those who answer.
     by : str or list of str, optional
         Columns whose combinations are the domains.
     deff : bool, default False
@@ -157,10 +159,9 @@ def survey_total(
         raise EstimationError(f"survey_total: {names} mixes text and numeric columns. Ask for them one call each.")
     cells = cells_by(design, by)
     if any(text):
-        terms, columns, answered = _level_columns(design, names, "survey_total")
-    else:
-        outcomes = outcomes_of(design, names, listwise=listwise, verb="survey_total")
-        terms, columns, answered = [(name, None) for name in outcomes.names], outcomes.values, outcomes.answered
+        return _of_levels("survey_total", design, names, cells, conf_level, deff=deff)
+    outcomes = outcomes_of(design, names, listwise=listwise, verb="survey_total")
+    terms, columns, answered = [(name, None) for name in outcomes.names], outcomes.values, outcomes.answered
     made = ratios(domain_totals(design, columns, cells), _positions(len(cells), len(terms), len(terms)), None)
     extra: dict[str, NDArray[Any]] = {}
     if deff:
@@ -212,12 +213,7 @@ def survey_prop(
         raise EstimationError(f"interval must be 'logit' or 't', got {interval!r}.")
     names = [variables] if isinstance(variables, str) else list(variables)
     cells = cells_by(design, by)
-    terms, columns, answered = _level_columns(design, names, "survey_prop")
-    k = len(terms)
-    totals = domain_totals(design, np.hstack([columns, answered]), cells)
-    at = _positions(len(cells), k, 2 * k)
-    made = ratios(totals, at, at + k)
-    estimates = _estimates("survey_prop", design, made, _keys(terms, cells), cells, answered, conf_level, {})
+    estimates = _of_levels("survey_prop", design, names, cells, conf_level)
     return _ordered_by_domain(estimates if interval == "t" else _with_logit_interval(estimates))
 
 
@@ -267,8 +263,11 @@ def survey_ratio(
     cells = cells_by(design, by)
     totals = domain_totals(design, outcomes.values, cells)
     at = _positions(len(cells), 1, 2)
-    if (totals.estimate[at + 1] == 0).any():
-        raise EstimationError(f"survey_ratio: the total of '{denominator}' is zero in a domain, so there is no ratio.")
+    zero = (totals.estimate[at + 1] == 0) & (counts(design, cells, outcomes.answered[:, 0]) > 0)
+    if zero.any():
+        place = cells.name(int(np.flatnonzero(zero)[0]))
+        where = f" in domain {place}" if place else ""
+        raise EstimationError(f"survey_ratio: the total of '{denominator}' is zero{where}, so there is no ratio.")
     made = ratios(totals, at, at + 1)
     keys = _keys([(f"{numerator}/{denominator}", None)], cells)
     return _estimates("survey_ratio", design, made, keys, cells, outcomes.answered[:, :1], conf_level, {})
@@ -278,15 +277,37 @@ def _positions(n_cells: int, k: int, q: int) -> NDArray[np.int64]:
     return (np.arange(n_cells)[None, :] * q + np.arange(k)[:, None]).ravel()
 
 
-def _level_columns(design: Design, names: Sequence[str], verb: str) -> tuple[list[tuple[str, Any]], Floats, Mask]:
-    terms: list[tuple[str, Any]] = []
-    columns, answered = [], []
+def _of_levels(
+    verb: Literal["survey_total", "survey_prop"],
+    design: Design,
+    names: Sequence[str],
+    cells: Cells,
+    conf_level: float,
+    *,
+    deff: bool = False,
+) -> Estimates:
+    """Count the levels of categorical variables by domain, or take their shares; a level is a cell of its own."""
+    parts = []
     for name in names:
-        levels, indicators, some = indicators_of(design, name, verb)
-        terms += [(name, level) for level in levels]
-        columns.append(indicators)
-        answered.append(np.repeat(some[:, None], len(levels), axis=1))
-    return terms, np.hstack(columns), np.hstack(answered)
+        levels, code = levels_of(design, name, verb)
+        answered = (code >= 0)[:, None]
+        crossed = np.where((code >= 0) & (cells.code >= 0), cells.code * len(levels) + code, -1)
+        ones = np.ones((len(design), 1))
+        totals = domain_totals(design, ones, Cells(crossed, pd.DataFrame(index=range(len(cells) * len(levels)))))
+        at = _positions(len(cells), len(levels), len(levels))
+        if verb == "survey_prop":
+            below = domain_totals(design, answered.astype(float), cells)
+            made = ratios(totals, at, np.tile(np.arange(len(cells)), len(levels)), below=below)
+        else:
+            made = ratios(totals, at, None)
+        extra: dict[str, NDArray[Any]] = {}
+        if deff:
+            indicators = (code[:, None] == np.arange(len(levels))).astype(float)
+            each = np.repeat(answered, len(levels), axis=1)
+            extra["deff"] = _design_effect(made, design, indicators, each, cells, of_total=True)
+        keys = _keys([(name, level) for level in levels], cells)
+        parts.append(_estimates(verb, design, made, keys, cells, answered, conf_level, extra))
+    return joined(parts)
 
 
 def _keys(terms: Sequence[tuple[str, Any]], cells: Cells) -> pd.DataFrame:
@@ -308,9 +329,10 @@ def _estimates(
     conf_level: float,
     columns: dict[str, NDArray[Any]],
 ) -> Estimates:
+    times = len(keys) // (len(cells) * answered.shape[1])
     each = [answered[:, j] for j in range(answered.shape[1])]
-    n_obs = np.concatenate([counts(design, cells, mask) for mask in each])
-    df = np.concatenate([degrees_of_freedom(design, cells, mask) for mask in each])
+    n_obs = np.tile(np.concatenate([counts(design, cells, mask) for mask in each]), times)
+    df = np.tile(np.concatenate([degrees_of_freedom(design, cells, mask) for mask in each]), times)
     return Estimates(
         verb=verb,
         keys=keys,

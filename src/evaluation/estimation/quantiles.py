@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from evaluation.design.collapse import mass_by
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
 from evaluation.estimation.domains import Cells, Outcomes, cells_by, counts, degrees_of_freedom, outcomes_of
@@ -45,13 +46,14 @@ def survey_quantile(
     -------
     Estimates
         ``level`` holds the probability. Limits need not lie symmetrically; ``std_error`` is the
-        interval's length over twice its t quantile. A limit beyond the data is NaN. There is no
+        interval's length over twice its t quantile. A limit beyond the data is NaN, as is
+        the quantile of a domain in which nobody answered. There is no
         influence function, so quantiles cannot be contrasted.
 
     Raises
     ------
     EstimationError
-        A probability outside 0 to 1, or nobody answered.
+        A probability outside 0 to 1, nobody answered, or weights below zero.
 
     Notes
     -----
@@ -72,6 +74,7 @@ def survey_quantile(
     asked = np.asarray(probabilities, dtype=float)
     if asked.size == 0 or not ((asked > 0) & (asked < 1)).all():
         raise EstimationError(f"probabilities must lie between 0 and 1, got {list(probabilities)}.")
+    design.require_no_negative_weights("survey_quantile")
     outcomes = outcomes_of(design, variables, listwise=False, verb="survey_quantile")
     cells = cells_by(design, by)
     curves = {
@@ -93,7 +96,8 @@ def survey_quantile(
     for row, (j, _, d) in enumerate(np.ndindex(values.shape)):
         centre = below.estimate[row]
         limits[row] = [curves[j, d].invert(centre - half[row]), curves[j, d].invert(centre + half[row])]
-    error = (limits[:, 1] - limits[:, 0]) / (2 * critical)
+    length = limits[:, 1] - limits[:, 0]
+    error = np.divide(length, 2 * critical, out=np.full(values.size, np.nan), where=critical > 0)
     vcov = np.full((values.size, values.size), np.nan)
     np.fill_diagonal(vcov, error**2)
     return Estimates(
@@ -120,18 +124,14 @@ class _Curve:
 
     @classmethod
     def of(cls, design: Design, outcomes: Outcomes, cells: Cells, j: int, d: int) -> _Curve:
-        rows = outcomes.answered[:, j] & design.present & (cells.code == d)
-        if not rows.any():
-            raise EstimationError(
-                f"survey_quantile: '{outcomes.names[j]}' has no answer in domain {d + 1} of {len(cells)}."
-            )
+        rows = np.flatnonzero(outcomes.answered[:, j] & design.present & (cells.code == d))
         values, position = np.unique(outcomes.values[rows, j], return_inverse=True)
-        mass = np.cumsum(np.bincount(position, weights=design.weights[rows]))
-        return cls(values, mass / mass[-1])
+        mass = np.cumsum(mass_by(position, len(values), design.weights[rows]))
+        return cls(values, mass / mass[-1] if mass.size else mass)
 
     def invert(self, p: float) -> float:
-        """Return the smallest value whose share below or at it reaches ``p``; NaN outside 0 to 1."""
-        if not 0 <= p <= 1:
+        """Return the smallest value whose share below or at it reaches ``p``; NaN outside 0 to 1 or without values."""
+        if not (self.values.size and 0 <= p <= 1):
             return float("nan")
         return float(self.values[min(int(np.searchsorted(self.cumulated, p * (1 - 1e-14))), len(self.values) - 1)])
 

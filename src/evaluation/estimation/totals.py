@@ -93,6 +93,7 @@ class Ratios:
     """
 
     totals: DomainTotals
+    below: DomainTotals
     numerator: Index
     denominator: Index | None
     offset: Floats
@@ -105,10 +106,16 @@ class Ratios:
         if self.denominator is None:
             return upper
         slope = self.estimate - self.offset
-        return (upper - slope * self.totals.influence(self.denominator)) / self.totals.estimate[self.denominator]
+        return (upper - slope * self.below.influence(self.denominator)) / self.below.estimate[self.denominator]
 
 
-def ratios(totals: DomainTotals, numerator: Index, denominator: Index | None, offset: Floats | float = 0.0) -> Ratios:
+def ratios(
+    totals: DomainTotals,
+    numerator: Index,
+    denominator: Index | None,
+    offset: Floats | float = 0.0,
+    below: DomainTotals | None = None,
+) -> Ratios:
     """Form ratios of totals by their positions.
 
     Parameters
@@ -116,18 +123,22 @@ def ratios(totals: DomainTotals, numerator: Index, denominator: Index | None, of
     totals : DomainTotals
         From :func:`domain_totals`.
     numerator, denominator : ndarray of int, shape (k,)
-        Positions in ``totals.estimate``; no denominator means the totals themselves.
+        Positions in ``totals.estimate`` and ``below.estimate``; no denominator means the totals themselves.
     offset : ndarray, shape (k,), or float
         Constant that was subtracted from the values before summing, so that large means lose no digits.
+    below : DomainTotals, optional
+        Where the denominators stand; default ``totals``.
     """
+    under = totals if below is None else below
     shift = np.broadcast_to(np.asarray(offset, dtype=float), numerator.shape)
     if denominator is None:
-        return Ratios(totals, numerator, None, shift, totals.estimate[numerator], totals.contributions[:, numerator])
-    below = totals.estimate[denominator]
+        estimate, contributions = totals.estimate[numerator], totals.contributions[:, numerator]
+        return Ratios(totals, under, numerator, None, shift, estimate, contributions)
+    divisor, divided = under.estimate[denominator], under.contributions[:, denominator]
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope = totals.estimate[numerator] / below
+        slope = totals.estimate[numerator] / divisor
         if totals.design.replicates is not None:
-            spread = shift + totals.contributions[:, numerator] / totals.contributions[:, denominator]
+            spread = shift + totals.contributions[:, numerator] / divided
         else:
-            spread = (totals.contributions[:, numerator] - slope * totals.contributions[:, denominator]) / below
-    return Ratios(totals, numerator, denominator, shift, shift + slope, spread)
+            spread = (totals.contributions[:, numerator] - slope * divided) / divisor
+    return Ratios(totals, under, numerator, denominator, shift, shift + slope, spread)

@@ -44,12 +44,13 @@ def survey_glm(
     design : Design
         Any design; a domain restricts the regression, not the design.
     outcome : str
-        Numeric column; for "binomial" 0/1, boolean, or text with two levels of which the first in
-        sorted order is the reference.
+        Numeric column; for "binomial" 0/1, boolean, or text with two levels of which the first
+        (of categories in their order, else sorted) is the reference.
     covariates : str or list of str
         Column names, or a one-sided formula such as ``"~ ell + meals"``; a name that is no
         plain identifier stands in backticks there. Text columns become
-        sorted levels, the first is the reference.
+        levels, of which the first (of categories in their order, else sorted) is the reference; levels
+        that nobody in the regression has are left out.
     family : {"gaussian", "binomial"}, default "gaussian"
         Identity or logit link.
     conf_level : float, default 0.95
@@ -66,7 +67,7 @@ def survey_glm(
     ColumnError
         A column does not exist, or the outcome is not of the family's kind.
     EstimationError
-        The outcome is constant, or the iteration does not converge.
+        The outcome is constant, weights are negative, or the iteration does not converge.
     IdentificationError
         Covariates are collinear, or one separates the outcome's levels.
 
@@ -90,6 +91,7 @@ def survey_glm(
     """
     if family not in ("gaussian", "binomial"):
         raise EstimationError(f"family must be 'gaussian' or 'binomial', got {family!r}.")
+    design.require_no_negative_weights("survey_glm")
     model = _model(design, outcome, covariates, family)
     coefficients = _fit(model, design.domain_weights, family)
     z = _influence(model, design.domain_weights, coefficients, family)
@@ -139,35 +141,60 @@ def _model(design: Design, outcome: str, covariates: str | Sequence[str], family
     y, reference = _outcome(design, outcome, family)
     formula = _formula(covariates)
     safe, aliases = _with_aliases(formula)
+    frame = _covariates(design, safe, aliases, formula)
+    used = frame.notna().all(axis=1).to_numpy() & ~np.isnan(y) & design.present
+    _refuse_nothing(y, used, outcome, formula)
     try:
-        variables = sorted(str(name) for name in formulaic.Formula(safe).required_variables)
-        own = {name: aliases.get(name, name) for name in variables}
-        for name in own.values():
-            _require_named(design, name, formula)
-        columns = {name: _plain_text(design.data[column]) for name, column in own.items()}
-        frame = pd.DataFrame(columns, index=design.data.index)
-        matrix = formulaic.model_matrix(safe, frame, na_action="ignore")
+        matrix = formulaic.model_matrix(safe, _with_seen_levels(frame.loc[used]), na_action="ignore")
     except FormulaicError as error:
-        raise ColumnError(f"the formula '~ {formula}' cannot be read: {' '.join(str(error).split())}") from None
-    x = np.asarray(matrix, dtype=float)
-    complete = ~np.isnan(x).any(axis=1) & frame.notna().all(axis=1).to_numpy()
-    used = complete & ~np.isnan(y) & design.present
+        raise _unreadable(formula, error) from None
+    x = np.zeros((len(design), matrix.shape[1]))
+    x[used] = np.asarray(matrix, dtype=float)
+    complete = np.isfinite(x).all(axis=1)
+    used &= complete
+    _refuse_nothing(y, used, outcome, formula)
+    x[~used] = 0.0
+    terms = [_without_aliases(str(name), aliases) for name in matrix.columns]
+    _refuse_collinear(x[used], terms)
+    named = ["(Intercept)" if term == "Intercept" else term for term in terms]
+    return _Model(x, np.where(used, y, 0.0), used, named, formula, reference)
+
+
+def _covariates(design: Design, safe: str, aliases: Mapping[str, str], formula: str) -> pd.DataFrame:
+    try:
+        names = sorted(str(name) for name in formulaic.Formula(safe).required_variables)
+    except FormulaicError as error:
+        raise _unreadable(formula, error) from None
+    for name in names:
+        _require_named(design, aliases.get(name, name), formula)
+    columns = {name: _plain_column(design.data[aliases.get(name, name)]) for name in names}
+    return pd.DataFrame(columns, index=design.data.index)
+
+
+def _unreadable(formula: str, error: FormulaicError) -> ColumnError:
+    return ColumnError(f"the formula '~ {formula}' cannot be read: {' '.join(str(error).split())}")
+
+
+def _with_seen_levels(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drop levels that nobody in the regression has; they would make columns of zeros."""
+    categorical = [name for name in frame if isinstance(frame[name].dtype, pd.CategoricalDtype)]
+    return frame.assign(**{str(name): frame[name].cat.remove_unused_categories() for name in categorical})
+
+
+def _refuse_nothing(y: Floats, used: Mask, outcome: str, formula: str) -> None:
     if not used.any():
         raise EstimationError(f"no respondent who counts answered '{outcome}' and all of {formula}.")
-    y = np.where(used, y, 0.0)
     if np.ptp(y[used]) == 0:
         raise EstimationError(
             f"outcome '{outcome}' is constant ({y[used][0]:g}) for all {int(used.sum())} respondents used."
         )
-    x = np.where(used[:, None], x, 0.0)
-    terms = [_without_aliases(str(name), aliases) for name in matrix.columns]
-    _refuse_collinear(x, terms)
-    return _Model(x, y, used, ["(Intercept)" if t == "Intercept" else t for t in terms], formula, reference)
 
 
-def _plain_text(column: pd.Series) -> pd.Series:
-    if pd.api.types.is_numeric_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
+def _plain_column(column: pd.Series) -> pd.Series:
+    if isinstance(column.dtype, pd.CategoricalDtype):
         return column
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+        return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
     return column.astype(object).where(column.notna(), None)
 
 
@@ -204,7 +231,7 @@ def _outcome(design: Design, outcome: str, family: Family) -> tuple[Floats, str]
         if family == "binomial" and not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
             raise ColumnError(f"outcome '{outcome}' of a binomial regression must be 0/1 or have two levels.")
         return values, "0" if family == "binomial" else ""
-    levels = sorted(map(str, column.dropna().unique()))
+    levels = _levels(column[design.present])
     if family == "gaussian":
         raise ColumnError(
             f"outcome '{outcome}' is text ({', '.join(levels[:4])}), expected numbers. Did you mean family='binomial'?"
@@ -213,6 +240,13 @@ def _outcome(design: Design, outcome: str, family: Family) -> tuple[Floats, str]
         raise ColumnError(f"outcome '{outcome}' has {len(levels)} levels ({', '.join(levels[:4])}), expected two.")
     second = (column.astype(str) == levels[1]).to_numpy(dtype=float)
     return np.where(column.isna().to_numpy(), np.nan, second), levels[0]
+
+
+def _levels(column: pd.Series) -> list[str]:
+    seen = column.dropna().unique()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return [str(level) for level in column.cat.categories if level in set(seen)]
+    return sorted(map(str, seen))
 
 
 def _refuse_collinear(x: Floats, terms: list[str]) -> None:
@@ -249,20 +283,27 @@ def _fit(model: _Model, weights: Floats, family: Family) -> Floats:
         try:
             move = np.linalg.solve(information, model.x.T @ (weights * (model.y - mean)))
         except np.linalg.LinAlgError:
+            _refuse_separation(model, coefficients)
             raise IdentificationError("the information matrix is singular: covariates are collinear.") from None
         coefficients = coefficients + move
-        if family == "binomial":
-            _refuse_separation(model, coefficients)
         if np.max(np.abs(move)) <= TOLERANCE * max(1.0, float(np.max(np.abs(coefficients)))):
             return coefficients
+        if not np.isfinite(coefficients).all():
+            break
+        if family == "binomial" and np.max(np.abs(move) * _reach(model)) > 0.5:
+            _refuse_separation(model, coefficients)
     raise EstimationError(
         f"the regression did not converge in {MAXIMUM_STEPS} steps; rescale covariates of very different size."
     )
 
 
+def _reach(model: _Model) -> Floats:
+    return np.asarray(np.abs(model.x).max(axis=0))
+
+
 def _refuse_separation(model: _Model, coefficients: Floats) -> None:
-    reach = np.abs(coefficients) * np.ptp(model.x[model.used], axis=0)
-    if (reach > SEPARATION).any():
+    if np.abs(model.x @ coefficients).max() > SEPARATION:
+        reach = np.abs(coefficients) * np.ptp(model.x[model.used], axis=0)
         term = model.terms[int(np.argmax(reach))]
         raise IdentificationError(
             f"'{term}' separates the outcome's levels (or nearly): its coefficient runs away, and no estimate exists. "

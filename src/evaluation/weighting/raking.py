@@ -103,12 +103,12 @@ class RakingStep:
 
 
 def _ratio(x: Floats, weights: Floats) -> Floats:
-    return np.divide(x, weights[:, None], out=np.zeros_like(x), where=weights[:, None] > 0)
+    return np.divide(x, weights[:, None], out=np.zeros_like(x), where=weights[:, None] != 0)
 
 
 def adjustment_factor(weights_in: Floats, weights_out: Floats) -> Floats:
     """Return output over input weight, shape (n,); zero where the input weight is zero."""
-    return np.divide(weights_out, weights_in, out=np.zeros_like(weights_out), where=weights_in > 0)
+    return np.divide(weights_out, weights_in, out=np.zeros_like(weights_out), where=weights_in != 0)
 
 
 def rake_cells(sums: Floats, levels: NDArray[np.int64], margins: Sequence[MarginCodes]) -> Floats:
@@ -147,7 +147,7 @@ def rake_cells(sums: Floats, levels: NDArray[np.int64], margins: Sequence[Margin
             factor = np.divide(margin.targets, reached, out=np.zeros_like(reached), where=reached > 0)
             current = current * factor[levels[:, j]]
         if off < TOLERANCE:
-            return np.asarray(np.divide(current, sums, out=np.zeros_like(current), where=sums > 0))
+            return np.asarray(np.divide(current, sums, out=np.zeros_like(current), where=sums != 0))
     _refuse_unmet(current, levels, margins)
     raise AssertionError("unreachable")
 

@@ -60,8 +60,8 @@ class TrimmingStep:
         held = np.where(self.cut, weights * self.factor, 0.0)
         free = np.where(self.cut, 0.0, weights)
         if self.calibration is None:
-            count = (free > 0).sum()
-            return held + np.where(free > 0, free + (weights - held)[self.cut].sum() / count, 0.0)
+            others = free != 0
+            return held + np.where(others, free + (weights - held)[self.cut].sum() / others.sum(), 0.0)
         totals = self.calibration.totals - self.calibration.auxiliaries.T @ held
         return held + replace(self.calibration, totals=totals).replay(free)
 
@@ -73,7 +73,7 @@ class TrimmingStep:
             x, free = self.calibration.auxiliaries, np.where(self.cut, 0.0, weights_out)
             residual = z - x @ solve_moments(x, free, x.T @ (free[:, None] * z))
             return residual * adjustment_factor(weights_in, weights_out)[:, None]
-        others = z[~self.cut & (weights_in > 0)].mean(axis=0)
+        others = z[~self.cut & (weights_in != 0)].mean(axis=0)
         factor = self.factor[:, None]
         return np.where(self.cut[:, None], factor * z + (1 - factor) * others, z)
 
