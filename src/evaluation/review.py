@@ -342,6 +342,6 @@ def _swap(new: Path, place: Path) -> None:
 
 def _claims_line(study_id: str, run: Path) -> list[str]:
     try:
-        return [f"claims: {check_claims(study_id, run).verdict()}"]
+        return [str(check_claims(study_id, run).verdict("en"))]
     except EvaluationError as error:
         return [f"claims not checked: {error}"]

@@ -165,7 +165,7 @@ def test_a_good_run_becomes_the_published_one_and_passes_its_own_check(study):
     told = accept_run("small")
     assert told.splitlines() == [
         "small: published for the first time, 2 numbers.",
-        "claims: small: 2 claims: 2 reproduced.",
+        "2 claims: 2 reproduced. None remains open.",
     ]
     assert sorted(contents(study.published)) == [
         *("conftest.py", "estimates/mean.json", "manifest.json", "notebooks/10_estimate.ipynb"),
@@ -247,7 +247,7 @@ def test_accepting_tells_numbers_that_are_new_or_gone_and_claims_that_no_longer_
     assert "  mean | trust | level=E | estimate: 2 -> none" in told
     assert "  mean | trust | level=H | estimate: none -> 3" in told
     assert "level=all" not in told
-    assert "claims: small: 2 claims: 2 not computable." in told
+    assert "2 claims: 2 not computable. Open: claim_0, claim_1." in told
 
 
 @pytest.mark.parametrize(
