@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from evaluation import project
 from evaluation.errors import SourceError, SurveyError, did_you_mean
 from evaluation.specification import Text
+from evaluation.survey.formats import read_table
 
 #: What a caption says of made-up data where survey.yml says nothing of its own.
 SYNTHETIC_NOTICE = Text(ko="합성 자료: 실제 응답자가 아님", en="Synthetic data: no real respondents")
@@ -50,7 +51,9 @@ class SampleSource(_Strict):
     sheet : str, optional
         Of an Excel workbook; the first where empty.
     sha256 : str
-        64 hexadecimal digits.
+        64 hexadecimal digits: of the file, or of the values of a generated one.
+    generated : bool
+        The file is made by ``evaluation.synthetic`` when it is first read.
     rows : int, optional
         Number of respondents.
     id : str, optional
@@ -60,6 +63,7 @@ class SampleSource(_Strict):
     file: str
     title: Text
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    generated: bool = False
     format: Literal["csv", "tsv", "sav", "zsav", "dta", "xlsx", "parquet"] | None = None
     encoding: str | None = None
     sheet: str | None = None
@@ -160,7 +164,7 @@ def sha256_of(path: Path) -> str:
 
 
 def locate(survey_id: str, sample: SampleSource, obtain: Text | None) -> Path:
-    """Return the path of a sample's file.
+    """Return the path of a sample's file; a generated one is made where it is not there.
 
     Raises
     ------
@@ -168,6 +172,10 @@ def locate(survey_id: str, sample: SampleSource, obtain: Text | None) -> Path:
         The file is not there; the message says where to get it and where to put it.
     """
     path = project.survey_folder(survey_id) / sample.file
+    if sample.generated and not path.is_file():
+        from evaluation.synthetic.files import generate_file  # heavy, and few surveys are generated
+
+        generate_file(path)
     if not path.is_file():
         place = f"surveys/{survey_id}/{sample.file}"
         told = f"{obtain.in_language(project.language()).strip()} Put it at {place}." if obtain else ""
@@ -176,7 +184,13 @@ def locate(survey_id: str, sample: SampleSource, obtain: Text | None) -> Path:
 
 
 def verify(path: Path, sample: SampleSource, place: str) -> None:
-    """Raise a SourceError unless the file's SHA-256 is the one that survey.yml states."""
+    """Raise a SourceError unless the file's SHA-256 is the one that survey.yml states.
+
+    A generated file is known by its values: the same ones may be stored in other bytes elsewhere.
+    """
+    if sample.generated:
+        _verify_values(path, sample, place)
+        return
     found = sha256_of(path)
     if found == sample.sha256:
         return
@@ -192,3 +206,16 @@ def verify(path: Path, sample: SampleSource, place: str) -> None:
         f"{place} is not the file that survey.yml describes: expected SHA-256 {sample.sha256[:12]}..., "
         f"got {found[:12]}.... {move}"
     )
+
+
+def _verify_values(path: Path, sample: SampleSource, place: str) -> None:
+    from evaluation.synthetic.files import values_sha256
+
+    found = values_sha256(read_table(path, format=sample.format, encoding=sample.encoding).frame)
+    if found != sample.sha256:
+        raise SourceError(
+            f"{place} does not hold the values that survey.yml describes: expected SHA-256 {sample.sha256[:12]}..., "
+            f"got {found[:12]}.... Delete the file: it is made anew when it is next read. If that ends the same way, "
+            "the installed packages are not those of requirements.lock, or the generator was changed; then state the "
+            "new hash in survey.yml and say why."
+        )

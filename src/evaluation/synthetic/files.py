@@ -1,0 +1,161 @@
+"""The synthetic survey as files: made on first use, known again by a hash of their values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation.errors import SourceError, did_you_mean
+from evaluation.synthetic.outcomes import YEAR
+from evaluation.synthetic.population import SEED, City, synthesize
+from evaluation.synthetic.rollout import WAVES
+from evaluation.synthetic.sampling import citizen_module, citizen_survey, participant_roster, public_use, small_file
+from evaluation.synthetic.truth import truth_of
+
+#: Values are held equal where they agree in this many decimals.
+DECIMALS = 6
+
+
+def _waves(city: City) -> pd.DataFrame:
+    pooled = pd.concat([citizen_survey(city, year) for year in WAVES], ignore_index=True)
+    pooled.insert(6, "stratum", pooled["year"] * 1_000 + pooled["district"])
+    return pooled
+
+
+#: File name to what it holds.
+FILES: Mapping[str, Callable[[City], pd.DataFrame]] = {
+    "citizens_2016.parquet": citizen_survey,
+    "citizens_2016_public.parquet": lambda city: public_use(citizen_survey(city), seed=city.seed),
+    "citizens_2010_2019.parquet": _waves,
+    "roster_2016.parquet": participant_roster,
+    "module_2016.parquet": citizen_module,
+}
+#: The file that is kept with the code.
+SMALL_FILE = "citizens_2016_small.csv"
+TRUTH_FILE = "truth.json"
+
+
+def generate(folder: Path, city: City | None = None) -> list[Path]:
+    """Make every generated file of survey ``seoul_2016`` that is not in the folder yet.
+
+    Parameters
+    ----------
+    folder : Path
+        Is made where it is not there. A file appears whole or not at all, so that two notebooks may
+        generate at the same time.
+    city : City, optional
+        Else that of the default seed and switches.
+
+    Returns
+    -------
+    list of Path
+        What was made.
+    """
+    absent = [name for name in FILES if not (folder / name).is_file()]
+    if not absent:
+        return []
+    city = city or synthesize(SEED)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    with TemporaryDirectory(dir=folder) as scratch:
+        for name in absent:
+            FILES[name](city).to_parquet(Path(scratch) / name, index=False)
+            os.replace(Path(scratch) / name, folder / name)
+            made.append(folder / name)
+    return made
+
+
+def generate_file(path: Path) -> None:
+    """Make a generated file, and with it the others of its folder.
+
+    Parameters
+    ----------
+    path : Path
+        Named as in ``FILES``.
+
+    Raises
+    ------
+    SourceError
+        There is no such file to be made.
+    """
+    if path.name not in FILES:
+        raise SourceError(f"no way to make {path.name}. {did_you_mean(path.name, FILES)}")
+    generate(path.parent)
+
+
+def write_committed(folder: Path, city: City | None = None) -> None:
+    """Write the two files that are kept with the code: 5,000 respondents of 2016, and the truth.
+
+    Parameters
+    ----------
+    folder : Path
+        ``surveys/seoul_2016``.
+    city : City, optional
+        Else that of the default seed and switches.
+    """
+    city = city or synthesize(SEED)
+    small = small_file(citizen_survey(city, YEAR), city, seed=city.seed)
+    small["intensity"] = small["intensity"].astype("Int64")
+    small.to_csv(folder / SMALL_FILE, index=False, lineterminator="\n", encoding="utf-8")
+    text = json.dumps(rounded(truth_of(city)), indent=1, ensure_ascii=False) + "\n"
+    (folder / TRUTH_FILE).write_bytes(text.encode("utf-8"))
+
+
+def rounded(value: Any) -> Any:
+    """Return nested values with every number at six decimals, as the truth file has them.
+
+    Examples
+    --------
+    >>> rounded({"share": [1 / 3, 2], "note": "x"})
+    {'share': [0.333333, 2], 'note': 'x'}
+    """
+    if isinstance(value, Mapping):
+        return {name: rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [rounded(entry) for entry in value]
+    return round(value, DECIMALS) if isinstance(value, float) else value
+
+
+def values_sha256(frame: pd.DataFrame) -> str:
+    """Return a hash of a table's values, the same on every machine and for every way of storing it.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Numbers count to six decimals, whether stored as whole or broken ones; all else as text; order of
+        rows and columns counts.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> whole, broken = pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [1.0, 2.0 + 1e-9]})
+    >>> values_sha256(whole) == values_sha256(broken)
+    True
+    >>> values_sha256(whole) == values_sha256(whole.rename(columns={"a": "b"}))
+    False
+    """
+    digest = hashlib.sha256()
+    for name in frame.columns:
+        digest.update(f"{name}\x1e{len(frame)}\x1e".encode())
+        values = frame[name]
+        if pd.api.types.is_numeric_dtype(values):
+            numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+            blank = np.isnan(numbers)
+            scaled = np.rint(np.where(blank, 0.0, numbers) * 10**DECIMALS)
+            digest.update(np.packbits(blank).tobytes())
+            digest.update(scaled.astype("<i8").tobytes())
+        else:
+            digest.update("\x1f".join("\x00" if value is None else str(value) for value in values).encode())
+    return digest.hexdigest()
