@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -92,10 +92,7 @@ def survey_quantile(
     df_each = np.broadcast_to(df.reshape(shape), values.shape).ravel()
     critical = stats.t.ppf((1 + conf_level) / 2, np.where(df_each > 0, df_each, np.nan))
     half = critical * np.sqrt(np.diag(design.engine.covariance(below.contributions)))
-    limits = np.full((values.size, 2), np.nan)
-    for row, (j, _, d) in enumerate(np.ndindex(values.shape)):
-        centre = below.estimate[row]
-        limits[row] = [curves[j, d].invert(centre - half[row]), curves[j, d].invert(centre + half[row])]
+    limits = _limits(curves, values.shape, below.estimate, half)
     length = limits[:, 1] - limits[:, 0]
     error = np.divide(length, 2 * critical, out=np.full(values.size, np.nan), where=critical > 0)
     vcov = np.full((values.size, values.size), np.nan)
@@ -113,6 +110,13 @@ def survey_quantile(
         interval_method="woodruff",
         method=f"woodruff, {design.engine.method}",
     )
+
+
+def _limits(curves: Mapping[tuple[int, int], _Curve], shape: tuple[int, ...], centre: Floats, half: Floats) -> Floats:
+    limits = np.full((len(centre), 2), np.nan)
+    for row, (j, _, d) in enumerate(np.ndindex(shape)):
+        limits[row] = [curves[j, d].invert(centre[row] + side * half[row]) for side in (-1, 1)]
+    return limits
 
 
 class _Curve:
