@@ -90,6 +90,13 @@ _TERMS: dict[str, tuple[str, str]] = {
     "sampling": ("표본추출", "sampling"),
     "weights": ("가중치", "weights"),
     "variance": ("분산", "variance"),
+    "psu": ("PSU", "PSUs"),
+    "stratum": ("층", "strata"),
+    "one_respondent_each": ("응답자마다 하나", "one respondent each"),
+    "taylor": ("테일러 선형화", "taylor linearization"),
+    "census": ("전수", "census"),
+    "unweighted": ("가중 없음", "unweighted"),
+    "weight_by_row": ("행마다 다름", "as each row says"),
     "degrees_of_freedom": ("자유도", "degrees of freedom"),
     "domain": ("부분모집단", "domain"),
     # why a value is no answer
@@ -207,6 +214,18 @@ def survey_name(provenance: Provenance, lang: str | None = None) -> str:
     return f"{title} ({provenance.survey})" if title else provenance.survey
 
 
+def counted(key: str, count: int, lang: str | None = None) -> str:
+    """Return a count of sampling units or strata in words.
+
+    Examples
+    --------
+    >>> counted("psu", 15, "en"), counted("stratum", 3, "en"), counted("psu", 15, "ko")
+    ('15 PSUs', '3 strata', 'PSU 15개')
+    """
+    lang = _language(lang)
+    return f"{term(key, lang)} {count:,}개" if lang == "ko" else f"{count:,} {term(key, lang)}"
+
+
 def weight_name(weight: str, lang: str | None = None) -> str:
     """Return a weight and the steps it went through in words.
 
@@ -216,7 +235,7 @@ def weight_name(weight: str, lang: str | None = None) -> str:
     ('pw → 보정 → 절사', 'pw → calibrated → trimmed')
     """
     first, *steps = weight.split(ARROW)
-    return ARROW.join([first, *(term(step, lang) for step in steps)])
+    return ARROW.join([term(first, lang), *(term(step, lang) for step in steps)])
 
 
 def caption(

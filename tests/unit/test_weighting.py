@@ -118,3 +118,11 @@ def test_a_bound_that_excludes_the_margins_is_refused():
 def test_weights_are_adjusted_for_the_sample_not_for_a_domain():
     with pytest.raises(DesignError, match="Adjust first"):
         ev.rake(ev.domain(design(), {"sex": "f"}), {"sex": {"f": 8, "m": 8}})
+
+
+def test_margins_that_differ_by_rounding_are_met_together():
+    targets = {"sex": {"f": 5000.2, "m": 5000.2}, "age": {"old": 4000, "young": 6000}}
+    raked = ev.rake(design(), targets)
+    assert raked.weights.sum() == pytest.approx(10000.4, rel=1e-12)
+    with pytest.raises(MarginError, match="share one total"):
+        ev.rake(design(), {"sex": {"f": 0.5, "m": 0.5}, "age": {"old": 0.4, "young": 0.95}})

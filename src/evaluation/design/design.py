@@ -159,8 +159,11 @@ class Design:
         lines = [
             (word("survey"), f"{self.provenance.survey}, n = {len(self):,}"),
             (word("sampling"), self.sampling.text()),
-            (word("weights"), f"{self.provenance.weight}, {word('sum')} {self.weights.sum():,.6g}"),
-            (word("variance"), f"{self.engine.method}, {word('degrees_of_freedom')} {self.degrees_of_freedom()}"),
+            (
+                word("weights"),
+                f"{wording.weight_name(self.provenance.weight)}, {word('sum')} {self.weights.sum():,.6g}",
+            ),
+            (word("variance"), f"{word(self.engine.method)}, {word('degrees_of_freedom')} {self.degrees_of_freedom()}"),
         ]
         if self.inside is not None:
             lines.append((word("domain"), f"n = {int(self.inside.sum()):,}"))
@@ -251,7 +254,7 @@ def survey_design(
     survey: data frame, n = 4
     sampling: 4 PSUs (one respondent each), 2 strata (area)
     weights: w, sum 10
-    variance: taylor, degrees of freedom 2
+    variance: taylor linearization, degrees of freedom 2
     """
     frame, declared = _frame_and_design(data, weights, strata, psu, fpc, nested)
     if frame.empty:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation import wording
 from evaluation.errors import ColumnError, DesignError, did_you_mean
 
 Codes = NDArray[np.int64]
@@ -98,11 +99,12 @@ class Sampling:
         return np.array_equal(self.unit, other.unit) and self.data.equals(other.data)
 
     def text(self) -> str:
-        """Return the design in one line."""
+        """Return the design in one line, in the project's language."""
         first = self.stages[0]
-        parts = [f"{first.n_units:,} PSUs" + (f" ({', '.join(self.psu)})" if self.psu else " (one respondent each)")]
+        units = ", ".join(self.psu) or wording.term("one_respondent_each")
+        parts = [wording.counted("psu", first.n_units) + f" ({units})"]
         if self.strata:
-            parts.append(f"{first.n_strata} strata ({self.strata})")
+            parts.append(wording.counted("stratum", first.n_strata) + f" ({self.strata})")
         if self.fpc:
             parts.append(f"fpc ({', '.join(map(str, self.fpc))})")
         return ", ".join(parts)

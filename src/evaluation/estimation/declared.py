@@ -180,7 +180,9 @@ def design_comparison(study: str, outcome: str, **parameters: Any) -> Estimates:
         vcov=vcov,
         df=np.concatenate([one.df for one in each]),
         n_obs=np.concatenate([one.n_obs for one in each]),
-        provenance=replace(first.provenance, weight="", labels=TitledLabels(first.provenance.labels, "design", titles)),
+        provenance=replace(
+            first.provenance, weight="weight_by_row", labels=TitledLabels(first.provenance.labels, "design", titles)
+        ),
         method=first.variance_method,
         conf_level=first.conf_level,
     )

@@ -339,7 +339,9 @@ def _amount(value: object, where: str, is_count: bool, faults: list[str]) -> flo
 
 
 def _agree(first: float, second: float) -> bool:
-    return abs(first - second) <= max(0.5, 1e-9 * max(abs(first), abs(second)))
+    """Tell whether two totals are one, but for the rounding of their parts."""
+    size = max(abs(first), abs(second))
+    return abs(first - second) <= max(1e-9 * size, min(0.5, 1e-3 * size))
 
 
 def _check_totals(result: Margins) -> None:

@@ -77,7 +77,7 @@ def _build(specification: StudySpecification, name: str, values: Mapping[str, An
     if declared.source is not None:
         design = _build(specification, declared.source, values, weighted)
     else:
-        design = _drawn(specification, declared)
+        design = _drawn(specification, name, declared)
     if not weighted:
         return design
     margins = read_margins(specification.survey) if declared.chain else None
@@ -87,17 +87,21 @@ def _build(specification: StudySpecification, name: str, values: Mapping[str, An
     return design
 
 
-def _drawn(specification: StudySpecification, declared: DesignSpecification) -> Design:
+def _drawn(specification: StudySpecification, name: str, declared: DesignSpecification) -> Design:
     survey = read_survey(specification.survey, sample=declared.sample)
-    return survey_design(
-        survey,
-        weights=declared.weights,
-        strata=declared.strata,
-        psu=declared.psu,
-        fpc=declared.fpc,
-        nested=declared.nested,
-        linearization=declared.linearization,
-    )
+    try:
+        return survey_design(
+            survey,
+            weights=declared.weights,
+            strata=declared.strata,
+            psu=declared.psu,
+            fpc=declared.fpc,
+            nested=declared.nested,
+            linearization=declared.linearization,
+        )
+    except EvaluationError as error:
+        message = f"params/{specification.study}.yml, design '{name}': {error}"
+        raise type(error)(message, failures=error.failures) from None
 
 
 def _apply(

@@ -183,11 +183,16 @@ def as_margins(margins: Margins | Mapping[str, Any]) -> Margins:
 
 
 def code_margins(design: Design, margins: Margins) -> tuple[MarginCodes, ...]:
-    """Match all categorical margins to the respondents of a design; MarginError where levels differ."""
+    """Match all categorical margins to the respondents of a design; MarginError where levels differ.
+
+    Totals that differ by the rounding of their parts are brought to the population size, so that all
+    margins can be met exactly.
+    """
     coded = []
     for name, counts in margins.categorical.items():
         columns = [design.column(column) for column in margins.variables(name)]
         codes, targets = margins.match(name, columns[0] if len(columns) == 1 else pd.concat(columns, axis=1))
+        targets = targets * ((margins.population or targets.sum()) / targets.sum())
         coded.append(MarginCodes(name, codes, targets, tuple(counts.index[counts > 0])))
     return tuple(coded)
 
