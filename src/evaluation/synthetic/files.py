@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evaluation import project
 from evaluation.errors import SourceError, did_you_mean
 from evaluation.synthetic.outcomes import YEAR
 from evaluation.synthetic.population import SEED, City, synthesize
@@ -107,6 +108,38 @@ def write_committed(folder: Path, city: City | None = None) -> None:
     small.to_csv(folder / SMALL_FILE, index=False, lineterminator="\n", encoding="utf-8")
     text = json.dumps(rounded(truth_of(city)), indent=1, ensure_ascii=False) + "\n"
     (folder / TRUTH_FILE).write_bytes(text.encode("utf-8"))
+
+
+def read_truth(survey_id: str) -> dict[str, Any]:
+    """Read the known truth of a synthetic survey; for tests and for a report's box "known truth" alone.
+
+    Parameters
+    ----------
+    survey_id : str
+        Folder in ``surveys/`` with ``truth.json``.
+
+    Returns
+    -------
+    dict
+        As ``truth_of``, at six decimals.
+
+    Raises
+    ------
+    SourceError
+        The survey has no known truth.
+
+    Examples
+    --------
+    >>> {part: round(100 * share, 1) for part, share in read_truth("seoul_2016")["decomposition"].items()}
+    {'gap': 25.3, 'item_mismatch': 16.9, 'others_against_all': -0.1, 'selection': 4.5, 'effect': 4.0}
+    """
+    path = project.survey_folder(survey_id) / TRUTH_FILE
+    if not path.is_file():
+        raise SourceError(
+            f"surveys/{survey_id}/{TRUTH_FILE} is not there: only a synthetic survey has a known truth. "
+            "Restore it from the repository, or ask for no comparison with the truth."
+        )
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def rounded(value: Any) -> Any:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.optimize import brentq
+from scipy.special import expit
 
 from evaluation.errors import SurveyError
 from evaluation.synthetic.outcomes import YEAR, Answers
-from evaluation.synthetic.participation import PARTICIPANTS, intercept_for
+from evaluation.synthetic.participation import PARTICIPANTS
 from evaluation.synthetic.population import City, check_year, true_answers
 from evaluation.synthetic.registers import CELL_VARIABLES, whole_parts
 from evaluation.synthetic.rollout import district_cohorts, district_doses
@@ -23,6 +24,8 @@ Whole = NDArray[np.int64]
 
 BLOCKS, HOUSEHOLDS = 32, 25
 ROSTER, TAKE, ROSTER_RESPONSE = 1_200, 8, 0.45
+#: Influence of the trait on the log odds of answering the Center.
+ROSTER_PULL = 0.6
 MODULE = 5_000
 SMALL = 5_000
 #: Whole blocks kept per district in the small file.
@@ -69,7 +72,7 @@ def citizen_survey(city: City, year: int = YEAR, *, seed: int | None = None) -> 
     people = city.residents.iloc[rows].reset_index(drop=True)
     per_district = city.registers.districts.set_index("district")["households"]
     base = people["district"].map(per_district).to_numpy(float) / (BLOCKS * HOUSEHOLDS)
-    responds = stream(seed, "response", year).random(len(rows)) < _willingness(city, people)
+    responds = stream(seed, "response", year).random(len(rows)) < citizen_response(city, people)
     weight = _respond_weights(people, base, responds)
     random = stream(seed, "reporting", 0, year, 0)
     mode = np.where(random.random(len(homes))[interview] < VISIT_SHARE, VISIT, WEB)
@@ -104,12 +107,24 @@ def _households(city: City, seed: int, year: int) -> tuple[Whole, Whole]:
     return np.concatenate(homes), draw
 
 
-def _willingness(city: City, people: pd.DataFrame) -> Floats:
-    """Chance that a member answers: older people and women more often, and the sociable if switched on."""
+def citizen_response(city: City, people: pd.DataFrame) -> Floats:
+    """Return each person's chance to answer the citizen survey.
+
+    Older people and women answer more often, and so do the sociable if that is switched on.
+    """
     log_odds = 2.3 + 0.3 * (people["sex"] == 2) + 0.02 * (people["age_years"] - 45)
     if city.switches.informative_nonresponse:
         log_odds = log_odds + 0.35 * people["sociability"]
     return np.asarray(expit(log_odds.to_numpy(float)))
+
+
+def roster_response(city: City, people: pd.DataFrame) -> Floats:
+    """Return each participant's chance to answer the Center's call: 0.45 on average over all of them."""
+    if not city.switches.informative_nonresponse:
+        return np.full(len(people), ROSTER_RESPONSE)
+    everyone = city.residents.loc[city.residents["participant"] == 1, "sociability"].to_numpy()
+    intercept = brentq(lambda start: expit(start + ROSTER_PULL * everyone).mean() - ROSTER_RESPONSE, -5.0, 5.0)
+    return np.asarray(expit(round(float(intercept), 6) + ROSTER_PULL * people["sociability"].to_numpy(float)))
 
 
 def _respond_weights(people: pd.DataFrame, base: Floats, responds: Answers) -> Floats:
@@ -133,17 +148,21 @@ def _poststratified(city: City, sample: pd.DataFrame) -> Floats:
     return np.asarray(sample["weight_design"].to_numpy() * (persons.to_numpy() / sums)[place])
 
 
+def shift_of(city: City, item: str, year: int, interviewer: Floats) -> Floats:
+    """Return the chance that a "no" is reported as "yes", by whether (or how often) an interviewer asks."""
+    mode = MODE_SHIFT * interviewer * city.switches.mode_effect
+    wording = WORDING_SHIFT * (city.switches.wording_break and year >= WORDING_YEAR and item in REWORDED)
+    return np.asarray(1 - (1 - mode) * (1 - wording))
+
+
 def _reported(city: City, rows: Whole, mode: Whole, year: int, seed: int, survey: int) -> dict[str, Whole]:
     """What people say: the truth, moved by interviewer and wording where switched on, or "don't know"."""
     given = {}
     for number, (item, truth) in enumerate(true_answers(city, year).items(), start=1):
         random = stream(seed, "reporting", survey, year, number)
         yes = truth[rows]
-        swayed, reworded, unsure = (random.random(len(rows)) for _ in range(3))
-        if city.switches.mode_effect:
-            yes = yes | ((mode != WEB) & (swayed < MODE_SHIFT))
-        if city.switches.wording_break and year >= WORDING_YEAR and item in REWORDED:
-            yes = yes | (reworded < WORDING_SHIFT)
+        swayed, unsure = random.random(len(rows)), random.random(len(rows))
+        yes = yes | (swayed < shift_of(city, item, year, (mode != WEB).astype(float)))
         given[item] = np.where(unsure < DONT_KNOW_SHARE, DONT_KNOW, yes.astype(np.int64))
     return given
 
@@ -164,6 +183,7 @@ def _with_answers(
     sample["district_dose"] = sample["district"].map(district_doses(city.dongs, planned=planned)[year])
     if "dong" in sample:
         sample["dong_cohort"] = sample["dong"].map(wave)
+        sample["village_plan"] = sample["dong"].map(city.dongs.set_index("dong")["village_plan"])
         sample["dong_covered"] = (sample["dong_cohort"] <= year).astype(np.int64)
     sample["data"] = MARK
     return sample
@@ -189,7 +209,7 @@ def public_use(sample: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     random = stream(seed, "public_file")
     homes, place = np.unique(sample["household_id"], return_inverse=True)
     order = random.permutation(len(homes))[place]
-    public = sample.drop(columns=["dong", "block_draw", "dong_cohort", "dong_covered", "weight_design"])
+    public = sample.drop(columns=["dong", "block_draw", "village_plan", "dong_cohort", "dong_covered", "weight_design"])
     public["household_id"] = sample["year"].to_numpy() * 100_000 + 1 + order
     public = public.iloc[np.lexsort((sample["person_id"], order))].reset_index(drop=True)
     public["person_id"] = public["year"] * 100_000 + 1 + np.arange(len(public))
@@ -274,7 +294,7 @@ def participant_roster(city: City, *, seed: int | None = None) -> pd.DataFrame:
     members = members * (PARTICIPANTS / members.sum())
     stratum = sample["project_type"]
     sample["weight_design"] = (stratum.map(members) / stratum.map(stratum.value_counts())).to_numpy(float)
-    responds = _roster_response(city, people, seed)
+    responds = stream(seed, "response", 0, 1).random(len(people)) < roster_response(city, people)
     sample["responded"] = responds.astype(np.int64)
     cell = (stratum * 10 + people["sex"]).to_numpy()
     drawn = np.bincount(cell, weights=sample["weight_design"])
@@ -307,18 +327,6 @@ def _members(city: City, seed: int) -> tuple[Whole, Whole]:
     drawn = np.repeat(np.concatenate(chosen), TAKE)
     within = np.floor(random.random(len(drawn)) * size[drawn]).astype(np.int64)
     return members[first[drawn] + within], 1 + np.repeat(np.arange(ROSTER // TAKE), TAKE)
-
-
-def _roster_response(city: City, people: pd.DataFrame, seed: int) -> Answers:
-    """Who answers the Center's call; the sociable more often if switched on, 45 in 100 of all participants."""
-    pull = 0.6 if city.switches.informative_nonresponse else 0.0
-    everyone = city.residents.loc[city.residents["participant"] == 1, "sociability"].to_numpy()
-    middle = logit((np.arange(len(everyone)) + 0.5) / len(everyone))
-    spread = stream(city.seed, "response", 0, 0).permutation(middle)
-    intercept = intercept_for(spread - pull * everyone, round(ROSTER_RESPONSE * len(everyone)))
-    random = stream(seed, "response", 0, 1)
-    chances = expit(intercept + pull * people["sociability"].to_numpy(float))
-    return np.asarray(random.random(len(people)) < chances)
 
 
 def citizen_module(city: City, year: int = YEAR, *, seed: int | None = None) -> pd.DataFrame:

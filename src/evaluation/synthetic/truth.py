@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from evaluation.synthetic.outcomes import ITEMS, YEAR, Answers
 from evaluation.synthetic.participation import age_class, odds_bounds, propensity
-from evaluation.synthetic.population import City, potential_answers, potential_policy_answers
+from evaluation.synthetic.population import City, potential_answers, potential_policy_answers, true_answers
 from evaluation.synthetic.rollout import WAVES, district_cohorts, district_doses
+from evaluation.synthetic.sampling import VISIT_SHARE, citizen_response, roster_response, shift_of
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +36,7 @@ def truth_of(city: City) -> dict[str, Any]:
         others, participants had they not taken part; effect on participants, also by sex, age and
         intensity; selection, split into what covariates and what the trait make), ``decomposition`` of the
         published gap, ``odds_bounds`` of the trait, ``rollout`` (without and with, by district cohort, by
-        own dong's cohort, by years since, by dose, by district). Shares and effects run from 0 to 1.
+        own dong's cohort, by years since, by dose, by district), ``expectations``. Shares and effects run from 0 to 1.
     """
     residents = city.residents
     gamma, marginal = odds_bounds(city.odds, city.switches)
@@ -49,6 +50,7 @@ def truth_of(city: City) -> dict[str, Any]:
         "decomposition": decomposition(city),
         "odds_bounds": {"gamma": gamma, "lambda": marginal},
         "rollout": _rollout_truth(city),
+        "expectations": expectations(city),
     }
 
 
@@ -119,6 +121,40 @@ def decomposition(city: City) -> dict[str, float]:
         "selection": float(without[takes_part].mean() - others),
         "effect": _gain(without, with_, takes_part),
     }
+
+
+def expectations(city: City) -> dict[str, Any]:
+    """Return what the weighted surveys of 2016 show on average: the truth, and who answers, and how they are asked.
+
+    Returns
+    -------
+    dict
+        ``citizens`` (final weights): all, participants and others by question. ``roster`` (final weights):
+        participants by question, and the response rate.
+    """
+    residents = city.residents
+    takes_part = residents["participant"].to_numpy() == 1
+    answers = true_answers(city, YEAR)
+    chance = citizen_response(city, residents)
+    weight = chance * _cell_ratio(residents[["district", "sex", "age_group"]], chance)
+    members = residents[takes_part]
+    called = roster_response(city, members)
+    kind = members["project"].map(city.projects.set_index("project")["project_type"])
+    weight_called = called * _cell_ratio(pd.DataFrame({"kind": kind, "sex": members["sex"]}), called)
+    citizens, roster = {}, {}
+    for item, truth in answers.items():
+        seen = truth + (1 - truth) * shift_of(city, item, YEAR, np.array(VISIT_SHARE))
+        groups = {"all": np.ones(len(truth), dtype=bool), "participants": takes_part, "others": ~takes_part}
+        citizens[item] = {name: float(np.average(seen[rows], weights=weight[rows])) for name, rows in groups.items()}
+        told = truth[takes_part] + (1 - truth[takes_part]) * shift_of(city, item, YEAR, np.array(1.0))
+        roster[item] = float(np.average(told, weights=weight_called))
+    return {"citizens": citizens, "roster": {**roster, "response_rate": float(called.mean())}}
+
+
+def _cell_ratio(cells: pd.DataFrame, chance: Floats) -> Floats:
+    """People over expected respondents of each one's weighting cell."""
+    rates = pd.Series(chance, index=cells.index).groupby([cells[name] for name in cells]).transform("mean")
+    return 1 / rates.to_numpy()
 
 
 def _rollout_truth(city: City) -> dict[str, Any]:
