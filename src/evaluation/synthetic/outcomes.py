@@ -74,6 +74,11 @@ ITEMS: Mapping[str, Item] = {
 #: The question that the roll-out moves: knows or used the visiting service of the community service center.
 POLICY = Item(4, _KNOWS, 0.25, trend=0.05)
 POLICY_SHARE, POLICY_YEAR = 0.35, 2014
+#: A question about change, which only participants can be asked: they have more neighbours to lean on.
+CHANGE = Item(5, {"tenure": -0.01, "children": 0.1}, 0.40, participants=0.80)
+#: Trust in neighbours from 1 to 5: log odds of answering beyond each step; taking part adds log odds.
+SCALE = Item(6, {"owner": 0.20, "tenure": 0.02, "age": 0.06, "woman": -0.05}, 0.45, effect=0.25)
+SCALE_STEPS = (-2.6, -1.0, 0.4, 2.2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +211,14 @@ def answers(
     )
     gain = calibration.effect * _factors(residents, switches)
     return numbers < chances, numbers < chances + gain
+
+
+def scale_answers(residents: pd.DataFrame, leaning: Floats, seed: int, year: int) -> tuple[Whole, Whole]:
+    """Return everybody's trust in neighbours, 1 to 5, had they not taken part, and had they taken part."""
+    numbers = stream(seed, "answers", SCALE.number, year).random(len(residents))
+    feeling = leaning + SCALE.trait * residents["sociability"].to_numpy(float) + logit(numbers)
+    steps = np.array(SCALE_STEPS)
+    return 1 + np.searchsorted(steps, feeling), 1 + np.searchsorted(steps, feeling + SCALE.effect)
 
 
 def policy_chances(residents: pd.DataFrame, leaning: Floats, intercept: float, seed: int, year: int) -> Floats:

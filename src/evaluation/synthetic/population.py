@@ -13,10 +13,12 @@ from scipy.special import logit
 from evaluation.errors import SurveyError
 from evaluation.synthetic.frame import make_frame
 from evaluation.synthetic.outcomes import (
+    CHANGE,
     ITEMS,
     POLICY,
     POLICY_SHARE,
     POLICY_YEAR,
+    SCALE,
     YEAR,
     Answers,
     Calibration,
@@ -25,6 +27,7 @@ from evaluation.synthetic.outcomes import (
     draws,
     lean,
     policy_chances,
+    scale_answers,
 )
 from evaluation.synthetic.participation import add_participation, intercept_for, make_projects
 from evaluation.synthetic.registers import Registers, read_registers
@@ -49,7 +52,8 @@ class City:
         Of 15 and over, in the order of households: ``district, sex, age_group, age_years, education, owner,
         tenure_years, children, income_band, household, block, dong``; the unobserved ``sociability``;
         ``participant, joined_year, intensity, project``; for each item of 2016 both potential answers,
-        ``<item>_without`` and ``<item>_with``. Codes are those of the survey's codebook.
+        ``<item>_without`` and ``<item>_with`` (``trust_neighbours`` runs from 1 to 5); ``lean_on_more``, asked
+        of participants alone. Codes are those of the survey's codebook.
     households, blocks, dongs, projects : pandas.DataFrame
         One row each.
     switches : Switches
@@ -121,17 +125,33 @@ def synthesize(seed: int = SEED, switches: Switches | None = None, *, one_in: in
     place = np.searchsorted(dongs["dong"].to_numpy(), residents["dong"].to_numpy())
     odds = add_participation(residents, dongs["village_plan"].to_numpy()[place], switches, seed, one_in)
     projects = make_projects(residents, seed, one_in)
-    leanings = lean(residents, {**ITEMS, "knows_center": POLICY}, seed).observed
+    extra = {"knows_center": POLICY, "lean_on_more": CHANGE, "trust_neighbours": SCALE}
+    leanings = lean(residents, {**ITEMS, **extra}, seed).observed
     calibrations = {}
     for name, item in ITEMS.items():
         numbers = draws(residents, item, leanings[name], seed, YEAR)
         calibrations[name] = calibrate(item, residents, leanings[name], numbers, switches)
         both = answers(item, calibrations[name], residents, leanings[name], numbers, switches)
         residents[f"{name}_without"], residents[f"{name}_with"] = (answer.astype(np.int8) for answer in both)
+    residents["lean_on_more"] = _change_answers(residents, leanings["lean_on_more"], seed)
+    both_trusts = scale_answers(residents, leanings["trust_neighbours"], seed, YEAR)
+    for end, trust in zip(("without", "with"), both_trusts, strict=True):
+        residents[f"trust_neighbours_{end}"] = trust.astype(np.int8)
     calibrations["knows_center"] = _policy_calibration(residents, leanings["knows_center"], seed)
     dongs["residents"] = np.bincount(place, minlength=len(dongs))
     places = (residents, frame.households, frame.blocks, dongs, projects)
     return City(*places, switches, seed, one_in, registers, odds, calibrations, leanings)
+
+
+def _change_answers(residents: pd.DataFrame, leaning: Floats, seed: int) -> NDArray[np.int8]:
+    """What participants say of a change; -1 for all others, who cannot be asked."""
+    members = np.flatnonzero(residents["participant"])
+    trait = CHANGE.trait * residents["sociability"].to_numpy(float)[members]
+    numbers = stream(seed, "answers", CHANGE.number, YEAR).random(len(residents))[members]
+    thresholds = logit(numbers) - leaning[members] - trait
+    said = np.full(len(residents), -1, dtype=np.int8)
+    said[members] = thresholds < intercept_for(thresholds, round((CHANGE.participants or 0.0) * len(members)))
+    return said
 
 
 def _policy_calibration(residents: pd.DataFrame, leaning: Floats, seed: int) -> Calibration:
@@ -197,3 +217,11 @@ def true_answers(city: City, year: int) -> dict[str, Answers]:
         given[item] = np.where(takes_part, with_, without)
     given["knows_center"] = potential_policy_answers(city, year)[1]
     return given
+
+
+def true_trust(city: City, year: int) -> Whole:
+    """Return every resident's true trust in neighbours, 1 to 5, in a wave."""
+    residents = city.residents
+    takes_part = (residents["participant"] == 1) & (residents["joined_year"] <= year)
+    without, with_ = scale_answers(residents, city.leanings["trust_neighbours"], city.seed, year)
+    return np.where(takes_part, with_, without)

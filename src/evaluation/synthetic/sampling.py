@@ -12,9 +12,9 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from evaluation.errors import SurveyError
-from evaluation.synthetic.outcomes import YEAR, Answers
+from evaluation.synthetic.outcomes import SCALE, YEAR, Answers
 from evaluation.synthetic.participation import PARTICIPANTS
-from evaluation.synthetic.population import City, check_year, true_answers
+from evaluation.synthetic.population import City, check_year, true_answers, true_trust
 from evaluation.synthetic.registers import CELL_VARIABLES, whole_parts
 from evaluation.synthetic.rollout import district_cohorts, district_doses
 from evaluation.synthetic.switches import stream
@@ -164,6 +164,8 @@ def _reported(city: City, rows: Whole, mode: Whole, year: int, seed: int, survey
         swayed, unsure = random.random(len(rows)), random.random(len(rows))
         yes = yes | (swayed < shift_of(city, item, year, (mode != WEB).astype(float)))
         given[item] = np.where(unsure < DONT_KNOW_SHARE, DONT_KNOW, yes.astype(np.int64))
+    unsure = stream(seed, "reporting", survey, year, 0, SCALE.number).random(len(rows))
+    given["trust_neighbours"] = np.where(unsure < DONT_KNOW_SHARE, DONT_KNOW, true_trust(city, year)[rows])
     return given
 
 
@@ -303,6 +305,7 @@ def participant_roster(city: City, *, seed: int | None = None) -> pd.DataFrame:
     sample["weight"] = sample["weight_design"] * responds * ratio[cell]
     mode = np.full(len(rows), TELEPHONE)
     given = _reported(city, rows, mode, YEAR, seed, 1)
+    given["lean_on_more"] = people["lean_on_more"].to_numpy(np.int64)
     sample = _with_answers(sample, people, mode, given, city, YEAR)
     blank = [*BACKGROUND, "mode", *given]
     sample[blank] = sample[blank].astype(float)

@@ -34,7 +34,8 @@ def truth_of(city: City) -> dict[str, Any]:
     dict
         ``population`` (persons, participants), ``items`` (for each question shares of all, participants,
         others, participants had they not taken part; effect on participants, also by sex, age and
-        intensity; selection, split into what covariates and what the trait make), ``decomposition`` of the
+        intensity; selection, split into what covariates and what the trait make), ``trust_neighbours`` (means on
+        a scale from 1 to 5), ``lean_on_more`` (a change, asked of participants alone), ``decomposition`` of the
         published gap, ``odds_bounds`` of the trait, ``rollout`` (without and with, by district cohort, by
         own dong's cohort, by years since, by dose, by district), ``expectations``. Shares and effects run from 0 to 1.
     """
@@ -47,6 +48,8 @@ def truth_of(city: City) -> dict[str, Any]:
         "switches": {name: getattr(city.switches, name) for name in city.switches.__dataclass_fields__},
         "population": {"residents": len(residents), "participants": int(residents["participant"].sum())},
         "items": {item: _item_truth(city, item) for item in ITEMS},
+        "trust_neighbours": _scale_truth(city),
+        "lean_on_more": {"participants": float(residents.loc[residents["participant"] == 1, "lean_on_more"].mean())},
         "decomposition": decomposition(city),
         "odds_bounds": {"gamma": gamma, "lambda": marginal},
         "rollout": _rollout_truth(city),
@@ -81,6 +84,19 @@ def _item_truth(city: City, item: str) -> dict[str, Any]:
             name: {str(k): _gain(without, with_, takes_part & (group == k)) for k in np.unique(group[takes_part])}
             for name, group in groups.items()
         },
+    }
+
+
+def _scale_truth(city: City) -> dict[str, float]:
+    """Mean trust on the scale from 1 to 5."""
+    takes_part = city.residents["participant"].to_numpy() == 1
+    without, with_ = (city.residents[f"trust_neighbours_{end}"].to_numpy(float) for end in ("without", "with"))
+    return {
+        "all": float(np.where(takes_part, with_, without).mean()),
+        "participants": float(with_[takes_part].mean()),
+        "participants_without": float(without[takes_part].mean()),
+        "others": float(without[~takes_part].mean()),
+        "att": float(with_[takes_part].mean() - without[takes_part].mean()),
     }
 
 

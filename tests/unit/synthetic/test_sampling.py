@@ -97,7 +97,11 @@ def test_the_roster_sample_has_1200_members_of_150_project_draws(city: City) -> 
     assert roster["weight"].sum() == pytest.approx(128_743, abs=ROUNDED)
     assert (roster.loc[roster["responded"] == 0, "weight"] == 0).all()
     silent = roster["responded"] == 0
-    assert roster.loc[silent, [*ITEMS, "knows_center", "education", "participant"]].isna().all(axis=None)
+    assert (
+        roster.loc[silent, [*ITEMS, "knows_center", "lean_on_more", "trust_neighbours", "education", "participant"]]
+        .isna()
+        .all(axis=None)
+    )
     assert roster.loc[~silent, "participant"].eq(1).all()
 
 

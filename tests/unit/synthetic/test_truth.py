@@ -46,6 +46,21 @@ def test_effects_are_the_stated_ones(truth: dict[str, Any], item: str, effect: f
     assert truth["items"][item]["att"] == pytest.approx(effect, abs=PUBLISHED)
 
 
+def test_a_change_is_asked_of_participants_alone(city: City, truth: dict[str, Any]) -> None:
+    assert truth["lean_on_more"]["participants"] == pytest.approx(0.80, abs=PUBLISHED)
+    assert ((city.residents["lean_on_more"] == -1) == (city.residents["participant"] == 0)).all()
+
+
+def test_trust_is_a_scale_that_taking_part_only_raises(city: City, truth: dict[str, Any]) -> None:
+    without, with_ = city.residents["trust_neighbours_without"], city.residents["trust_neighbours_with"]
+    assert sorted(without.unique()) == [1, 2, 3, 4, 5]
+    assert (with_ >= without).all()
+    told, members = truth["trust_neighbours"], city.residents["participant"] == 1
+    assert told["att"] == pytest.approx((with_[members].sum() - without[members].sum()) / members.sum())
+    assert 0.08 < told["att"] < 0.2
+    assert told["participants_without"] - told["others"] > 0.1
+
+
 def test_the_gap_falls_into_its_four_parts(truth: dict[str, Any]) -> None:
     parts = dict(truth["decomposition"])
     gap = parts.pop("gap")
