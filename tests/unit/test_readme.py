@@ -47,13 +47,21 @@ def test_the_walk_through_runs(tmp_path, monkeypatch, encoding):
 
 
 def test_the_readme_names_what_exists():
-    for study in re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE):
-        assert (ROOT / "surveys" / study).is_dir()
+    surveys, studies = README.split("| study |")
+    for survey in re.findall(r"^\| `(\w+)` \|", surveys, flags=re.MULTILINE):
+        assert (ROOT / "surveys" / survey / "survey.yml").is_file()
+    for study in re.findall(r"^\| `(\w+)` \|", studies, flags=re.MULTILINE):
         assert (ROOT / "params" / f"{study}.yml").is_file()
     for notebook in re.findall(r"\b(\d\d_\w+)\b", README):
         assert (ROOT / "notebooks" / f"{notebook}.ipynb").is_file()
     for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
         assert (ROOT / picture).is_file(), picture
+
+
+def test_the_readme_lists_all_surveys_and_studies():
+    for path in [*(ROOT / "surveys").glob("*/survey.yml"), *(ROOT / "params").glob("*.yml")]:
+        name = path.parent.name if path.name == "survey.yml" else path.stem
+        assert f"| `{name}` |" in README
 
 
 def test_the_readme_counts_the_claims_of_the_register():
