@@ -6,7 +6,9 @@ publish and the notebooks that make them. Reading it imports no statistics.
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -173,6 +175,33 @@ def parse_study(content: dict[str, Any], *, place: str, study_id: str) -> StudyS
     if specification.study != study_id:
         raise StudyError(f"{place}: study is '{specification.study}', but the id of a study is its file's stem.")
     return specification
+
+
+def require_arguments(verb: Callable[..., object], arguments: Mapping[str, Any], place: str) -> None:
+    """Raise a StudyError unless ``arguments`` are what a verb takes beside the design.
+
+    Parameters
+    ----------
+    verb : callable
+        Its first parameter is the design.
+    arguments : mapping
+        As a study file gives them.
+    place : str
+        What the error calls the spot in the file.
+
+    Examples
+    --------
+    >>> require_arguments(lambda design, numerator: None, {"nominator": "x"}, "estimate 'r'")
+    Traceback (most recent call last):
+    evaluation.errors.StudyError: estimate 'r': unknown argument 'nominator'. Did you mean 'numerator'?
+    """
+    taken = dict(list(inspect.signature(verb).parameters.items())[1:])
+    for name in arguments:
+        if name not in taken:
+            raise StudyError(f"{place}: unknown argument '{name}'. {did_you_mean(name, taken)}")
+    for name, parameter in taken.items():
+        if parameter.default is inspect.Parameter.empty and name not in arguments:
+            raise StudyError(f"{place}: the argument '{name}' is missing. Known: {', '.join(taken)}.")
 
 
 def _faults(error: ValidationError) -> list[str]:

@@ -15,7 +15,7 @@ from evaluation.estimation.means import survey_mean, survey_prop, survey_ratio, 
 from evaluation.estimation.quantiles import survey_quantile
 from evaluation.regression.glm import survey_glm
 from evaluation.results import Estimates, Labels, Provenance, frame_html
-from evaluation.specification import EstimateSpecification, Text, read_study
+from evaluation.specification import EstimateSpecification, Text, read_study, require_arguments
 from evaluation.weighting.chain import study_design
 
 VERBS: dict[str, Callable[..., Estimates]] = {
@@ -222,13 +222,12 @@ def _make(design: Design, estimate: EstimateSpecification, place: str) -> Estima
         raise StudyError(f"{place}: unknown verb '{estimate.verb}'. {did_you_mean(estimate.verb, VERBS)}")
     arguments = estimate.arguments
     kind = arguments.pop("replicates", None)
+    require_arguments(VERBS[estimate.verb], arguments, place)
     try:
         if kind is not None:
             design = as_replicates(design, kind=kind)
         if estimate.where:
             design = domain(design, estimate.where)
         return VERBS[estimate.verb](design, **arguments)
-    except TypeError as error:
-        raise StudyError(f"{place}: {error}. Its arguments are documented in help(ev.{estimate.verb}).") from None
     except EvaluationError as error:
         raise type(error)(f"{place}: {error}", failures=error.failures) from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from evaluation.design.design import Design, survey_design
 from evaluation.errors import EvaluationError, StudyError, did_you_mean
-from evaluation.specification import DesignSpecification, StudySpecification, read_study
+from evaluation.specification import DesignSpecification, StudySpecification, read_study, require_arguments
 from evaluation.survey.margins import Margins, read_margins
 from evaluation.survey.reading import read_survey
 from evaluation.weighting.calibration import calibrate
@@ -116,13 +116,12 @@ def _apply(
     place = f"params/{specification.study}.yml, design '{name}'"
     if verb not in VERBS:
         raise StudyError(f"{place}: unknown weighting verb '{verb}'. {did_you_mean(verb, VERBS)}")
+    require_arguments(VERBS[verb], arguments, f"{place}, step '{verb}'")
     given = {key: _resolved(value, values, place) for key, value in arguments.items()}
     try:
         if "margins" in given and margins is not None:
             given["margins"] = margins.select(given["margins"])
         return VERBS[verb](design, **given)
-    except TypeError as error:
-        raise StudyError(f"{place}, step '{verb}': {error}. Its arguments are documented in help(ev.{verb}).") from None
     except EvaluationError as error:
         raise type(error)(f"{place}, step '{verb}': {error}", failures=error.failures) from None
 
