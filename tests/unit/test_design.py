@@ -90,7 +90,7 @@ def test_ids_that_start_afresh_need_nested():
     ("changes", "arguments", "error", "message"),
     [
         ({"w": [np.nan] + [1.0] * 7}, {"weights": "w"}, DesignError, r"missing, negative or not finite in 1 of 8 rows"),
-        ({"w": [-1.0] + [1.0] * 7}, {"weights": "w"}, DesignError, r"first: row 0, -1"),
+        ({"w": [-1.0] + [1.0] * 7}, {"weights": "w"}, DesignError, r"first: data row 1, -1"),
         ({"w": [np.inf] + [1.0] * 7}, {"weights": "w"}, DesignError, r"not finite"),
         ({"w": list("abcdefgh")}, {"weights": "w"}, ColumnError, r"expected numbers"),
         (

@@ -20,6 +20,7 @@ from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import ColumnError, DesignError, EstimationError, did_you_mean
 from evaluation.results import Provenance, card_html
 from evaluation.survey.reading import Survey
+from evaluation.survey.values import strays
 
 Floats = NDArray[np.float64]
 Linearization = Literal["exact", "r"]
@@ -290,6 +291,11 @@ def _frame_and_design(
     given = _Declared(weights, strata, _names(psu), _fpc(fpc), nested)
     if isinstance(data, pd.DataFrame):
         return data, given
+    if not isinstance(data, Survey):
+        raise DesignError(
+            f"survey_design needs a Survey or a DataFrame, got {type(data).__name__}. Read the data first, "
+            f"with ev.read_survey(...) or ev.read_survey_file(...)."
+        )
     if given == _Declared(None, None, (), (), False):
         own = data.design
         given = _Declared(
@@ -321,14 +327,19 @@ def _weights(frame: pd.DataFrame, name: str | None, sampling: Sampling) -> tuple
         return _implied_weights(frame, sampling)
     require_column(frame, name)
     if not pd.api.types.is_numeric_dtype(frame[name]):
-        raise ColumnError(f"weights '{name}' are {frame[name].dtype}, expected numbers. Convert the column first.")
+        rows, told = strays(frame[name])
+        raise ColumnError(
+            f"weights '{name}' are {frame[name].dtype}, expected numbers{': ' if told else ''}{told}. Correct them, "
+            f"then convert the column with pandas.to_numeric.",
+            failures=frame.loc[rows] if told else None,
+        )
     values = frame[name].to_numpy(dtype=float, na_value=np.nan)
     wrong = ~np.isfinite(values) | (values < 0)
     if wrong.any():
         raise DesignError(
             f"weights '{name}' are missing, negative or not finite in {int(wrong.sum())} of {len(values)} rows "
-            f"(first: row {int(np.flatnonzero(wrong)[0])}, {values[wrong][0]:g}). Every respondent needs one; zero is "
-            f"allowed.",
+            f"(first: data row {int(np.flatnonzero(wrong)[0]) + 1:,}, {values[wrong][0]:g}). "
+            f"Every respondent needs one; zero is allowed.",
             failures=frame.loc[wrong],
         )
     first = sampling.stages[0]
@@ -357,6 +368,15 @@ def _implied_weights(frame: pd.DataFrame, sampling: Sampling) -> tuple[Floats, s
     if (inverse == 1).all():
         return inverse, "census"
     return inverse, f"1/fraction({', '.join(map(str, sampling.fpc))})"
+
+
+def require_design(design: object, verb: str) -> None:
+    """Raise a DesignError unless a verb was given a design."""
+    if not isinstance(design, Design):
+        raise DesignError(
+            f"{verb} needs a design, got {type(design).__name__}. Declare how respondents were drawn first: "
+            f"ev.survey_design(data, weights=...)."
+        )
 
 
 def domain(design: Design, where: Mapping[str, Any]) -> Design:
@@ -390,6 +410,11 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
     >>> domain(survey_design(respondents, weights="w"), {"area": "b"}).present.sum()
     np.int64(2)
     """
+    require_design(design, "domain")
+    if not isinstance(where, Mapping):
+        raise EstimationError(
+            f"domain: where must be a mapping of column to values, got {where!r}. Write {{'column': ['value', ...]}}."
+        )
     inside = np.ones(len(design), dtype=bool) if design.inside is None else design.inside.copy()
     for name, wanted in where.items():
         column = design.column(name)
@@ -439,6 +464,7 @@ def as_replicates(design: Design, *, kind: Literal["JK1", "JKn"]) -> Design:
     >>> as_replicates(survey_design(respondents, weights="w"), kind="JK1").engine.method
     'replicates (JK1)'
     """
+    require_design(design, "as_replicates")
     return replace(design, replicates=make_replicates(design.sampling, design.base_weights, kind))
 
 

@@ -5,7 +5,7 @@ Every column is coded once into integers here; the variance engines work on the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,6 +161,8 @@ def code_sampling(
 
 def require_column(data: pd.DataFrame, column: str) -> None:
     """Raise a ColumnError with the nearest name unless ``column`` is in ``data``."""
+    if not isinstance(column, Hashable):
+        raise ColumnError(f"expected the name of one column, got {type(column).__name__}. Put it into the data first.")
     if column not in data.columns:
         raise ColumnError(f"no column '{column}' in the data. {did_you_mean(column, data.columns)}")
 

@@ -61,6 +61,11 @@ def contrast(results: Estimates | Sequence[Estimates], contrasts: Mapping[str, M
     addresses = [address for part in parts for address in part.addresses()]
     matrix = np.zeros((len(contrasts), len(addresses)))
     for row, (label, coefficients) in enumerate(contrasts.items()):
+        if not isinstance(coefficients, Mapping):
+            raise EstimationError(
+                f"contrast '{label}': expected a mapping of row to coefficient, got {coefficients!r}. "
+                f"Write {{'label': {{'row': 1, 'other row': -1}}}}."
+            )
         for address, coefficient in coefficients.items():
             matrix[row, _find(address, addresses, label)] = coefficient
     used = np.flatnonzero((matrix != 0).any(axis=0))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError
 from evaluation.results import TIDY_COLUMNS
+from evaluation.survey.values import strays
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -114,11 +115,17 @@ class Outcomes:
     answered: Mask
 
 
-def outcomes_of(design: Design, variables: str | Sequence[str], *, listwise: bool, verb: str) -> Outcomes:
-    """Read numeric outcomes; each variable's missing values are its own, unless ``listwise``."""
-    names = (variables,) if isinstance(variables, str) else tuple(variables)
+def names_of(variables: str | Sequence[str], verb: str) -> tuple[str, ...]:
+    """Return the columns that were asked for; an EstimationError where there are none."""
+    names = (variables,) if isinstance(variables, str) else tuple(variables or ())
     if not names:
         raise EstimationError(f"{verb} needs at least one variable; none was given.")
+    return names
+
+
+def outcomes_of(design: Design, variables: str | Sequence[str], *, listwise: bool, verb: str) -> Outcomes:
+    """Read numeric outcomes; each variable's missing values are its own, unless ``listwise``."""
+    names = names_of(variables, verb)
     columns = np.column_stack([_numeric(design, name, verb) for name in names])
     answered = ~np.isnan(columns)
     if listwise:
@@ -132,6 +139,13 @@ def outcomes_of(design: Design, variables: str | Sequence[str], *, listwise: boo
 def _numeric(design: Design, name: str, verb: str) -> Floats:
     column = design.column(name)
     if is_text(column):
+        rows, told = strays(column)
+        if told:
+            raise ColumnError(
+                f"{verb}: '{name}' is read as text, expected numbers: {told}. Correct these values or make them "
+                f"missing, then convert the column with pandas.to_numeric.",
+                failures=design.data.loc[rows],
+            )
         levels = ", ".join(map(repr, sorted(map(str, column.dropna().unique()))[:4]))
         kind = "text" if column.dtype == object or isinstance(column.dtype, pd.StringDtype) else str(column.dtype)
         raise ColumnError(

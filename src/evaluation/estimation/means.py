@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from evaluation.design.design import Design
+from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.domains import (
@@ -21,6 +21,7 @@ from evaluation.estimation.domains import (
     degrees_of_freedom,
     is_text,
     levels_of,
+    names_of,
     outcomes_of,
 )
 from evaluation.estimation.totals import Ratios, domain_totals, ratios
@@ -87,6 +88,7 @@ def survey_mean(
     >>> survey_mean(survey_design(respondents, weights="w"), "y").std_error.round(6).tolist()
     [1.080123]
     """
+    require_design(design, "survey_mean")
     outcomes = outcomes_of(design, variables, listwise=listwise, verb="survey_mean")
     cells = cells_by(design, by)
     weights = design.domain_weights[:, None] * outcomes.answered
@@ -153,7 +155,8 @@ def survey_total(
     >>> survey_total(survey_design(respondents, weights="w"), "kind").tidy()["estimate"].tolist()
     [10.0, 20.0]
     """
-    names = [variables] if isinstance(variables, str) else list(variables)
+    require_design(design, "survey_total")
+    names = names_of(variables, "survey_total")
     text = [is_text(design.column(name)) for name in names]
     if any(text) and not all(text):
         raise EstimationError(f"survey_total: {names} mixes text and numeric columns. Ask for them one call each.")
@@ -209,9 +212,10 @@ def survey_prop(
     >>> survey_prop(survey_design(respondents), "answer").tidy()["estimate"].tolist()
     [0.25, 0.75]
     """
+    require_design(design, "survey_prop")
     if interval not in ("logit", "t"):
         raise EstimationError(f"interval must be 'logit' or 't', got {interval!r}.")
-    names = [variables] if isinstance(variables, str) else list(variables)
+    names = names_of(variables, "survey_prop")
     cells = cells_by(design, by)
     estimates = _of_levels("survey_prop", design, names, cells, conf_level)
     return _ordered_by_domain(estimates if interval == "t" else _with_logit_interval(estimates))
@@ -259,6 +263,7 @@ def survey_ratio(
     >>> survey_ratio(survey_design(respondents), "tested", "enrolled").tidy()["estimate"].tolist()
     [0.85]
     """
+    require_design(design, "survey_ratio")
     outcomes = outcomes_of(design, [numerator, denominator], listwise=True, verb="survey_ratio")
     cells = cells_by(design, by)
     totals = domain_totals(design, outcomes.values, cells)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.design.collapse import mass_by
-from evaluation.design.design import Design
+from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
 from evaluation.estimation.domains import Cells, Outcomes, cells_by, counts, degrees_of_freedom, outcomes_of
 from evaluation.estimation.totals import Ratios, domain_totals, ratios
@@ -23,7 +23,7 @@ def survey_quantile(
     design: Design,
     variables: str | Sequence[str],
     *,
-    probabilities: Sequence[float] = (0.25, 0.5, 0.75),
+    probabilities: float | Sequence[float] = (0.25, 0.5, 0.75),
     by: str | Sequence[str] | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
@@ -35,7 +35,7 @@ def survey_quantile(
         Any design.
     variables : str or list of str
         Numeric columns.
-    probabilities : sequence of float, default (0.25, 0.5, 0.75)
+    probabilities : float or sequence of float, default (0.25, 0.5, 0.75)
         Each between 0 and 1.
     by : str or list of str, optional
         Columns whose combinations are the domains.
@@ -71,9 +71,10 @@ def survey_quantile(
     >>> survey_quantile(survey_design(respondents), "y", probabilities=[0.5]).estimate.tolist()
     [3.0]
     """
-    asked = np.asarray(probabilities, dtype=float)
+    require_design(design, "survey_quantile")
+    asked = np.atleast_1d(np.asarray(probabilities, dtype=float))
     if asked.size == 0 or not ((asked > 0) & (asked < 1)).all():
-        raise EstimationError(f"probabilities must lie between 0 and 1, got {list(probabilities)}.")
+        raise EstimationError(f"probabilities must lie between 0 and 1, got {asked.tolist()}.")
     design.require_no_negative_weights("survey_quantile")
     outcomes = outcomes_of(design, variables, listwise=False, verb="survey_quantile")
     cells = cells_by(design, by)

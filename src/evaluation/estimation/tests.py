@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from evaluation.design.design import Design
+from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
 from evaluation.estimation.domains import Cells, code_levels, levels_of
 from evaluation.estimation.totals import Ratios, domain_totals, ratios
@@ -54,6 +54,7 @@ def survey_chisq(design: Design, row: str, column: str) -> TestResult:
     >>> round(survey_chisq(survey_design(respondents), "a", "b").p_value, 4)
     0.0157
     """
+    require_design(design, "survey_chisq")
     rows, row_code = levels_of(design, row, "survey_chisq")
     levels, column_code = levels_of(design, column, "survey_chisq")
     counted = (row_code >= 0) & (column_code >= 0) & design.present

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.design.design import Design
+from evaluation.design.design import Design, require_design
 from evaluation.results import Provenance, frame_html
 from evaluation.survey.margins import Margins
 from evaluation.weighting.raking import as_margins, code_margins
@@ -73,6 +73,7 @@ def weight_summary(design: Design) -> WeightSummary:
     >>> weight_summary(design).tidy()["kish_deff"].tolist()
     [1.25]
     """
+    require_design(design, "weight_summary")
     return WeightSummary(design.base_weights, design.weights, design.history, design.provenance)
 
 
@@ -128,6 +129,7 @@ def margin_comparison(design: Design, margins: Margins | Mapping[str, Any]) -> M
     >>> margin_comparison(survey_design(respondents), {"sex": {"f": 5, "m": 5}}).tidy()["before"].round(3).tolist()
     [0.667, 0.333]
     """
+    require_design(design, "margin_comparison")
     given = as_margins(margins)
     rows = []
     for margin in code_margins(design, given):

@@ -14,7 +14,7 @@ from formulaic.errors import FormulaicError
 from numpy.typing import NDArray
 from scipy import special
 
-from evaluation.design.design import Design, each_replicate
+from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError, did_you_mean
 from evaluation.results import Estimates
 
@@ -89,6 +89,7 @@ def survey_glm(
     >>> survey_glm(survey_design(respondents), outcome="y", covariates="~ x").estimate.round(6).tolist()
     [0.9, 1.4]
     """
+    require_design(design, "survey_glm")
     if family not in ("gaussian", "binomial"):
         raise EstimationError(f"family must be 'gaussian' or 'binomial', got {family!r}.")
     design.require_no_negative_weights("survey_glm")

@@ -243,7 +243,7 @@ def read_survey_file(
     codebook : Codebook, str or Path, optional
         A ``codebook.csv`` with ``codes.csv`` beside it (see ``evaluation.survey.codebook``), or its folder:
         it is enforced. Without one, an SPSS or Stata file brings its labels and declared missing codes, and
-        any other file is read plainly: columns of numbers as numbers, all else as text.
+        any other file is read plainly: columns of numbers as numbers, all else as text without blanks around it.
     encoding : str, optional
         Of text; else UTF-8 (with or without BOM), then CP949.
     sheet : str, optional

@@ -38,6 +38,30 @@ def parsed(raw: pd.Series) -> tuple[Floats, Mask]:
     return np.array(values, dtype=np.float64), np.asarray(strange, dtype=bool)
 
 
+def strays(raw: pd.Series) -> tuple[Mask, str]:
+    """Find what keeps a column of text from being numbers, where at least half of what stands in it are numbers.
+
+    Returns
+    -------
+    rows : ndarray of bool, shape (n,)
+        Values that are no numbers; all False where the column is not one of numbers at all.
+    told : str
+        The first of them and its data row, for an error; empty where there are none.
+
+    Examples
+    --------
+    >>> strays(pd.Series(["300", "150", "20만원"]))[1]
+    "1 of 3 values is no number (first: '20만원' in data row 3)"
+    """
+    values, strange = parsed(raw.map(code_text, na_action="ignore"))
+    numbers, found = int((~np.isnan(values)).sum()), int(strange.sum())
+    if not found or numbers < found:
+        return np.zeros(len(raw), dtype=bool), ""
+    row = int(np.flatnonzero(strange)[0])
+    verb = "is no number" if found == 1 else "are no numbers"
+    return strange, f"{found:,} of {numbers + found:,} values {verb} (first: {raw.iloc[row]!r} in data row {row + 1:,})"
+
+
 def number_of(code: str) -> float | None:
     """Return a code as a number, None where it is none."""
     try:
@@ -66,11 +90,16 @@ def all_numbers(raw: pd.Series) -> bool:
 def guessed(raw: pd.Series) -> pd.Series:
     """Return a column without codebook: numbers where all are numbers (``007`` is none), else text.
 
+    Blanks around text are cut off, so that ``여`` and ``여 `` are one code, in estimates as in margins.
+
     Examples
     --------
     >>> guessed(pd.Series(["1", "2", None])).tolist(), guessed(pd.Series(["007", "12"])).tolist()
     ([1.0, 2.0, nan], ['007', '12'])
+    >>> guessed(pd.Series(["f ", "m", "  "])).tolist()
+    ['f', 'm', nan]
     """
     if all_numbers(raw):
         return as_numbers(parsed(raw)[0])
-    return raw.astype(TEXT).reset_index(drop=True)
+    text = raw.astype(TEXT).str.strip().reset_index(drop=True)
+    return text.mask(text == "")

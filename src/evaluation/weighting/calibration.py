@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.design.design import Design
+from evaluation.design.design import Design, require_design
 from evaluation.errors import CalibrationError, ColumnError, WeightingError
 from evaluation.survey.margins import Margins
 from evaluation.weighting.raking import adjustment_factor, as_margins, code_margins
@@ -153,6 +153,7 @@ def calibrate(design: Design, margins: Margins | Mapping[str, Any], *, distance:
     >>> calibrate(survey_design(respondents), {"total": 6, "rooms": 14}).weights.round(6).tolist()
     [1.0, 2.0, 3.0]
     """
+    require_design(design, "calibrate")
     if distance not in ("linear", "raking"):
         raise WeightingError(f"distance must be 'linear' or 'raking', got {distance!r}.")
     x, totals, names = auxiliaries_of(design, as_margins(margins))

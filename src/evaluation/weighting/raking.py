@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.design.collapse import mass_by, sum_by
-from evaluation.design.design import Design
+from evaluation.design.design import Design, require_design
 from evaluation.errors import CalibrationError, MarginError, WeightingError
 from evaluation.survey.margins import Margins
 from evaluation.survey.margins import margins as make_margins
@@ -179,7 +179,14 @@ def _refuse_unmet(current: Floats, levels: NDArray[np.int64], margins: Sequence[
 
 def as_margins(margins: Margins | Mapping[str, Any]) -> Margins:
     """Return margins as they are, or made from a mapping."""
-    return margins if isinstance(margins, Margins) else make_margins(margins)
+    if isinstance(margins, Margins):
+        return margins
+    if not isinstance(margins, Mapping):
+        raise MarginError(
+            f"expected margins or a mapping of column to counts by level, got {type(margins).__name__}. "
+            f"Write {{'sex': {{'f': 515000, 'm': 485000}}}}, or take ev.read_margins(...).select([...])."
+        )
+    return make_margins(margins)
 
 
 def code_margins(design: Design, margins: Margins) -> tuple[MarginCodes, ...]:
@@ -237,6 +244,7 @@ def rake(design: Design, margins: Margins | Mapping[str, Any]) -> Design:
     >>> raked.weights.round(6).tolist()
     [2.0, 4.0, 4.0]
     """
+    require_design(design, "rake")
     margins = as_margins(margins)
     if margins.totals.keys() - {"total"}:
         numeric = sorted(margins.totals.keys() - {"total"})
@@ -281,6 +289,7 @@ def poststratify(design: Design, margins: Margins | Mapping[str, Any]) -> Design
     >>> poststratify(survey_design(respondents), {"sex": {"f": 6, "m": 4}}).weights.tolist()
     [3.0, 3.0, 4.0]
     """
+    require_design(design, "poststratify")
     margins = as_margins(margins)
     if len(margins.categorical) != 1 or margins.totals.keys() - {"total"}:
         raise WeightingError(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.design.design import Design
+from evaluation.design.design import Design, require_design
 from evaluation.errors import CalibrationError, WeightingError
 from evaluation.survey.margins import Margins
 from evaluation.weighting.calibration import CalibrationStep, auxiliaries_of, solve_moments
@@ -158,7 +158,8 @@ def trim_weights(
     >>> trim_weights(survey_design(respondents, weights="w"), upper=2.0).weights.tolist()
     [2.0, 2.0, 2.0, 2.0]
     """
-    if not upper > 0:
+    require_design(design, "trim_weights")
+    if isinstance(upper, str) or not upper > 0:
         raise WeightingError(f"upper must be above zero, got {upper!r}: a multiple of the {relative_to} weight.")
     positive = design.weights[design.weights > 0]
     units = {"median": float(np.median(positive)), "mean": float(positive.mean()), "none": 1.0}
