@@ -106,7 +106,7 @@ def publish(name: str, item: Any, *, title: str | None = None) -> Published:
     Parameters
     ----------
     name : str
-        Lower-case letters, digits and underscores. Of a group: its label only, the members bring
+        Letters A to Z and a to z, digits and underscores. Of a group: its label only, the members bring
         their own names.
     item : Estimates, Table, Figure, another result with ``tidy()``, DataFrame, or mapping of name to any of these
         What is published.
@@ -160,7 +160,7 @@ def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         hint = re.sub(r"[^A-Za-z0-9_]+", "_", str(name)).strip("_")
         raise PublishError(
-            f"a published name has letters a to z, digits and underscores only, got {name!r}."
+            f"a published name has unaccented letters, digits and underscores only, got {name!r}."
             + (f" Use '{hint}'?" if hint else "")
         )
 

@@ -18,6 +18,7 @@ from typing import Any
 from evaluation import project
 from evaluation.claims import ClaimsReport, check_claims, read_claims, read_numbers, shortened
 from evaluation.errors import EvaluationError, ProjectError
+from evaluation.publication import STEP_VARIABLE
 from evaluation.results import plain
 from evaluation.specification import RESOLVED
 from evaluation.study.manifest import MANIFEST, outcomes_of, read_manifest
@@ -30,7 +31,7 @@ PUBLISHED = ("estimates", "tables", "figures")
 SAME_NUMBER = 1e-9
 
 _LEFT_OUT = shutil.ignore_patterns("generated", "__pycache__", ".ipynb_checkpoints")
-_OWN_VARIABLES = (project.PROJECT_VARIABLE, project.RUN_VARIABLE, "EVALUATION_STEP")
+_OWN_VARIABLES = (project.PROJECT_VARIABLE, project.RUN_VARIABLE, STEP_VARIABLE)
 
 #: The ``conftest.py`` of a published run.
 CONFTEST = '''"""Holds this published run against its notebooks: python -m pytest --nbval outputs/reference/{study}"""

@@ -69,3 +69,15 @@ def test_the_readme_counts_the_claims_of_the_register():
     stated = int(re.search(r"(\d+) printed numbers, all reproduced", README)[1])
     assert stated == len(register)
     assert (register["reproducible"] == "yes").all()
+
+
+def test_the_readme_states_the_published_result():
+    rows = pd.read_csv(ROOT / "outputs" / "reference" / "api_2000" / "tables" / "mean_by_design.csv")
+    error = rows.set_index("design")["std_error"]
+    stated = re.search(
+        r"(\d+) schools of 15 districts, weighted (\w+) ways.*?from ([\d.]+)\s+to (\d+) points", README, re.S
+    )
+    schools, ways, before, after = stated.groups()
+    assert (int(schools), ways) == (rows["n_obs"].max(), "six")
+    assert len(rows) == 6
+    assert (before, after) == (f"{error['clus1']:.1f}", f"{error['clus1_calibrated']:.0f}")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import ColumnError, DesignError, EstimationError, MarginError, WeightingError
+from evaluation.errors import ColumnError, DesignError, EstimationError, MarginError, StudyError, WeightingError
 
 MARGINS = {"성별": {"남": 500, "여": 500}}
 VERBS = {
@@ -109,3 +109,20 @@ def test_arguments_of_another_shape_show_the_right_one():
         ev.trim_weights(design, upper="5")
     with pytest.raises(EstimationError, match="expected a mapping of row to coefficient, got 1"):
         ev.contrast(ev.survey_prop(design, "성별"), {"성별 | level=남": 1})
+
+
+def test_a_variable_is_not_tested_against_itself():
+    with pytest.raises(EstimationError, match="'성별' is both row and column"):
+        ev.survey_chisq(ev.survey_design(messy()), "성별", "성별")
+
+
+def test_a_misspelt_step_is_not_taken_for_one_without_estimates():
+    with pytest.raises(StudyError, match=r"'api_2000' has no step 'profil'\. Did you mean 'profile'"):
+        ev.declared_estimates("api_2000", "profil")
+    assert len(ev.declared_estimates("api_2000", "review")) == 0
+
+
+def test_one_scale_may_be_turned_round_without_a_list():
+    survey = ev.read_survey("api_2000")
+    with pytest.raises(ColumnError, match="'stype' is categorical"):
+        ev.reverse_scale(survey, "stype")

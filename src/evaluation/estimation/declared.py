@@ -110,7 +110,7 @@ def declared_estimates(study: str, step: str, **parameters: Any) -> DeclaredEsti
     study : str
         Study id.
     step : str
-        A key of ``estimates:`` in the study file; a step without declared estimates has none.
+        A step of the study; one without estimates under ``estimates:`` in the study file has none.
     **parameters
         As for ``study_design``.
 
@@ -122,7 +122,7 @@ def declared_estimates(study: str, step: str, **parameters: Any) -> DeclaredEsti
     Raises
     ------
     StudyError
-        An estimate names an unknown verb or argument.
+        The study has no such step, or an estimate names an unknown verb or argument.
     EvaluationError
         Whatever the verb raises, with the estimate's name in front.
 
@@ -132,6 +132,8 @@ def declared_estimates(study: str, step: str, **parameters: Any) -> DeclaredEsti
     ['clus1_mean_api00']
     """
     specification = read_study(study)
+    if step not in specification.steps:
+        raise StudyError(f"study '{study}' has no step '{step}'. {did_you_mean(step, specification.steps)}")
     designs: dict[str, Design] = {}
     made: dict[str, Estimates] = {}
     declared = specification.estimates.get(step, {})

@@ -34,7 +34,7 @@ def survey_chisq(design: Design, row: str, column: str) -> TestResult:
     Raises
     ------
     EstimationError
-        A variable has a single level, or no degrees of freedom are left.
+        Row and column are one variable, a variable has a single level, or no degrees of freedom are left.
 
     Notes
     -----
@@ -55,6 +55,8 @@ def survey_chisq(design: Design, row: str, column: str) -> TestResult:
     0.0157
     """
     require_design(design, "survey_chisq")
+    if row == column:
+        raise EstimationError(f"survey_chisq: '{row}' is both row and column. Name two different variables.")
     rows, row_code = levels_of(design, row, "survey_chisq")
     levels, column_code = levels_of(design, column, "survey_chisq")
     counted = (row_code >= 0) & (column_code >= 0) & design.present

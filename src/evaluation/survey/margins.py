@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -361,14 +361,15 @@ def _check_totals(result: Margins) -> None:
 
 
 def _check_crossed(result: Margins) -> None:
-    parts: Callable[[str], int] = lambda level: level.count(CROSS) + 1  # noqa: E731
     for name, counts in result.categorical.items():
         columns = name.split(CROSS)
-        wrong = [str(level) for level in counts.index if len(columns) > 1 and parts(str(level)) != len(columns)]
+        wrong = [
+            str(level) for level in counts.index if len(columns) > 1 and str(level).count(CROSS) + 1 != len(columns)
+        ]
         if wrong:
             raise MarginError(
                 f"{result.place}: margin '{name}' crosses {len(columns)} columns, but level '{wrong[0]}' names "
-                f"{parts(wrong[0])}. Write levels as 'x{CROSS}y'."
+                f"{wrong[0].count(CROSS) + 1}. Write levels as 'x{CROSS}y'."
             )
         for place, column in enumerate(columns if len(columns) > 1 else []):
             if column not in result.categorical:

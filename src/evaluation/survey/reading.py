@@ -358,14 +358,14 @@ def _kind(answers: Mapping[str, str], present: set[str], is_number: bool, measur
     return "categorical"
 
 
-def reverse_scale(survey: Survey, variables: Sequence[str]) -> Survey:
+def reverse_scale(survey: Survey, variables: str | Sequence[str]) -> Survey:
     """Turn scales round, so that a higher code means the opposite; labels go with their answers.
 
     Parameters
     ----------
     survey : Survey
         Is not changed.
-    variables : sequence of str
+    variables : str or sequence of str
         Ordinal variables with number codes.
 
     Returns
@@ -379,7 +379,7 @@ def reverse_scale(survey: Survey, variables: Sequence[str]) -> Survey:
         A variable does not exist, or is no number-coded scale.
     """
     data, book = survey.data.copy(), dict(survey.codebook.variables)
-    for name in variables:
+    for name in [variables] if isinstance(variables, str) else variables:
         if name not in book:
             raise ColumnError(f"no variable '{name}' to reverse. {did_you_mean(name, book)}")
         variable = book[name]

@@ -148,8 +148,7 @@ def rake_cells(sums: Floats, levels: NDArray[np.int64], margins: Sequence[Margin
             current = current * factor[levels[:, j]]
         if off < TOLERANCE:
             return np.asarray(np.divide(current, sums, out=np.zeros_like(current), where=sums != 0))
-    _refuse_unmet(current, levels, margins)
-    raise AssertionError("unreachable")
+    raise _unmet(current, levels, margins)
 
 
 def _refuse_empty_levels(reached: Floats, margin: MarginCodes) -> None:
@@ -162,14 +161,14 @@ def _refuse_empty_levels(reached: Floats, margin: MarginCodes) -> None:
         )
 
 
-def _refuse_unmet(current: Floats, levels: NDArray[np.int64], margins: Sequence[MarginCodes]) -> None:
+def _unmet(current: Floats, levels: NDArray[np.int64], margins: Sequence[MarginCodes]) -> CalibrationError:
     rows = []
     for j, margin in enumerate(margins):
         reached = mass_by(levels[:, j], len(margin.targets), current)
         rows += [(margin.name, *row) for row in zip(margin.levels, margin.targets, reached, strict=True)]
     table = pd.DataFrame(rows, columns=["margin", "level", "target", "reached"])
     worst = table.iloc[int((table["reached"] - table["target"]).abs().to_numpy().argmax())]
-    raise CalibrationError(
+    return CalibrationError(
         f"raking does not reach its margins: after {MAXIMUM_CYCLES:,} cycles '{worst['margin']}' level "
         f"{worst['level']!r} stands at {worst['reached']:,.6g}, target {worst['target']:,.6g}. The margins contradict "
         f"each other in the cells that the sample has. Merge levels, or drop one of the margins.",
