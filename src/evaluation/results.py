@@ -21,6 +21,9 @@ from evaluation.errors import EstimationError
 
 Floats = NDArray[np.float64]
 
+#: A standard error is zero below this multiple of its estimate: a domain of one sampling unit leaves such remainders.
+NOISE = 1e-12
+
 #: The columns of ``tidy()`` behind the key columns, in order.
 TIDY_COLUMNS = ("estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high", "n_obs")
 
@@ -168,8 +171,9 @@ class Estimates:
 
     @property
     def std_error(self) -> Floats:
-        """Standard errors, shape (k,)."""
-        return np.sqrt(np.clip(np.diag(self.vcov), 0.0, None))
+        """Standard errors, shape (k,); zero where only the noise of floating point is left."""
+        error = np.sqrt(np.clip(np.diag(self.vcov), 0.0, None))
+        return np.where(error <= NOISE * np.abs(self.estimate), 0.0, error)
 
     @property
     def variance_method(self) -> str:

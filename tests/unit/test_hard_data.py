@@ -51,6 +51,15 @@ def test_a_level_outside_the_domain_is_no_row_of_the_table():
     assert ev.survey_chisq(zeroed, "group", "half").p_value == pytest.approx(inside.p_value, rel=1e-10)
 
 
+def test_a_domain_of_one_respondent_has_no_error_and_no_statistic():
+    frame = respondents().assign(alone=["one"] + ["rest"] * (N - 1))
+    raked = ev.rake(design(frame), {"group": {"a": 400, "b": 300, "c": 500}, "half": {"u": 800, "v": 400}})
+    means = ev.survey_mean(raked, "y", by="alone")
+    assert means.std_error[0] == 0
+    assert means.std_error[1] > 0
+    assert means.tidy()[["statistic", "p_value", "conf_low", "conf_high"]].iloc[0].isna().all()
+
+
 def test_domains_come_in_the_order_of_categories():
     assert ev.survey_mean(design(), "y", by="age").keys["age"].tolist() == ["young", "middle", "old"]
     assert ev.survey_prop(design(), "age").keys["level"].tolist() == ["young", "middle", "old"]
