@@ -226,7 +226,8 @@ def plan(
 @app.command()
 def status(study: Study) -> None:
     """Print what became of each step in the last run."""
-    from evaluation.study.manifest import MANIFEST, outcomes_of, read_manifest
+    from evaluation.project import MANIFEST
+    from evaluation.study.manifest import outcomes_of, read_manifest
 
     project.study_file(study)
     outputs = project.project_root() / "outputs"

@@ -96,10 +96,6 @@ class EvaluationWarning(UserWarning):
     """Base of every warning the workbench gives on purpose."""
 
 
-class PrecisionWarning(EvaluationWarning):
-    """A number stands, but on less than it seems: few units, zero variance, a refused interval."""
-
-
 def did_you_mean(name: object, options: Iterable[object]) -> str:
     """Return a closing half-sentence that names the nearest option, or lists what there is.
 

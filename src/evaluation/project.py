@@ -20,6 +20,22 @@ LANGUAGES: tuple[Language, ...] = ("ko", "en")
 #: Environment variables that a runner or a test sets.
 PROJECT_VARIABLE = "EVALUATION_PROJECT"
 RUN_VARIABLE = "EVALUATION_RUN"
+STEP_VARIABLE = "EVALUATION_STEP"
+
+#: What every kernel is started with, so that equal input gives equal bytes: one BLAS thread, fixed hashes, UTF-8.
+KERNEL_SETTINGS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "PYTHONUTF8": "1",
+}
+#: What no kernel inherits: the width of the terminal would show in what cells print.
+TERMINAL_VARIABLES = ("COLUMNS", "LINES")
+
+#: Names in a run folder: the manifest, and the folder of logs in which each step says what it published.
+MANIFEST = "manifest.json"
+LOG = "published"
 
 _language: Language = "en"
 _study: str | None = None

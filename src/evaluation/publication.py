@@ -26,7 +26,8 @@ import pandas as pd
 from evaluation import project, wording
 from evaluation.errors import ClaimError, PublishError, did_you_mean
 from evaluation.figures import Figure
-from evaluation.results import TIDY_COLUMNS, Estimates, Provenance
+from evaluation.project import LOG, MANIFEST, STEP_VARIABLE
+from evaluation.results import TIDY_COLUMNS, Estimates, Provenance, holds_records
 from evaluation.specification import RESOLVED
 from evaluation.tables import (
     Table,
@@ -41,14 +42,8 @@ from evaluation.tables import (
     with_index,
 )
 
-#: Environment variable in which the runner names the step that runs.
-STEP_VARIABLE = "EVALUATION_STEP"
 #: Step of a notebook that no runner started.
 INTERACTIVE = "interactive"
-#: Folder of a run that holds the logs.
-LOG = "published"
-#: File of a finished run that holds them instead.
-MANIFEST = "manifest.json"
 #: A table or a figure's data with more rows is taken for respondent records.
 MOST_ROWS = 2000
 
@@ -180,6 +175,7 @@ def _files_of(name: str, item: Any, title: str | None) -> Files:
     if isinstance(item, Table):
         return {f"tables/{name}.csv": _frame_bytes(name, item.data)}
     if isinstance(item, pd.DataFrame):
+        _frame_bytes(name, item)
         return {f"tables/{name}.csv": _frame_bytes(name, with_index(item))}
     if isinstance(item, Tidy | Tabular):
         return {f"tables/{name}.csv": _frame_bytes(name, table(item, title=title or name).data)}
@@ -190,6 +186,11 @@ def _files_of(name: str, item: Any, title: str | None) -> Files:
 
 
 def _frame_bytes(name: str, frame: pd.DataFrame) -> bytes:
+    if holds_records(frame):
+        raise PublishError(
+            f"'{name}' was made from respondents' records, which never leave a notebook. Publish what an estimating "
+            "verb returned."
+        )
     if len(frame) > MOST_ROWS:
         raise PublishError(
             f"'{name}' has {len(frame):,} rows; more than {MOST_ROWS:,} are taken for respondent records, which never "

@@ -161,7 +161,7 @@ class Estimates:
     fit: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 0 < self.conf_level < 1:
+        if not isinstance(self.conf_level, (int, float)) or not 0 < self.conf_level < 1:
             raise EstimationError(
                 f"{self.verb}: conf_level must lie between 0 and 1, got {self.conf_level!r}. 95 % is conf_level=0.95."
             )
@@ -288,6 +288,23 @@ class Estimates:
 
     def _repr_html_(self) -> str:
         return frame_html(self.tidy())
+
+
+#: Mark in ``DataFrame.attrs`` of frames that hold respondents' records, and of all that pandas derives from them.
+RECORDS = "respondent_records"
+
+
+def holds_records(frame: pd.DataFrame) -> bool:
+    """Tell whether a frame holds respondents' records or was derived from them without an estimating verb.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"answer": [1, 2]})
+    >>> frame.attrs[RECORDS] = True
+    >>> holds_records(frame.head(1)), holds_records(pd.DataFrame({"n": [2]}))
+    (True, False)
+    """
+    return bool(frame.attrs.get(RECORDS, False))
 
 
 def frame_html(frame: pd.DataFrame) -> str:

@@ -18,10 +18,9 @@ from typing import Any
 from evaluation import project
 from evaluation.claims import ClaimsReport, check_claims, read_claims, read_numbers, shortened
 from evaluation.errors import EvaluationError, ProjectError
-from evaluation.publication import STEP_VARIABLE
 from evaluation.results import plain
 from evaluation.specification import RESOLVED
-from evaluation.study.manifest import MANIFEST, outcomes_of, read_manifest
+from evaluation.study.manifest import outcomes_of, read_manifest
 
 #: What a clean copy of the project holds, beside the package itself. No outputs, no scratch.
 INGREDIENTS = ("notebooks", "params", "surveys", "pyproject.toml", "requirements.lock")
@@ -31,7 +30,7 @@ PUBLISHED = ("estimates", "tables", "figures")
 SAME_NUMBER = 1e-9
 
 _LEFT_OUT = shutil.ignore_patterns("generated", "__pycache__", ".ipynb_checkpoints")
-_OWN_VARIABLES = (project.PROJECT_VARIABLE, project.RUN_VARIABLE, STEP_VARIABLE)
+_OWN_VARIABLES = (project.PROJECT_VARIABLE, project.RUN_VARIABLE, project.STEP_VARIABLE)
 
 #: The ``conftest.py`` of a published run.
 CONFTEST = '''"""Holds this published run against its notebooks: python -m pytest --nbval outputs/reference/{study}"""
@@ -175,7 +174,7 @@ def _run_there(root: Path, study_id: str) -> int:
 
 def _became(run: Path, code: int) -> tuple[dict[str, str], str]:
     """Return the state of each step, and what is wrong with the run in one line."""
-    if not (run / MANIFEST).is_file():
+    if not (run / project.MANIFEST).is_file():
         return {}, f"The run did not start (exit code {code}); the message above says why."
     outcomes = outcomes_of(read_manifest(run))
     wrong = [f"step '{o.step}' {o.state}: {o.reason}".rstrip(":. ") for o in outcomes if o.state != "ok"]
@@ -269,10 +268,10 @@ def _stage(study_id: str, run: Path, manifest: Mapping[str, Any], place: Path, n
         (new / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run / file, new / file)
     text = json.dumps(_lasting(manifest), ensure_ascii=False, indent=2) + "\n"
-    (new / MANIFEST).write_bytes(text.encode("utf-8"))
+    (new / project.MANIFEST).write_bytes(text.encode("utf-8"))
     (new / "conftest.py").write_bytes(CONFTEST.format(study=study_id).encode("utf-8"))
     for file in place.glob("*") if place.is_dir() else []:
-        if file.is_file() and file.name not in (MANIFEST, RESOLVED):
+        if file.is_file() and file.name not in (project.MANIFEST, RESOLVED):
             shutil.copyfile(file, new / file.name)
 
 
@@ -288,7 +287,7 @@ def _lasting(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _differences(study_id: str, old: Path, new: Path) -> list[str]:
     numbers = read_numbers(new)
-    if not (old / MANIFEST).is_file():
+    if not (old / project.MANIFEST).is_file():
         return [f"{study_id}: published for the first time, {len(numbers)} numbers."]
     before = read_numbers(old)
     changed = [

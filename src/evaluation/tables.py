@@ -6,6 +6,7 @@ and numbers in full. Nothing is computed here.
 
 from __future__ import annotations
 
+import codecs
 import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ import pandas as pd
 
 from evaluation import project, wording
 from evaluation.errors import PublishError
-from evaluation.results import TIDY_COLUMNS, Estimates, Labels, PlainLabels, Provenance
+from evaluation.results import TIDY_COLUMNS, Estimates, Labels, PlainLabels, Provenance, holds_records
 from evaluation.specification import Text
 
 #: Columns of plain frames that hold shares of a population, 0 to 1.
@@ -97,8 +98,8 @@ class Table:
         return "\n".join(self._foot())
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the long form: UTF-8, comma, one row per number, full precision."""
-        Path(path).write_bytes(csv_bytes(self.data))
+        """Write the long form: comma, one row per number, full precision, UTF-8 with the mark that Excel needs."""
+        Path(path).write_bytes(codecs.BOM_UTF8 + csv_bytes(self.data))
 
     def _foot(self) -> list[str]:
         source = [f"{wording.term('source', self.lang)}: {self.source}"] if self.source else []
@@ -222,6 +223,11 @@ def table(
         made = result.as_table(lang)
         return replace(made, title=wording.term(title, lang) if title else made.title, notes=(*made.notes, *notes))
     if isinstance(result, pd.DataFrame):
+        if holds_records(result):
+            raise PublishError(
+                "a table of respondents' records would show them in the notebook. Make a table of what an estimating "
+                "verb returned."
+            )
         if not title:
             raise PublishError("a table of a plain frame needs a title: ev.table(frame, title=...).")
         return _plain_table(result, wording.term(title, lang), lang, labels or PlainLabels(), source, tuple(notes))

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from evaluation import project as settings
 from evaluation.errors import PublishError
 from evaluation.study import run as running
 from evaluation.study.manifest import read_manifest
@@ -324,7 +325,7 @@ def test_progress_is_never_told_twice_at_once(project):
 
 def test_a_kernel_that_does_not_start_is_told_with_its_last_words(project, monkeypatch):
     make(project, {"one": ["1"]})
-    monkeypatch.setitem(running._SETTINGS, "PYTHONHOME", "nowhere")
+    monkeypatch.setitem(settings.KERNEL_SETTINGS, "PYTHONHOME", "nowhere")
     report = run_study("small")
     assert states(report) == {"one": "died"}
     failure = report.outcomes[0].failure

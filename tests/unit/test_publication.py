@@ -191,3 +191,15 @@ def test_the_log_carries_titles_in_the_language_of_the_run(run):
         ("by_type", "weighting", "By type"),
         ("picture", "weighting", "그림"),
     ]
+
+
+@pytest.mark.parametrize("derive", [lambda data: data, lambda data: data.head(3), lambda data: data.reset_index()])
+def test_respondents_records_never_leave(monkeypatch, tmp_path, derive):
+    import evaluation as ev
+
+    monkeypatch.setenv("EVALUATION_RUN", str(tmp_path))
+    records = derive(ev.read_survey("api_2000", sample="apiclus1").data)
+    for leave in (lambda: publish("records", records), lambda: ev.table(records, title="records")):
+        with pytest.raises(PublishError, match="respondents' records"):
+            leave()
+    assert not (tmp_path / "tables").exists()

@@ -126,3 +126,8 @@ def test_margins_that_differ_by_rounding_are_met_together():
     assert raked.weights.sum() == pytest.approx(10000.4, rel=1e-12)
     with pytest.raises(MarginError, match="share one total"):
         ev.rake(design(), {"sex": {"f": 0.5, "m": 0.5}, "age": {"old": 0.4, "young": 0.95}})
+
+
+def test_levels_that_differ_in_blanks_only_are_refused():
+    with pytest.raises(MarginError, match=r"column 'sex' has blanks around 'm ' in 1 rows"):
+        ev.rake(design(sex=["f", "f", "m", "m "]), {"sex": {"f": 8, "m": 8}})

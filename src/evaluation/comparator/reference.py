@@ -37,10 +37,6 @@ from evaluation.comparator.differences import (
 PUBLISHED = ("estimates", "tables", "figures")
 
 #: Environment variable by which a kernel knows its step.
-_STEP_VARIABLE = "EVALUATION_STEP"
-_SETTINGS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-_SETTINGS |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
-_TERMINAL = ("COLUMNS", "LINES")
 _NBVAL_TIMEOUT = 2000
 
 _TEMPORARY_CELL = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py")
@@ -316,16 +312,16 @@ class ReferenceFolder:
         for file in [*kept, *(path.name for path in self.folder.glob("*.json") if path.name != "manifest.json")]:
             (scratch / file).parent.mkdir(parents=True, exist_ok=True)
             copyfile(self.folder / file, scratch / file)
-        (scratch / "published").mkdir()
+        (scratch / project.LOG).mkdir()
         for step in self._steps.values():
             if step.notebook not in self._selected:
                 lines = [json.dumps({**words, "files": [file]}) + "\n" for file, words in step.outputs.items()]
-                (scratch / "published" / f"{step.name}.jsonl").write_text("".join(lines), encoding="utf-8")
+                (scratch / project.LOG / f"{step.name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
     def _kernel_settings(self, notebook: str) -> dict[str, str]:
         step = self._steps[notebook].name if notebook in self._steps else notebook
         run = {project.PROJECT_VARIABLE: str(self.project), project.RUN_VARIABLE: str(self.scratch)}
-        return {**_SETTINGS, **run, _STEP_VARIABLE: step}
+        return {**project.KERNEL_SETTINGS, **run, project.STEP_VARIABLE: step}
 
     def file_faults(self, file: str) -> list[str]:
         """Return what is wrong with one published file."""
@@ -389,7 +385,7 @@ def _files_below(folder: Path, names: Iterable[str]) -> list[str]:
 @contextmanager
 def _environment(settings: Mapping[str, str]) -> Iterator[None]:
     before = dict(os.environ)
-    for name in _TERMINAL:
+    for name in project.TERMINAL_VARIABLES:
         os.environ.pop(name, None)
     os.environ.update(settings)
     try:

@@ -28,7 +28,8 @@ from traitlets.config import Config
 from evaluation import project, wording
 from evaluation.errors import ProjectError, PublishError
 from evaluation.figures import font_files
-from evaluation.publication import MANIFEST, Item, read_items
+from evaluation.project import MANIFEST
+from evaluation.publication import Item, read_items
 from evaluation.specification import RESOLVED, StudySpecification
 
 _HERE = Path(__file__).parent

@@ -15,13 +15,10 @@ from typing import Any
 
 from evaluation import project
 from evaluation.errors import ProjectError
+from evaluation.project import LOG, MANIFEST
 from evaluation.study.plan import Plan
 from evaluation.study.states import StepOutcome
 
-#: Name of the manifest in a run folder.
-MANIFEST = "manifest.json"
-#: Folder of a run in which kernels note what they publish, one file per step.
-PUBLISHED = "published"
 #: Folders of a run that hold what was published.
 OUTPUT_FOLDERS = ("estimates", "tables", "figures", "report", "restricted")
 
@@ -73,7 +70,7 @@ def write_manifest(run: Path, plan: Plan, outcomes: Sequence[StepOutcome]) -> di
     }
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     (run / MANIFEST).write_bytes(text.encode("utf-8"))
-    shutil.rmtree(run / PUBLISHED, ignore_errors=True)
+    shutil.rmtree(run / LOG, ignore_errors=True)
     return content
 
 
@@ -112,7 +109,7 @@ def published_files(run: Path, step: str) -> dict[str, dict[str, str]]:
     Each line of ``published/<step>.jsonl`` is ``{"name": ..., "files": [path in the run folder, ...]}``
     and may hold a ``title``.
     """
-    log = run / PUBLISHED / f"{step}.jsonl"
+    log = run / LOG / f"{step}.jsonl"
     if not log.is_file():
         return {}
     files: dict[str, dict[str, str]] = {}

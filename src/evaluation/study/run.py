@@ -26,13 +26,6 @@ from evaluation.study.plan import Plan, PlannedStep, plan_study
 from evaluation.study.staging import Kind, Staging, require_free
 from evaluation.study.states import Failure, Progress, StepOutcome
 
-#: Environment variable by which a kernel knows its step.
-STEP_VARIABLE = "EVALUATION_STEP"
-
-_SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
-# The width of the terminal would otherwise show in what cells print.
-_TERMINAL = ("COLUMNS", "LINES")
-
 ProgressCallback = Callable[[Progress], None]
 
 
@@ -284,14 +277,14 @@ class _Batch:
         return outcome
 
     def _environment(self, step: PlannedStep) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in _TERMINAL}
+        inherited = {name: value for name, value in os.environ.items() if name not in project.TERMINAL_VARIABLES}
         return (
             inherited
-            | _SETTINGS
+            | project.KERNEL_SETTINGS
             | {
                 project.PROJECT_VARIABLE: str(project.project_root()),
                 project.RUN_VARIABLE: str(self.folder),
-                STEP_VARIABLE: step.name,
+                project.STEP_VARIABLE: step.name,
             }
         )
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from evaluation import project
 from evaluation.errors import ColumnError, SourceError, SurveyError, did_you_mean
-from evaluation.results import Provenance, card_html
+from evaluation.results import RECORDS, Provenance, card_html
 from evaluation.survey.codebook import Codebook, Kind, Variable, code_text, read_codebook
 from evaluation.survey.enforcement import Enforced, enforce
 from evaluation.survey.formats import TEXT, Code, Table, read_table
@@ -96,6 +96,9 @@ class Survey:
     notice: Mapping[str, str] = field(default_factory=dict)
     min_cell: int = 5
     not_read: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.data.attrs[RECORDS] = True
 
     def __len__(self) -> int:
         return len(self.data)

@@ -188,6 +188,20 @@ def as_margins(margins: Margins | Mapping[str, Any]) -> Margins:
     return make_margins(margins)
 
 
+def _refuse_look_alikes(column: pd.Series, margin: str) -> None:
+    """Refuse text that differs in blanks only: a margin reads it as one level, ``by`` as two."""
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return
+    levels = [level for level in column.dropna().unique() if isinstance(level, str)]
+    padded = [level for level in levels if level != level.strip()]
+    if padded:
+        raise MarginError(
+            f"margin '{margin}': column '{column.name}' has blanks around {padded[0]!r} in "
+            f"{int(column.isin(padded).sum())} rows. Cut them off first: data['{column.name}'].str.strip().",
+            failures=column[column.isin(padded)].to_frame(),
+        )
+
+
 def code_margins(design: Design, margins: Margins) -> tuple[MarginCodes, ...]:
     """Match all categorical margins to the respondents of a design; MarginError where levels differ.
 
@@ -197,6 +211,8 @@ def code_margins(design: Design, margins: Margins) -> tuple[MarginCodes, ...]:
     coded = []
     for name, counts in margins.categorical.items():
         columns = [design.column(column) for column in margins.variables(name)]
+        for column in columns:
+            _refuse_look_alikes(column, name)
         codes, targets = margins.match(name, columns[0] if len(columns) == 1 else pd.concat(columns, axis=1))
         targets = targets * ((margins.population or targets.sum()) / targets.sum())
         coded.append(MarginCodes(name, codes, targets, tuple(counts.index[counts > 0])))

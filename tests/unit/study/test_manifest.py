@@ -4,9 +4,7 @@ import subprocess
 import pytest
 
 from evaluation.errors import ProjectError, StudyError
-from evaluation.publication import LOG, STEP_VARIABLE
 from evaluation.specification import read_study
-from evaluation.study import manifest, run
 from evaluation.study.manifest import git_state, outcomes_of, read_manifest, state_of, write_manifest
 from evaluation.study.plan import plan_study
 from evaluation.study.staging import Staging, require_free
@@ -15,11 +13,6 @@ from evaluation.study.states import STATES, CellWarning, Failure, StepOutcome
 
 def outcomes(*states):
     return [StepOutcome(f"s{number}", f"1{number}_s", state) for number, state in enumerate(states)]
-
-
-def test_publish_and_the_runner_agree_on_names():
-    assert STEP_VARIABLE == run.STEP_VARIABLE
-    assert LOG == manifest.PUBLISHED
 
 
 def test_the_state_of_a_run_is_that_of_its_worst_step():
