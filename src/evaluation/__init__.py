@@ -31,6 +31,7 @@ _ROOMS = {
     "estimation.tests": ("survey_chisq",),
     "estimation.weight_diagnostics": ("margin_comparison", "weight_summary"),
     "estimation.declared": ("declared_estimates", "design_comparison", "known_truth"),
+    "comparison.comparability": ("Comparability", "Measurement", "assess_comparability"),
     "tables": ("table",),
     "figures": ("plot",),
     "wording": ("statement",),

@@ -1,0 +1,1 @@
+"""Participants and others: what may be compared, the difference, the adjusted difference, and how far it carries."""
