@@ -32,6 +32,7 @@ _ROOMS = {
     "estimation.weight_diagnostics": ("margin_comparison", "weight_summary"),
     "estimation.declared": ("declared_estimates", "design_comparison", "known_truth"),
     "comparison.comparability": ("Comparability", "Measurement", "assess_comparability"),
+    "comparison.effects": ("aipw", "g_computation", "group_difference", "ipw", "ipwra", "regression_adjusted"),
     "tables": ("table",),
     "figures": ("plot",),
     "wording": ("statement",),

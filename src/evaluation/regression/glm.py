@@ -93,13 +93,14 @@ def survey_glm(
     if family not in ("gaussian", "binomial"):
         raise EstimationError(f"family must be 'gaussian' or 'binomial', got {family!r}.")
     design.require_no_negative_weights("survey_glm")
-    model = _model(design, outcome, covariates, family)
-    coefficients = _fit(model, design.domain_weights, family)
-    z = _influence(model, design.domain_weights, coefficients, family)
+    model = read_model(design, outcome, covariates, family)
+    _refuse_constant(model, outcome)
+    coefficients = fit(model, design.domain_weights, family)
+    z = influence(model, design.domain_weights, coefficients, family)
     if design.replicates is None:
         contributions = design.contributions(z)
     else:
-        contributions = each_replicate(design, lambda weights: _fit(model, weights, family))
+        contributions = each_replicate(design, lambda weights: fit(model, weights, family))
     df = design.degrees_of_freedom(model.used) + 1 - len(coefficients)
     n_used = int(model.used.sum())
     return Estimates(
@@ -127,8 +128,24 @@ def survey_glm(
 
 
 @dataclass(frozen=True, eq=False)
-class _Model:
-    """Model matrix x of shape (n, p) and outcome y of shape (n,), both zero where ``used`` is False."""
+class Model:
+    """A regression to be fitted, whatever the weights.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n, p)
+        Model matrix; zero where ``used`` is False.
+    y : ndarray, shape (n,)
+        Outcome; zero where ``used`` is False.
+    used : ndarray of bool, shape (n,)
+        Respondents who count and have a value in every column.
+    terms : list of str
+        Names of the p coefficients.
+    formula : str
+        Right-hand side.
+    reference : str
+        Level of the outcome that stands for zero.
+    """
 
     x: Floats
     y: Floats
@@ -138,13 +155,18 @@ class _Model:
     reference: str
 
 
-def _model(design: Design, outcome: str, covariates: str | Sequence[str], family: Family) -> _Model:
-    y, reference = _outcome(design, outcome, family)
+def read_model(
+    design: Design, outcome: str, covariates: str | Sequence[str], family: Family, among: Mask | None = None
+) -> Model:
+    """Return outcome and model matrix of a regression among the respondents who count (and are ``among`` some)."""
+    y, reference = read_outcome(design, outcome, family)
     formula = _formula(covariates)
     safe, aliases = _with_aliases(formula)
     frame = _covariates(design, safe, aliases, formula)
     used = frame.notna().all(axis=1).to_numpy() & ~np.isnan(y) & design.present
-    _refuse_nothing(y, used, outcome, formula)
+    if among is not None:
+        used &= among
+    _refuse_nothing(used, outcome, formula)
     try:
         matrix = formulaic.model_matrix(safe, _with_seen_levels(frame.loc[used]), na_action="ignore")
     except FormulaicError as error:
@@ -153,12 +175,12 @@ def _model(design: Design, outcome: str, covariates: str | Sequence[str], family
     x[used] = np.asarray(matrix, dtype=float)
     complete = np.isfinite(x).all(axis=1)
     used &= complete
-    _refuse_nothing(y, used, outcome, formula)
+    _refuse_nothing(used, outcome, formula)
     x[~used] = 0.0
     terms = [_without_aliases(str(name), aliases) for name in matrix.columns]
-    _refuse_collinear(x[used], terms)
+    refuse_collinear(x[used], terms)
     named = ["(Intercept)" if term == "Intercept" else term for term in terms]
-    return _Model(x, np.where(used, y, 0.0), used, named, formula, reference)
+    return Model(x, np.where(used, y, 0.0), used, named, formula, reference)
 
 
 def _covariates(design: Design, safe: str, aliases: Mapping[str, str], formula: str) -> pd.DataFrame:
@@ -182,13 +204,15 @@ def _with_seen_levels(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{str(name): frame[name].cat.remove_unused_categories() for name in categorical})
 
 
-def _refuse_nothing(y: Floats, used: Mask, outcome: str, formula: str) -> None:
+def _refuse_nothing(used: Mask, outcome: str, formula: str) -> None:
     if not used.any():
         raise EstimationError(f"no respondent who counts answered '{outcome}' and all of {formula}.")
-    if np.ptp(y[used]) == 0:
-        raise EstimationError(
-            f"outcome '{outcome}' is constant ({y[used][0]:g}) for all {int(used.sum())} respondents used."
-        )
+
+
+def _refuse_constant(model: Model, outcome: str) -> None:
+    y = model.y[model.used]
+    if np.ptp(y) == 0:
+        raise EstimationError(f"outcome '{outcome}' is constant ({y[0]:g}) for all {len(y)} respondents used.")
 
 
 def _plain_column(column: pd.Series) -> pd.Series:
@@ -225,7 +249,8 @@ def _require_named(design: Design, name: str, formula: str) -> None:
         raise ColumnError(f"the formula '~ {formula}' names '{name}', no column of the data. {hint}")
 
 
-def _outcome(design: Design, outcome: str, family: Family) -> tuple[Floats, str]:
+def read_outcome(design: Design, outcome: str, family: Family) -> tuple[Floats, str]:
+    """Return a numeric or two-level outcome, shape (n,), NaN where missing, and the level that stands for zero."""
     column = design.column(outcome)
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         values = column.to_numpy(dtype=float, na_value=np.nan)
@@ -250,7 +275,12 @@ def _levels(column: pd.Series) -> list[str]:
     return sorted(map(str, seen))
 
 
-def _refuse_collinear(x: Floats, terms: list[str]) -> None:
+def refuse_collinear(x: Floats, terms: list[str]) -> None:
+    """Raise an IdentificationError where a column is a combination of those before it, or rows are too few."""
+    if len(x) < len(terms):
+        raise IdentificationError(
+            f"{len(x)} respondents cannot identify {len(terms)} coefficients. Use fewer covariates, or merge levels."
+        )
     norm = np.sqrt((x**2).sum(axis=0))
     empty = norm == 0
     scaled = x / np.where(empty, 1.0, norm)
@@ -263,24 +293,28 @@ def _refuse_collinear(x: Floats, terms: list[str]) -> None:
         )
 
 
-def _mean(eta: Floats, family: Family) -> Floats:
+def inverse_link(eta: Floats, family: Family) -> Floats:
+    """Return the mean of the outcome at a linear predictor."""
     return np.asarray(special.expit(eta)) if family == "binomial" else eta
 
 
-def _curvature(mean: Floats, family: Family) -> Floats:
+def curvature(mean: Floats, family: Family) -> Floats:
+    """Return the derivative of the mean in the linear predictor."""
     return mean * (1 - mean) if family == "binomial" else np.ones_like(mean)
 
 
-def _information(model: _Model, weights: Floats, coefficients: Floats, family: Family) -> tuple[Floats, Floats]:
-    mean = _mean(model.x @ coefficients, family)
-    weighted = (weights * _curvature(mean, family))[:, None] * model.x
+def mean_and_information(model: Model, weights: Floats, coefficients: Floats, family: Family) -> tuple[Floats, Floats]:
+    """Return the fitted means, shape (n,), and the information matrix, shape (p, p)."""
+    mean = inverse_link(model.x @ coefficients, family)
+    weighted = (weights * curvature(mean, family))[:, None] * model.x
     return mean, np.asarray(model.x.T @ weighted)
 
 
-def _fit(model: _Model, weights: Floats, family: Family) -> Floats:
+def fit(model: Model, weights: Floats, family: Family) -> Floats:
+    """Return the coefficients that solve the weighted score equations, shape (p,)."""
     coefficients = np.zeros(model.x.shape[1])
     for _ in range(MAXIMUM_STEPS):
-        mean, information = _information(model, weights, coefficients, family)
+        mean, information = mean_and_information(model, weights, coefficients, family)
         try:
             move = np.linalg.solve(information, model.x.T @ (weights * (model.y - mean)))
         except np.linalg.LinAlgError:
@@ -298,11 +332,11 @@ def _fit(model: _Model, weights: Floats, family: Family) -> Floats:
     )
 
 
-def _reach(model: _Model) -> Floats:
+def _reach(model: Model) -> Floats:
     return np.asarray(np.abs(model.x).max(axis=0))
 
 
-def _refuse_separation(model: _Model, coefficients: Floats) -> None:
+def _refuse_separation(model: Model, coefficients: Floats) -> None:
     if np.abs(model.x @ coefficients).max() > SEPARATION:
         reach = np.abs(coefficients) * np.ptp(model.x[model.used], axis=0)
         term = model.terms[int(np.argmax(reach))]
@@ -312,6 +346,7 @@ def _refuse_separation(model: _Model, coefficients: Floats) -> None:
         )
 
 
-def _influence(model: _Model, weights: Floats, coefficients: Floats, family: Family) -> Floats:
-    mean, information = _information(model, weights, coefficients, family)
+def influence(model: Model, weights: Floats, coefficients: Floats, family: Family) -> Floats:
+    """Return the coefficients' derivative in each respondent's weight, shape (n, p)."""
+    mean, information = mean_and_information(model, weights, coefficients, family)
     return np.asarray(np.linalg.solve(information, (model.x * (model.y - mean)[:, None]).T).T)

@@ -1,0 +1,234 @@
+"""Adjusted and raw differences against stacked estimating equations made in R, on four data sets."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evaluation as ev
+
+ESTIMATE = 1e-8
+ERROR = 1e-6
+FLOOR = 1e-9
+# The references' Jacobians are numeric; their README states 1e-6 for whatever goes through one.
+STACKED = 1e-6
+
+FOLDER = Path(__file__).parent / "comparison"
+LALONDE_COVARIATES = ["age", "educ", "race", "married", "nodegree", "re74", "re75"]
+SURVEY_COVARIATES = ["age", "female", "origin", "educ", "years", "urban", "employed", "german"]
+NHEFS_FORMULA = (
+    "~ C(sex) + C(race) + C(education) + C(exercise) + C(active) + age + {age**2} + smokeintensity"
+    " + {smokeintensity**2} + smokeyrs + {smokeyrs**2} + wt71 + {wt71**2}"
+)
+VERBS = {"ipw": ev.ipw, "aipw": ev.aipw, "ipwra": ev.ipwra, "gcomp": ev.g_computation}
+
+#: The overlap population is defined by the propensity score, so g-computation has no case there.
+ADJUSTED = [(e, name) for e in ("ATE", "ATT", "ATO") for name in VERBS if (e, name) != ("ATO", "gcomp")]
+
+
+def cases(name):
+    found = json.loads((FOLDER / f"{name}_expected.json").read_text(encoding="utf-8"))["cases"]
+    return {case["id"]: case["expected"] for case in found}
+
+
+LALONDE, NHANES, NHEFS, SURVEY = (cases(name) for name in ("lalonde", "nhanes", "nhefs", "integration"))
+
+
+def table(name):
+    return pd.read_csv(FOLDER / f"{name}.csv")
+
+
+def lalonde():
+    frame = table("lalonde")
+    frame["above5k"] = frame["above5k"].astype(int)
+    return ev.survey_design(frame)
+
+
+def nhanes():
+    frame = table("nhanes")
+    frame["female"] = (frame["RIAGENDR"] == 2).astype(int)
+    frame["race"], frame["agecat"] = frame["race"].astype(str), frame["agecat"].astype(str)
+    return ev.survey_design(frame, weights="WTMEC2YR", strata="SDMVSTRA", psu="SDMVPSU", nested=True)
+
+
+def nhefs():
+    frame = table("nhefs")
+    frame["gain5"] = (frame["wt82_71"] > 5).astype(int)
+    return ev.survey_design(frame)
+
+
+def survey():
+    return ev.survey_design(table("integration_survey"), weights="weight", strata="stratum", psu="psu", nested=True)
+
+
+def close(ours, expected, tolerance):
+    np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=FLOOR)
+
+
+def agree(result, expected, *, estimate=ESTIMATE, error=ERROR, factor=1.0):
+    """Hold row 0 and the two means against a reference; ``factor`` turns its error into that of a design."""
+    tidy = result.tidy()
+    close(tidy["estimate"][0], expected["diff"], estimate)
+    if "se_diff" in expected:
+        close(tidy["std_error"][0], expected["se_diff"] * factor, error)
+    if "mean_participants" in expected:
+        close(tidy["estimate"][1:], [expected["mean_participants"], expected["mean_comparison"]], estimate)
+
+
+def iid(n):
+    """A design in which every row is a unit has n/(n-1) times the variance of the plain sandwich."""
+    return np.sqrt(n / (n - 1))
+
+
+def agree_in_ratios(verb, expected, factor=1.0, **arguments):
+    for measure, name in (("log_risk_ratio", "rr"), ("log_odds_ratio", "or")):
+        tidy = verb(measure=measure, **arguments).tidy()
+        close(np.exp(tidy["estimate"][0]), expected[name], STACKED)
+        close(tidy["std_error"][0], expected[f"se_log_{name}"] * factor, ERROR)
+
+
+@pytest.mark.parametrize("outcome", ["re78", "above5k"])
+@pytest.mark.parametrize("estimand", ["ATE", "ATT", "ATC", "ATO"])
+def test_lalonde_weighting(estimand, outcome):
+    expected = LALONDE[f"lalonde-ipw-{estimand}"]
+    arguments = {"treatment": "treat", "covariates": LALONDE_COVARIATES, "estimand": estimand}
+    result = ev.ipw(lalonde(), outcome=outcome, **arguments)
+    agree(result, expected[outcome], factor=iid(614))
+    close(result.fit["ess_participants"], expected["ess_treated"], STACKED)
+    close(result.fit["ess_comparison"], expected["ess_control"], STACKED)
+    if outcome == "above5k":
+        agree_in_ratios(ev.ipw, expected[outcome], iid(614), design=lalonde(), outcome=outcome, **arguments)
+
+
+@pytest.mark.parametrize("outcome", ["re78", "above5k"])
+@pytest.mark.parametrize("estimand", ["ATE", "ATT"])
+def test_lalonde_g_computation(estimand, outcome):
+    result = ev.g_computation(
+        lalonde(), outcome=outcome, treatment="treat", covariates=LALONDE_COVARIATES, estimand=estimand
+    )
+    agree(result, LALONDE[f"lalonde-gcomp-{estimand}-{outcome}"], factor=iid(614))
+
+
+@pytest.mark.parametrize("outcome", ["re78", "above5k"])
+@pytest.mark.parametrize("estimand", ["ATE", "ATT", "ATO"])
+@pytest.mark.parametrize("name", ["aipw", "ipwra"])
+def test_lalonde_doubly_robust(name, estimand, outcome):
+    result = VERBS[name](
+        lalonde(), outcome=outcome, treatment="treat", covariates=LALONDE_COVARIATES, estimand=estimand
+    )
+    agree(result, LALONDE[f"lalonde-dr-{estimand}-{outcome}"][name], factor=iid(614))
+
+
+def test_survey_raw_difference():
+    expected = SURVEY["isurvey-raw"]
+    arguments = {"outcome": "settle_high", "treatment": "participant"}
+    result = ev.group_difference(survey(), **arguments)
+    agree(result, expected, estimate=ESTIMATE)
+    tidy = result.tidy()
+    close(tidy["std_error"][1:], [expected["se_participants"], expected["se_comparison"]], ERROR)
+    close(tidy.loc[0, ["conf_low", "conf_high"]].to_numpy(dtype=float), expected["ci_diff"], ERROR)
+    close(tidy["p_value"][0], expected["p_diff"], ERROR)
+    assert tidy["n_obs"].tolist() == [3015, *expected["n"]]
+    agree_in_ratios(ev.group_difference, expected, design=survey(), **arguments)
+
+
+def test_survey_participants_against_everybody_share_what_they_share():
+    expected = SURVEY["isurvey-vs-total"]
+    result = ev.group_difference(survey(), outcome="settle_high", treatment="participant", against="all")
+    agree(result, expected, estimate=ESTIMATE)
+    assert result.std_error[0] < 0.9 * expected["wrong_se_if_independent"]
+
+
+@pytest.mark.parametrize(("estimand", "name"), ADJUSTED)
+def test_survey_adjusted_difference(estimand, name):
+    expected = SURVEY[f"isurvey-adjusted-{estimand}"]
+    arguments = {
+        "design": survey(),
+        "outcome": "settle_high",
+        "treatment": "participant",
+        "covariates": SURVEY_COVARIATES,
+        "estimand": estimand,
+    }
+    result = VERBS[name](**arguments)
+    agree(result, expected[name])
+    assert result.df[0] == expected[name]["df"]
+    agree_in_ratios(VERBS[name], expected[name], **arguments)
+
+
+@pytest.mark.parametrize("estimand", ["ATE", "ATT"])
+def test_survey_marginal_difference_of_one_regression(estimand):
+    expected = SURVEY[f"isurvey-logit-ame-{estimand}"]
+    result = ev.regression_adjusted(
+        survey(), outcome="settle_high", treatment="participant", covariates=SURVEY_COVARIATES, estimand=estimand
+    )
+    agree(result, expected)
+    assert result.std_error[0] > expected["se_diff_conditional_delta"]
+
+
+def test_survey_replicates_fit_every_model_again():
+    expected = SURVEY["isurvey-adjusted-ATT"]["aipw"]
+    result = ev.aipw(
+        ev.as_replicates(survey(), kind="JKn"),
+        outcome="settle_high",
+        treatment="participant",
+        covariates=SURVEY_COVARIATES,
+    )
+    agree(result, {"diff": expected["diff"]})
+    # R's number is about the full-sample estimate, ours about the mean of the replicates.
+    close(result.std_error[0], expected["se_diff_replicates"], 1e-3)
+
+
+@pytest.mark.parametrize(("estimand", "name"), ADJUSTED)
+def test_nhanes_adjusted_difference(estimand, name):
+    expected = NHANES[f"nhanes-adjusted-{estimand}"]
+    result = VERBS[name](
+        nhanes(),
+        outcome="HI_CHOL",
+        treatment="participant",
+        covariates=["race", "agecat", "female"],
+        estimand=estimand,
+    )
+    agree(result, expected[name])
+    assert result.df[0] == expected[name]["df"]
+
+
+def test_nhanes_raw_difference():
+    agree(
+        ev.group_difference(nhanes(), outcome="HI_CHOL", treatment="participant"),
+        NHANES["nhanes-raw"],
+        estimate=ESTIMATE,
+    )
+
+
+@pytest.mark.parametrize("estimand", ["ATE", "ATT", "ATO"])
+def test_nhefs_weighting(estimand):
+    expected = NHEFS[f"nhefs-ipw-{estimand}"]
+    result = ev.ipw(nhefs(), outcome="wt82_71", treatment="qsmk", covariates=NHEFS_FORMULA, estimand=estimand)
+    agree(result, expected, factor=iid(1566))
+    close([result.fit["ess_participants"], result.fit["ess_comparison"]], expected["ess"], STACKED)
+
+
+@pytest.mark.parametrize("estimand", ["ATE", "ATT"])
+@pytest.mark.parametrize("name", ["aipw", "ipwra", "regression_adjustment"])
+def test_nhefs_doubly_robust(name, estimand):
+    verb = VERBS.get(name, ev.g_computation)
+    result = verb(nhefs(), outcome="wt82_71", treatment="qsmk", covariates=NHEFS_FORMULA, estimand=estimand)
+    agree(result, NHEFS[f"nhefs-dr-{estimand}"][name], factor=iid(1566))
+
+
+@pytest.mark.parametrize("estimand", ["ATE", "ATT"])
+def test_nhefs_weighting_of_a_share(estimand):
+    expected = NHEFS[f"nhefs-binary-{estimand}"]
+    arguments = {"outcome": "gain5", "treatment": "qsmk", "covariates": NHEFS_FORMULA, "estimand": estimand}
+    agree(ev.ipw(nhefs(), **arguments), expected, factor=iid(1566))
+    agree_in_ratios(ev.ipw, expected, iid(1566), design=nhefs(), **arguments)
+
+
+def test_nhefs_raw_difference():
+    agree(
+        ev.group_difference(nhefs(), outcome="wt82_71", treatment="qsmk"),
+        NHEFS["nhefs-unadjusted"],
+        estimate=ESTIMATE,
+    )
