@@ -7,7 +7,10 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
 3. ``poststratify``, ``rake``, ``calibrate``, ``trim_weights`` return a new design each.
 4. ``survey_mean``, ``survey_total``, ``survey_prop``, ``survey_ratio``, ``survey_quantile``, ``survey_glm``,
    ``survey_chisq`` estimate; ``domain`` restricts, ``contrast`` combines, ``as_replicates`` changes the variance.
-5. ``table`` and ``plot`` show; ``publish`` is the one door out; ``check_claims`` holds it against what was printed.
+5. ``assess_comparability`` says what may be compared; ``overlap`` and ``balance_table`` come before any outcome;
+   ``group_difference``, ``regression_adjusted``, ``g_computation``, ``ipw``, ``aipw``, ``ipwra`` estimate differences,
+   ``benchmark_difference`` one from a published figure; ``e_value`` says what it would take to explain them.
+6. ``table`` and ``plot`` show; ``publish`` is the one door out; ``check_claims`` holds it against what was printed.
 """
 
 from __future__ import annotations
@@ -32,6 +35,10 @@ _ROOMS = {
     "estimation.weight_diagnostics": ("margin_comparison", "weight_summary"),
     "estimation.declared": ("declared_estimates", "design_comparison", "known_truth"),
     "comparison.comparability": ("Comparability", "Measurement", "assess_comparability"),
+    "comparison.propensity": ("overlap",),
+    "comparison.balance": ("balance_table",),
+    "comparison.benchmark": ("benchmark_difference",),
+    "comparison.sensitivity": ("e_value",),
     "comparison.effects": ("aipw", "g_computation", "group_difference", "ipw", "ipwra", "regression_adjusted"),
     "tables": ("table",),
     "figures": ("plot",),

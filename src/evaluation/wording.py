@@ -71,6 +71,23 @@ _TERMS: dict[str, tuple[str, str]] = {
     "differs": ("다름", "differs"),
     "not computable": ("계산할 수 없음", "not computable"),
     "not marked reproducible": ("재현 대상이 아님", "not marked reproducible"),
+    # comparison
+    "quantity": ("값", "quantity"),
+    "mean_participants": ("참여자 평균", "mean of participants"),
+    "mean_comparison": ("비교집단 평균", "mean of the comparison group"),
+    "log_risk_ratio": ("로그 비율비", "log risk ratio"),
+    "log_odds_ratio": ("로그 오즈비", "log odds ratio"),
+    "benchmark": ("외부 수치", "external figure"),
+    "BalanceTable": ("공변량의 균형", "Covariate balance"),
+    "Overlap": ("성향점수의 겹침", "Overlap of propensity scores"),
+    "EValue": ("E값", "E-value"),
+    "covariate": ("공변량", "covariate"),
+    "smd_raw": ("표준화 차이 (보정 전)", "std. difference, raw"),
+    "smd_weighted": ("표준화 차이 (보정 후)", "std. difference, weighted"),
+    "denominator": ("표준화 분모", "standardised by"),
+    "variance_ratio_raw": ("분산비 (보정 전)", "variance ratio, raw"),
+    "variance_ratio_weighted": ("분산비 (보정 후)", "variance ratio, weighted"),
+    "ess": ("유효표본수", "effective n"),
     # steps of a study, as the report's navigation calls them
     "step_profile": ("프로파일", "Profile"),
     "step_weighting": ("가중", "Weighting"),
@@ -156,6 +173,13 @@ _VERBS: dict[str, tuple[str, str]] = {
     "survey_ratio": ("비(比)", "ratio"),
     "survey_quantile": ("분위수", "quantile"),
     "survey_glm": ("회귀계수", "coefficient"),
+    "group_difference": ("집단 간 차이", "group difference"),
+    "ipw": ("보정한 차이 (성향점수 가중)", "adjusted difference (propensity weighting)"),
+    "g_computation": ("보정한 차이 (집단별 회귀)", "adjusted difference (a regression per group)"),
+    "regression_adjusted": ("보정한 차이 (회귀)", "adjusted difference (regression)"),
+    "aipw": ("보정한 차이 (이중강건)", "adjusted difference (doubly robust)"),
+    "ipwra": ("보정한 차이 (가중 회귀)", "adjusted difference (weighted regression)"),
+    "benchmark_difference": ("외부 수치와의 차이", "difference from an external figure"),
     "contrast": ("대비", "contrast"),
     "contrasts": ("대비", "contrast"),
     "difference": ("차이", "difference"),
@@ -348,6 +372,8 @@ def _key_label(column: str, value: object, owner: object, labels: Labels, lang: 
         return ""
     if column == "term":
         return term_label(value, labels, lang)
+    if column == "quantity":
+        return term(str(value), lang)
     if column in {"quantile", "probability"}:
         return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
     return value_label(owner if column == "level" else column, value, labels, lang)
@@ -365,7 +391,9 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
     terms = [result.fit["outcome"]] if "outcome" in result.fit else result.keys["term"]
     names = list(dict.fromkeys(term_label(name, labels, lang) for name in terms))
     groups = [
-        heading(str(column), labels, lang) for column in result.keys if column not in {"term", "level", "quantile"}
+        heading(str(column), labels, lang)
+        for column in result.keys
+        if column not in {"term", "level", "quantile", "quantity"}
     ]
     what = verb_name(result.verb, lang)
     subject = f"{what}: {', '.join(names[:4])}" + (" …" if len(names) > 4 else "")

@@ -232,3 +232,112 @@ def test_nhefs_raw_difference():
         NHEFS["nhefs-unadjusted"],
         estimate=ESTIMATE,
     )
+
+
+# --- balance and overlap --------------------------------------------------------------------------------------
+
+# A standardised difference that should be zero is rounding noise in both.
+NOISE = 1e-6
+
+
+def by_label(balance):
+    tidy = balance.tidy()
+    labels = tidy["covariate"] + np.where(tidy["level"] == "", "", "_" + tidy["level"])
+    return tidy.set_index(labels)
+
+
+@pytest.mark.parametrize("estimand", ["ATE", "ATT", "ATC"])
+def test_lalonde_balance(estimand):
+    expected = LALONDE[f"lalonde-balance-{estimand}"]
+    ours = by_label(ev.balance_table(lalonde(), treatment="treat", covariates=LALONDE_COVARIATES, estimand=estimand))
+    assert set(ours.index) == set(expected)
+    names = {
+        "mean1_un": "mean_participants_raw",
+        "mean0_un": "mean_comparison_raw",
+        "smd_un": "smd_raw",
+        "smd_adj": "smd_weighted",
+        "mean1_adj": "mean_participants_weighted",
+        "mean0_adj": "mean_comparison_weighted",
+        "var_ratio_un": "variance_ratio_raw",
+        "var_ratio_adj": "variance_ratio_weighted",
+        "ks_un": "ks_raw",
+        "ks_adj": "ks_weighted",
+    }
+    for label, numbers in expected.items():
+        for theirs, name in names.items():
+            wanted = np.nan if numbers[theirs] is None else numbers[theirs]
+            np.testing.assert_allclose(ours.loc[label, name], wanted, rtol=STACKED, atol=NOISE)
+
+
+@pytest.mark.parametrize("estimand", ["ATE", "ATT", "ATO"])
+def test_survey_balance(estimand):
+    expected = SURVEY[f"isurvey-balance-{estimand}"]
+    ours = by_label(
+        ev.balance_table(survey(), treatment="participant", covariates=SURVEY_COVARIATES, estimand=estimand)
+    )
+    assert set(ours.index) == set(expected)
+    for label, numbers in expected.items():
+        for theirs, name in {
+            "smd_un": "smd_raw",
+            "smd_adj": "smd_weighted",
+            "ks_un": "ks_raw",
+            "ks_adj": "ks_weighted",
+        }.items():
+            np.testing.assert_allclose(ours.loc[label, name], numbers[theirs], rtol=STACKED, atol=NOISE)
+
+
+def test_lalonde_overlap():
+    expected = LALONDE["lalonde-ps"]
+    result = ev.overlap(lalonde(), treatment="treat", covariates=LALONDE_COVARIATES)
+    participants, others = result.tidy().to_dict("records")
+    close([participants["minimum"], participants["maximum"]], expected["ps_range_treated"], STACKED)
+    close([others["minimum"], others["maximum"]], expected["ps_range_control"], STACKED)
+    assert participants["n_outside"] == expected["n_treated_outside_control_range"]
+    assert others["n_outside"] == expected["n_control_outside_treated_range"]
+    weighting = LALONDE["lalonde-ipw-ATT"]
+    close([participants["ess"], others["ess"]], [weighting["ess_treated"], weighting["ess_control"]], STACKED)
+    close(others["largest_weight_share"], weighting["max_weight_share_control"], STACKED)
+    rows = pd.read_csv(FOLDER / "lalonde_expected_rows.csv")
+    close(result.scores, rows["ps"], STACKED)
+
+
+# --- sensitivity and external figures -------------------------------------------------------------------------
+
+E_VALUES = {
+    "evalue-rr": {"estimate": 84.7 / 59.4, "low": 1.21, "high": 1.68},
+    "evalue-rr-protective": {"estimate": 0.8, "low": 0.71, "high": 0.91},
+    "evalue-or-common": {"estimate": 2.1, "low": 1.3, "high": 3.4, "scale": "odds_ratio"},
+    "evalue-smd": {"estimate": 0.35, "std_error": 0.09, "scale": "smd"},
+    "evalue-ci-crosses": {"estimate": 1.2, "low": 0.95, "high": 1.5},
+    "evalue-nonnull": {"estimate": 84.7 / 59.4, "low": 1.21, "high": 1.68, "null": 1.2},
+}
+
+
+@pytest.mark.parametrize("name", list(E_VALUES))
+def test_e_values(name):
+    result = ev.e_value(**E_VALUES[name])
+    close([result.point, result.limit], [LALONDE[name]["point"], LALONDE[name]["ci"]], ESTIMATE)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("isurvey-benchmark-fixed", {}),
+        ("isurvey-benchmark-se", {"std_error": 0.011}),
+        ("isurvey-benchmark-n", {"n": 1500, "deff": 1.5}),
+    ],
+)
+def test_survey_against_an_external_figure(name, options):
+    expected = SURVEY[name]
+    item = ev.Measurement("settle", "", "residents", "", 2016)
+    verdict = ev.assess_comparability(item, item, contains_participants=True)
+    share = ev.survey_mean(ev.domain(survey(), {"participant": 1}), "settle_high")
+    result = ev.benchmark_difference(share, 0.758, comparability=verdict, **options)
+    row = result.tidy().iloc[0]
+    close(row["estimate"], expected["diff"], ESTIMATE)
+    close(row["std_error"], expected["se"], ESTIMATE)
+    close(row["statistic"], expected["t"], ESTIMATE)
+    close(row["p_value"], expected["p_two_sided"], ERROR)
+    close([row["conf_low"], row["conf_high"]], expected["ci"], ESTIMATE)
+    if "df_satterthwaite_benchmark_df_inf" in expected:
+        close(result.fit["df_satterthwaite"], expected["df_satterthwaite_benchmark_df_inf"], ERROR)

@@ -1,0 +1,187 @@
+"""A figure published elsewhere, held against an estimate: with its sampling error, or conditional on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.comparison.comparability import Comparability
+from evaluation.errors import EstimationError, did_you_mean
+from evaluation.results import Estimates
+
+Floats = NDArray[np.float64]
+
+
+def benchmark_difference(
+    result: Estimates,
+    benchmark: float,
+    *,
+    comparability: Comparability,
+    row: str | None = None,
+    std_error: float | None = None,
+    n: int | None = None,
+    deff: float = 1.0,
+    participant_share: float | None = None,
+    conf_level: float = 0.95,
+) -> Estimates:
+    """Estimate how far a mean lies from a figure that was published elsewhere.
+
+    Parameters
+    ----------
+    result : Estimates
+        A mean or share of participants.
+    benchmark : float
+        The figure, in the units of the estimate: 0.758, not 75.8, for a share.
+    comparability : Comparability
+        What the two have in common, from ``assess_comparability``; a refused comparison raises.
+    row : str, optional
+        Address of the estimate where ``result`` has several rows.
+    std_error : float, optional
+        Standard error of the figure.
+    n : int, optional
+        Instead of it, the sample size behind a share, with its design effect ``deff``.
+    deff : float, default 1.0
+        Design effect of the figure; with ``n``.
+    participant_share : float, optional
+        Part of the comparator's population that participates; gives what the figure implies for the others.
+    conf_level : float, default 0.95
+        Of the t interval on the survey's degrees of freedom.
+
+    Returns
+    -------
+    Estimates
+        Rows ``difference``, ``mean_participants``, ``benchmark``. Without ``std_error`` and ``n`` the error is
+        conditional on the figure: ``fit["conditional_on_benchmark"]``. ``fit`` also has the standard error of
+        the figure at which the difference would just reach zero (``break_even_std_error``), the simple random sample
+        with that error (``break_even_n``, shares only), the evidence grade and what differs.
+
+    Raises
+    ------
+    IdentificationError
+        The item asks about a change.
+    EstimationError
+        Several rows, units that cannot be the same, an error that is not positive.
+
+    Notes
+    -----
+    :math:`t = (p - B) / \\sqrt{se^2 + se_B^2}`; the two samples are taken as independent. A whole population
+    contains participants: with share s the others have :math:`(B - s p) / (1 - s)`.
+
+    Examples
+    --------
+    >>> from evaluation.comparison.comparability import Measurement, assess_comparability
+    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.estimation.means import survey_mean
+    >>> same = Measurement("help", "Someone to rely on", "Korea, 15+", "telephone", 2016)
+    >>> verdict = assess_comparability(same, same, contains_participants=True)
+    >>> share = survey_mean(survey_design(pd.DataFrame({"help": [1, 1, 1, 1, 0]})), "help")
+    >>> benchmark_difference(share, 0.758, comparability=verdict).tidy()["estimate"].round(3).tolist()
+    [0.042, 0.8, 0.758]
+    """
+    comparability.require()
+    one = _single(result, row)
+    p = float(one.estimate[0])
+    own = float(one.vcov[0, 0])
+    is_share = 0 <= p <= 1 and 0 <= benchmark <= 1
+    _refuse_other_units(p, benchmark, result)
+    error = _benchmark_error(benchmark, std_error, n, deff, is_share)
+    other = error**2
+    df = float(one.df[0])
+    conditional = error == 0
+    contributions = None if one.contributions is None else _three(one.contributions)
+    influence_of = one.influence_of if conditional else None
+    return Estimates(
+        verb="benchmark_difference",
+        keys=pd.DataFrame(
+            {"term": one.keys["term"].iloc[0], "quantity": ["difference", "mean_participants", "benchmark"]}
+        ),
+        estimate=np.array([p - benchmark, p, benchmark]),
+        vcov=np.array([[own + other, own, -other], [own, own, 0.0], [-other, 0.0, other]]),
+        df=np.array([df, df, np.inf]),
+        n_obs=np.array([int(one.n_obs[0]), int(one.n_obs[0]), n or 0]),
+        provenance=one.provenance,
+        engine=one.engine if conditional else None,
+        contributions=contributions if conditional else None,
+        influence_of=None if influence_of is None else lambda: influence_of() * np.array([1.0, 1.0, 0.0]),
+        conf_level=conf_level,
+        method=one.variance_method if conditional else f"{one.variance_method} + benchmark",
+        fit=_record(one, p, benchmark, own, error, is_share, conf_level)
+        | _others(p, benchmark, participant_share)
+        | {
+            "evidence_grade": comparability.grade,
+            "differs_in": [difference.aspect for difference in comparability.differences],
+        },
+    )
+
+
+def _three(contributions: Floats) -> Floats:
+    """Return the columns of difference, estimate and figure; the figure is constant, so it moves nothing."""
+    return np.hstack([contributions, contributions, np.zeros_like(contributions)])
+
+
+def _single(result: Estimates, row: str | None) -> Estimates:
+    addresses = result.addresses()
+    if row is None and len(addresses) == 1:
+        return result
+    if row is None or addresses.count(row) != 1:
+        hint = did_you_mean(row, addresses) if row else f"Known: {', '.join(addresses[:6])}."
+        raise EstimationError(
+            f"benchmark_difference compares one estimate, of {len(addresses)}: name it in row=. {hint}"
+        )
+    return result.take(np.array([addresses.index(row)]))
+
+
+def _refuse_other_units(p: float, benchmark: float, result: Estimates) -> None:
+    if not np.isfinite(benchmark):
+        raise EstimationError(f"benchmark_difference: the figure must be a number, got {benchmark}.")
+    if 0 <= p <= 1 and 1 < benchmark <= 100:
+        raise EstimationError(
+            f"benchmark_difference: {result.verb} gives {p:.4g} and the figure is {benchmark:g}, so one is a share and "
+            f"one a per cent. Shares are 0 to 1 here: write {benchmark / 100:g}."
+        )
+
+
+def _benchmark_error(benchmark: float, std_error: float | None, n: int | None, deff: float, is_share: bool) -> float:
+    if std_error is not None and n is not None:
+        raise EstimationError("benchmark_difference: give std_error or n of the figure, not both.")
+    if std_error is not None:
+        if not (np.isfinite(std_error) and std_error > 0):
+            raise EstimationError(f"benchmark_difference: std_error must be above 0, got {std_error}. Leave it out.")
+        return float(std_error)
+    if n is None:
+        return 0.0
+    if n < 1 or not deff > 0:
+        raise EstimationError(f"benchmark_difference: n and deff must be positive, got {n} and {deff}.")
+    if not is_share:
+        raise EstimationError("benchmark_difference: n gives an error for shares only. Give std_error of the figure.")
+    return float(np.sqrt(deff * benchmark * (1 - benchmark) / n))
+
+
+def _record(
+    one: Estimates, p: float, benchmark: float, own: float, error: float, is_share: bool, conf_level: float
+) -> dict[str, Any]:
+    df = float(one.df[0])
+    reach = (p - benchmark) / float(replace(one, conf_level=conf_level).critical_value[0])
+    room = reach**2 - own
+    even = float(np.sqrt(room)) if room > 0 else np.nan
+    satterthwaite = (own + error**2) ** 2 / (own**2 / df) if own > 0 and df > 0 else np.nan
+    return {
+        "benchmark": benchmark,
+        "benchmark_std_error": error if error > 0 else None,
+        "conditional_on_benchmark": error == 0,
+        "break_even_std_error": even,
+        "break_even_n": benchmark * (1 - benchmark) / even**2 if is_share and even > 0 else np.nan,
+        "df_satterthwaite": satterthwaite,
+    }
+
+
+def _others(p: float, benchmark: float, share: float | None) -> dict[str, Any]:
+    if share is None:
+        return {}
+    if not 0 <= share < 1:
+        raise EstimationError(f"benchmark_difference: participant_share is a part of 1, got {share}.")
+    return {"participant_share": share, "implied_mean_of_others": (benchmark - share * p) / (1 - share)}

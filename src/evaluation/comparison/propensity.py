@@ -1,0 +1,170 @@
+"""Propensity scores before any outcome is read: who resembles whom, and how many respondents that leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.design.design import Design
+from evaluation.errors import EstimationError
+from evaluation.estimation.counterfactual import (
+    ESTIMANDS,
+    Estimand,
+    Groups,
+    fitted_propensity,
+    groups_of,
+    tilt_of,
+)
+from evaluation.results import Provenance, frame_html, plain
+
+Floats = NDArray[np.float64]
+
+#: Bins of the mirrored histogram of scores.
+BINS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """How far participants and others overlap in their propensity scores.
+
+    Attributes
+    ----------
+    groups : pandas.DataFrame, two rows
+        Per group: respondents, effective number under survey weights and under survey times balancing
+        weights, range and median of the scores, respondents and weighted share outside the other
+        group's range, largest share that one respondent has of the balancing weight.
+    histogram : pandas.DataFrame
+        Weighted share of each group in bins of the score: ``group``, ``score_low``, ``score_high``, ``share``.
+    scores : ndarray, shape (n,)
+        Fitted probability of participation; NaN for who is left out.
+    estimand : str
+        Whose composition the balancing weights aim at.
+    n_left_out : int
+        Respondents who count but miss the treatment or a covariate.
+    provenance : Provenance
+        For captions and manifests.
+    """
+
+    groups: pd.DataFrame
+    histogram: pd.DataFrame
+    scores: Floats
+    estimand: Estimand
+    n_left_out: int
+    provenance: Provenance
+
+    def tidy(self) -> pd.DataFrame:
+        """Return one row per group."""
+        return self.groups.copy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready record without anyone's score."""
+        return {
+            "verb": "overlap",
+            "provenance": self.provenance.to_dict(),
+            "fit": {"estimand": self.estimand, "n_left_out": self.n_left_out},
+            "rows": [{str(k): plain(v) for k, v in row.items()} for row in self.groups.to_dict("records")],
+        }
+
+    def __repr__(self) -> str:
+        head = f"overlap: {self.provenance.survey}, estimand {self.estimand}, {self.n_left_out} left out"
+        return f"{head}\n{self.groups.to_string(index=False, float_format=lambda value: f'{value:.6g}')}"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self.groups)
+
+
+def overlap(design: Design, *, treatment: str, covariates: str | Sequence[str], estimand: Estimand = "ATT") -> Overlap:
+    """Fit the survey-weighted propensity score and summarise how far the groups overlap in it.
+
+    Parameters
+    ----------
+    design : Design
+        Any design; its domain is where the groups are compared.
+    treatment : str
+        Column with two values.
+    covariates : str or list of str
+        Names or a one-sided formula.
+    estimand : {"ATT", "ATE", "ATC", "ATO"}, default "ATT"
+        Whose composition the balancing weights aim at.
+
+    Returns
+    -------
+    Overlap
+
+    Raises
+    ------
+    ColumnError, EstimationError, IdentificationError
+        As ``ipw``.
+
+    References
+    ----------
+    Kish (1965) for the effective number, :math:`(\\sum w)^2 / \\sum w^2`.
+
+    Examples
+    --------
+    >>> from evaluation.design.design import survey_design
+    >>> respondents = pd.DataFrame({"joined": [0, 0, 0, 1, 1, 1], "sex": ["f", "f", "m", "f", "m", "m"]})
+    >>> overlap(survey_design(respondents), treatment="joined", covariates=["sex"]).tidy()["ess"].round(3).tolist()
+    [3.0, 2.0]
+    """
+    _refuse_estimand(estimand)
+    groups = groups_of(design, treatment=treatment, covariates=covariates, verb="overlap")
+    weights = design.domain_weights
+    scores, _ = fitted_propensity(groups, weights)
+    balancing = tilt_of(groups, weights, estimand).balancing.sum(axis=1)
+    rows = [_row(groups, group, scores, weights, balancing) for group in (1, 0)]
+    return Overlap(
+        pd.DataFrame(rows),
+        pd.concat([_histogram(groups, group, scores, weights) for group in (1, 0)], ignore_index=True),
+        np.where(groups.used, scores, np.nan),
+        estimand,
+        groups.n_left_out,
+        design.provenance,
+    )
+
+
+def _refuse_estimand(estimand: str) -> None:
+    if estimand not in ESTIMANDS:
+        raise EstimationError(f"estimand must be one of {list(ESTIMANDS)}, got {estimand!r}.")
+
+
+def effective_number(weights: Floats) -> float:
+    """Return the number of equally weighted respondents that are worth as much."""
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def _row(groups: Groups, group: int, scores: Floats, weights: Floats, balancing: Floats) -> dict[str, Any]:
+    own, other = groups.members(group), scores[groups.members(1 - group)]
+    outside = own & ((scores < other.min()) | (scores > other.max()))
+    final = (weights * balancing)[own]
+    return {
+        "group": groups.levels[group],
+        "n_obs": int(own.sum()),
+        "ess_raw": effective_number(weights[own]),
+        "ess": effective_number(final),
+        "minimum": float(scores[own].min()),
+        "median": float(np.median(scores[own])),
+        "maximum": float(scores[own].max()),
+        "n_outside": int(outside.sum()),
+        "share_outside": float(weights[outside].sum() / weights[own].sum()),
+        "largest_weight_share": float(final.max() / final.sum()),
+    }
+
+
+def _histogram(groups: Groups, group: int, scores: Floats, weights: Floats) -> pd.DataFrame:
+    own = groups.members(group)
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    mass, _ = np.histogram(scores[own], bins=edges, weights=weights[own])
+    return pd.DataFrame(
+        {
+            "group": groups.levels[group],
+            "score_low": edges[:-1],
+            "score_high": edges[1:],
+            "share": mass / weights[own].sum(),
+        }
+    )
