@@ -442,16 +442,23 @@ def statement(result: Estimates, lang: str | None = None) -> Statement:
     limits = scale * result.confidence_interval()
     sentences = []
     for row in range(len(result)):
-        what = ", ".join(str(words[column].iloc[row]) for column in words if str(words[column].iloc[row]))
+        named = [str(words[column].iloc[row]) for column in words if column != "quantity"]
+        what = ", ".join(word for word in named if word)
         places = common_decimals([scale * float(result.std_error[row])]) or 0
         value, low, high = (f"{number(float(x), places)}{unit}" for x in (scale * result.estimate[row], *limits[row]))
-        sentences.append(_sentence(result, lang, what, (value, low, high), int(result.n_obs[row])))
+        sentences.append(_sentence(result, lang, what, _kind(result, row, lang), (value, low, high), row))
     return Statement(tuple(sentences))
 
 
-def _sentence(result: Estimates, lang: str, what: str, numbers: tuple[str, str, str], n: int) -> str:
+def _kind(result: Estimates, row: int, lang: str) -> str:
+    """Return what a row estimates; the rows of a comparison differ in that."""
+    quantity = str(result.keys["quantity"].iloc[row]) if "quantity" in result.keys else "difference"
+    return verb_name(result.verb, lang) if quantity == "difference" else term(quantity, lang)
+
+
+def _sentence(result: Estimates, lang: str, what: str, verb: str, numbers: tuple[str, str, str], row: int) -> str:
     value, low, high = numbers
-    verb, interval = verb_name(result.verb, lang), interval_name(result.conf_level, lang)
+    n, interval = int(result.n_obs[row]), interval_name(result.conf_level, lang)
     population = result.provenance.population.get(lang, "")
     notice = result.provenance.notice.get(lang, "")
     if lang == "ko":

@@ -305,3 +305,13 @@ def test_a_refused_comparison_computes_nothing(respondents):
     verdict = ev.assess_comparability(grown, grown, contains_participants=False)
     with pytest.raises(IdentificationError, match="asks whether something has changed"):
         ev.group_difference(design_of(respondents), outcome="trust", treatment="joined", comparability=verdict)
+
+
+def test_sentences_name_each_row_and_ascribe_nothing(respondents):
+    result = adjusted("aipw", design_of(respondents))
+    english, korean = (ev.statement(result, lang).sentences for lang in ("en", "ko"))
+    assert english[0].startswith("Trust: the adjusted difference (doubly robust) is estimated at")
+    assert english[2].startswith("Trust: the mean of the comparison group is estimated at")
+    assert korean[1].startswith("trust 참여자 평균은")
+    for word in ("caus", "effect", "impact", "효과", "영향"):
+        assert word not in " ".join([*english, *korean])
