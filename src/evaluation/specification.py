@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -23,13 +23,17 @@ from evaluation.errors import StudyError, did_you_mean
 RESOLVED = "study.json"
 
 Scalar = str | int | float | bool | None
+#: Parts of a notebook that need more than a survey; cells tagged ``if-<section>`` run for studies that name it.
+Section = Literal["comparisons", "rollout", "indicators", "trend"]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a file: unknown keys and wrong types are refused, nothing is converted."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
-class Text(_Strict):
+class Text(Strict):
     """One text in the two languages."""
 
     ko: str
@@ -40,7 +44,7 @@ class Text(_Strict):
         return self.ko if lang == "ko" else self.en
 
 
-class DesignSpecification(_Strict):
+class DesignSpecification(Strict):
     """One design: a sample with its design variables, or an earlier design with further weighting steps."""
 
     title: Text | None = None
@@ -82,7 +86,7 @@ class EstimateSpecification(BaseModel):
         return dict(self.model_extra or {})
 
 
-class StepSpecification(_Strict):
+class StepSpecification(Strict):
     """One notebook of the study, what it needs first, and parameters that only it receives."""
 
     notebook: str
@@ -90,7 +94,7 @@ class StepSpecification(_Strict):
     parameters: dict[str, Scalar] = {}
 
 
-class StudySpecification(_Strict):
+class StudySpecification(Strict):
     """The whole of ``params/<study>.yml``."""
 
     study: str
@@ -100,6 +104,8 @@ class StudySpecification(_Strict):
     data: Literal["real", "synthetic"] = "real"
     headline: str
     truth: str | None = None
+    sections: list[Section] = []
+    prespecification_sha256: str | None = None
     parameters: dict[str, Scalar] = {}
     designs: dict[str, DesignSpecification]
     estimates: dict[str, dict[str, EstimateSpecification]] = {}
@@ -171,7 +177,7 @@ def parse_study(content: dict[str, Any], *, place: str, study_id: str) -> StudyS
     try:
         specification = StudySpecification.model_validate(content)
     except ValidationError as error:
-        raise StudyError(f"{place}: " + "; ".join(_faults(error))) from None
+        raise StudyError(f"{place}: " + "; ".join(faults_of(error))) from None
     if specification.study != study_id:
         raise StudyError(f"{place}: study is '{specification.study}', but the id of a study is its file's stem.")
     return specification
@@ -204,13 +210,22 @@ def require_arguments(verb: Callable[..., object], arguments: Mapping[str, Any],
             raise StudyError(f"{place}: the argument '{name}' is missing. Known: {', '.join(taken)}.")
 
 
-def _faults(error: ValidationError) -> list[str]:
+def faults_of(error: ValidationError, known: Sequence[str] = ()) -> list[str]:
+    """Return what pydantic found as sentences.
+
+    Parameters
+    ----------
+    error : pydantic.ValidationError
+        Of a whole file.
+    known : sequence of str, optional
+        Keys at the top of the file; default: those of a study file.
+    """
     faults = []
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"])
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
-            fields = _fields_at(fault["loc"][:-1])
+            fields = known or _fields_at(fault["loc"][:-1])
             faults.append(f"unknown key '{where}'. {did_you_mean(fault['loc'][-1], fields)}")
         elif fault["type"] == "missing":
             faults.append(f"'{where}' is missing")

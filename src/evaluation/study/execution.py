@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +16,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.translators import PythonTranslator, papermill_translators
 
+from evaluation.study.parameters import is_declared
 from evaluation.study.states import CellWarning, Failure, State
 
 #: Seconds a cell may take; the tag ``timeout-120`` gives a cell its own limit.
@@ -73,6 +74,8 @@ class Execution:
         Texts (absolute paths) that outputs must not show, with what stands in their place.
     language : str, optional
         Text cells tagged ``lang-ko`` or ``lang-en`` for another language are left out.
+    sections : collection of str, optional
+        Cells tagged ``if-<section>`` for a section that is not among them are left out, code too.
 
     Attributes
     ----------
@@ -94,6 +97,7 @@ class Execution:
         on_cell: Callable[[int, int], None] | None = None,
         hidden: Mapping[str, str] | None = None,
         language: str | None = None,
+        sections: Collection[str] | None = None,
     ) -> None:
         self.save_to = None if save_to is None else Path(save_to)
         self.environment = dict(os.environ if environment is None else environment)
@@ -101,6 +105,7 @@ class Execution:
         self.timeout = timeout
         self.on_cell = on_cell
         self.language = language
+        self.sections = sections
         self._hidden = [(re.compile(re.escape(path) + r"(?![\w-])"), shown) for path, shown in (hidden or {}).items()]
         self.state: State = "ok"
         self.failure: Failure | None = None
@@ -112,6 +117,8 @@ class Execution:
 
     def run(self, nb: nbformat.NotebookNode, kernel_name: str) -> nbformat.NotebookNode:
         """Run ``nb`` in a fresh kernel; its outputs and what became of it are filled in."""
+        if self.sections is not None:
+            nb.cells = [cell for cell in nb.cells if is_declared(cell, self.sections)]
         code = [cell for cell in nb.cells if cell.cell_type == "code"]
         for cell in code:
             cell.outputs, cell.execution_count = [], None

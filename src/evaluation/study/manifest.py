@@ -15,6 +15,7 @@ from typing import Any
 
 from evaluation import project
 from evaluation.errors import ProjectError
+from evaluation.prespecification import prespecification_file
 from evaluation.project import LOG, MANIFEST
 from evaluation.study.plan import Plan
 from evaluation.study.states import StepOutcome
@@ -125,6 +126,7 @@ def input_files(plan: Plan) -> list[str]:
     root = project.project_root()
     survey = root / "surveys" / plan.specification.survey
     files = [root / "params" / f"{plan.study}.yml", root / "params" / "claims" / f"{plan.study}.csv"]
+    files.append(prespecification_file(plan.study))
     files += [file for file in survey.rglob("*") if not _is_cache(file.relative_to(survey))]
     files += [root / "notebooks" / f"{step.notebook}.ipynb" for step in plan.steps]
     return sorted(file.relative_to(root).as_posix() for file in files if file.is_file())

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -72,6 +73,12 @@ def read_template(notebook: str) -> nbformat.NotebookNode:
             "Open and save it in JupyterLab, or fetch it again."
         ) from None
     return node
+
+
+def is_declared(cell: nbformat.NotebookNode, sections: Collection[str]) -> bool:
+    """Tell whether a cell belongs to a study: it is tagged ``if-<section>`` for no section that the study lacks."""
+    wanted = {tag.removeprefix("if-") for tag in cell.metadata.get("tags", []) if tag.startswith("if-")}
+    return wanted <= set(sections)
 
 
 def declared_parameters(notebook: str) -> dict[str, Parameter]:

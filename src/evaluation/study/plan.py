@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.errors import StudyError, did_you_mean
+from evaluation.prespecification import prespecification_file
 from evaluation.specification import Scalar, StudySpecification
 from evaluation.study.parameters import (
     Parameter,
@@ -14,6 +16,7 @@ from evaluation.study.parameters import (
     converted,
     declared_parameters,
     fault_of,
+    is_declared,
     read_template,
     value_from_text,
 )
@@ -116,7 +119,9 @@ def plan_study(
     shared = {name: converted(kinds[name], value) for name, value in shared.items()}
     chosen = _chosen(specification, only, place)
     steps = tuple(_step(specification, name, declared[name], shared) for name in order if name in chosen)
-    resolved = specification.model_copy(update={"parameters": shared})
+    fixed = prespecification_file(specification.study)
+    sha256 = hashlib.sha256(fixed.read_bytes()).hexdigest() if fixed.is_file() else None
+    resolved = specification.model_copy(update={"parameters": shared, "prespecification_sha256": sha256})
     return Plan(resolved, steps, complete=len(steps) == len(order))
 
 
@@ -309,5 +314,6 @@ def _step(
     step = specification.steps[name]
     values = {"study": specification.study, **shared, **step.parameters}
     given = {key: converted(parameter, values[key]) for key, parameter in declared.items() if key in values}
-    code = [cell for cell in read_template(step.notebook).cells if cell.cell_type == "code" and cell.source.strip()]
+    cells = [cell for cell in read_template(step.notebook).cells if is_declared(cell, specification.sections)]
+    code = [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
     return PlannedStep(name, step.notebook, tuple(step.needs), declared, given, cells=len(code) + 1)

@@ -246,6 +246,7 @@ class _Batch:
             on_cell=lambda done, cells: self._tell(Progress(step.name, done, cells)),
             hidden=self._hidden(),
             language=str(step.parameters["lang"]),
+            sections=self.plan.specification.sections,
         )
         self.executions[step.name] = execution
         if self.cancelled:

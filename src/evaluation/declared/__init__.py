@@ -1,0 +1,1 @@
+"""What a study declares before anybody reads an outcome: estimates, comparisons, policy questions."""

@@ -1,0 +1,282 @@
+"""The comparisons that a study fixed before outcomes were read, with the design and covariates they use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation import project
+from evaluation.comparison.comparability import Comparability, Measurement, assess_comparability
+from evaluation.comparison.effects import aipw, group_difference, regression_adjusted
+from evaluation.declared.estimates import DeclaredEstimates
+from evaluation.design.design import Design, domain
+from evaluation.errors import EstimationError, EvaluationError, IdentificationError, StudyError
+from evaluation.estimation.contrasts import joined
+from evaluation.estimation.domains import levels_of
+from evaluation.prespecification import ComparisonPlan, MeasurementPlan, read_prespecification
+from evaluation.results import Estimates, card_html
+from evaluation.specification import Text, read_study
+from evaluation.survey.benchmarks import Benchmark, read_benchmarks
+from evaluation.weighting.chain import study_design
+
+
+@dataclass(frozen=True, eq=False)
+class DeclaredComparison:
+    """One comparison, ready for the verbs.
+
+    Attributes
+    ----------
+    name : str
+        In the pre-specification.
+    title : Text
+        In both languages.
+    design : Design
+        Of the study, with its whole weighting chain.
+    outcome, treatment : str
+        Columns.
+    covariates : list of str
+        Columns to adjust for.
+    subgroups : list of str
+        Columns within whose levels the comparison is repeated.
+    comparability : Comparability
+        What the two sides have in common, and the most that may be written.
+    comparator_outcome : str or None
+        The other question, where the comparator answered another one.
+    benchmark : Benchmark or None
+        The published figure, where the comparator is one.
+    added : str or None
+        Date, where the comparison was not among those registered.
+    """
+
+    name: str
+    title: Text
+    design: Design = field(repr=False)
+    outcome: str
+    treatment: str
+    covariates: list[str]
+    subgroups: list[str]
+    comparability: Comparability
+    comparator_outcome: str | None
+    benchmark: Benchmark | None
+    added: str | None
+
+    def _card(self) -> list[tuple[str, str]]:
+        lang = project.language()
+        k = 0 if lang == "ko" else 1
+        heads = (("비교", "등록", "문항", "비교 가능성", "쓸 수 있는 말"),
+                 ("comparison", "registered", "question", "comparability", "what may be written"))[k]  # fmt: skip
+        sides = (self.comparability.participants, self.comparability.comparator)
+        wordings = list(dict.fromkeys(side.wording or side.item for side in sides))
+        known = ("결과를 읽기 전", "before outcomes were read")[k]
+        later = f"{self.added} {('추가', 'added later')[k]}"
+        return [
+            (heads[0], self.title.in_language(lang)),
+            (heads[1], known if self.added is None else later),
+            (heads[2], " / ".join(wordings)),
+            (heads[3], "; ".join(self.comparability.text().splitlines())),
+            (heads[4], self.comparability.strongest_sentence(("d만큼", "d")[k])),
+        ]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{head}: {text}" for head, text in self._card())
+
+    def _repr_html_(self) -> str:
+        return card_html(self._card())
+
+
+def declared_comparison(study: str, name: str, **parameters: Any) -> DeclaredComparison:
+    """Open a comparison that the study fixed beforehand; nothing of the outcome is computed.
+
+    Parameters
+    ----------
+    study : str
+        Study id.
+    name : str
+        A comparison in ``params/prespecification/<study>.yml``.
+    **parameters
+        As for ``study_design``.
+
+    Returns
+    -------
+    DeclaredComparison
+
+    Raises
+    ------
+    StudyError
+        There is no such comparison, design or published figure.
+    """
+    plan = read_prespecification(study)
+    declared = plan.comparison(name)
+    return DeclaredComparison(
+        name,
+        declared.title,
+        study_design(study, plan.content.design, **parameters),
+        declared.outcome,
+        plan.content.treatment,
+        list(plan.content.covariates),
+        list(declared.subgroups),
+        _comparability(declared),
+        declared.comparator_outcome,
+        _benchmark(study, name, declared),
+        declared.added,
+    )
+
+
+def _comparability(declared: ComparisonPlan) -> Comparability:
+    return assess_comparability(
+        _measurement(declared.participants),
+        _measurement(declared.comparator),
+        contains_participants=declared.contains_participants,
+        evidence=declared.evidence,
+    )
+
+
+def _measurement(declared: MeasurementPlan) -> Measurement:
+    lang = project.language()
+    wording = declared.wording.in_language(lang) if declared.wording is not None else ""
+    population = declared.population.in_language(lang)
+    return Measurement(declared.item, wording, population, declared.mode, declared.year, declared.asks_change)
+
+
+def _benchmark(study: str, name: str, declared: ComparisonPlan) -> Benchmark | None:
+    if declared.benchmark is None:
+        return None
+    survey = read_study(study).survey
+    known = read_benchmarks(survey)
+    if declared.benchmark not in known:
+        raise StudyError(
+            f"params/prespecification/{study}.yml, comparison '{name}': no figure '{declared.benchmark}' in "
+            f"surveys/{survey}/benchmarks.csv. It has: {', '.join(known)}."
+        )
+    return known[declared.benchmark]
+
+
+def declared_differences(study: str, **parameters: Any) -> DeclaredEstimates:
+    """Estimate every group comparison that the study fixed: as it is, and doubly robust.
+
+    Parameters
+    ----------
+    study : str
+        Study id.
+    **parameters
+        As for ``study_design``.
+
+    Returns
+    -------
+    DeclaredEstimates
+        ``raw_<comparison>`` and ``adjusted_<comparison>``: the difference and both means. Comparisons with a
+        published figure are left to ``benchmark_difference``; one whose item asks about a change is refused and
+        left out.
+
+    Raises
+    ------
+    EvaluationError
+        Whatever the verb raises, with the comparison's name in front.
+    """
+    plan = read_prespecification(study)
+    made: dict[str, Estimates] = {}
+    titles: dict[str, Text | None] = {}
+    for name, declared in plan.content.comparisons.items():
+        comparison = declared_comparison(study, name, **parameters)
+        if comparison.benchmark is not None or comparison.comparability.is_refused:
+            continue
+        made[f"raw_{name}"] = _named(study, comparison, _raw)
+        made[f"adjusted_{name}"] = _named(study, comparison, _adjusted)
+        titles[f"raw_{name}"] = _titled(declared.title, "그대로", "as they are")
+        titles[f"adjusted_{name}"] = _titled(declared.title, "보정", "adjusted")
+    return DeclaredEstimates(made, titles)
+
+
+def _raw(comparison: DeclaredComparison) -> Estimates:
+    return group_difference(
+        comparison.design,
+        outcome=comparison.outcome,
+        treatment=comparison.treatment,
+        comparability=comparison.comparability,
+    )
+
+
+def _adjusted(comparison: DeclaredComparison) -> Estimates:
+    return aipw(
+        comparison.design,
+        outcome=comparison.outcome,
+        treatment=comparison.treatment,
+        covariates=comparison.covariates,
+    )
+
+
+def _titled(title: Text, korean: str, english: str) -> Text:
+    return Text(ko=f"{title.ko} ({korean})", en=f"{title.en} ({english})")
+
+
+def _named(study: str, comparison: DeclaredComparison, make: Callable[[DeclaredComparison], Estimates]) -> Estimates:
+    try:
+        return make(comparison)
+    except EvaluationError as error:
+        place = f"params/prespecification/{study}.yml, comparison '{comparison.name}'"
+        raise type(error)(f"{place}: {error}", failures=error.failures) from None
+
+
+def subgroup_differences(comparison: DeclaredComparison, *, adjusted: bool = False) -> DeclaredEstimates:
+    """Estimate a comparison within each level of the subgroups that were fixed for it.
+
+    Parameters
+    ----------
+    comparison : DeclaredComparison
+        From ``declared_comparison``.
+    adjusted : bool, default False
+        By one regression per level, without the subgroup's own column; else as the groups are.
+
+    Returns
+    -------
+    DeclaredEstimates
+        One per subgroup column: a difference per level, with joint covariance. A level in which one of the
+        groups is missing, or too small for a regression, has no estimate and stands in the title.
+
+    Raises
+    ------
+    IdentificationError
+        The item asks about a change.
+    """
+    comparison.comparability.require()
+    made: dict[str, Estimates] = {}
+    titles: dict[str, Text | None] = {}
+    for column in comparison.subgroups:
+        parts, absent = [], []
+        for level in levels_of(comparison.design, column, "subgroup_differences")[0]:
+            try:
+                parts.append(_within(comparison, column, level, adjusted))
+            except (EstimationError, IdentificationError):
+                absent.append(level)
+        if parts:
+            made[f"{comparison.name}_by_{column}"] = joined(parts)
+            titles[f"{comparison.name}_by_{column}"] = _subgroup_title(comparison, column, absent)
+    return DeclaredEstimates(made, titles)
+
+
+def _within(comparison: DeclaredComparison, column: str, level: Any, adjusted: bool) -> Estimates:
+    inside = domain(comparison.design, {column: level})
+    if adjusted:
+        others = [name for name in comparison.covariates if name != column]
+        whole = regression_adjusted(
+            inside, outcome=comparison.outcome, treatment=comparison.treatment, covariates=others
+        )
+    else:
+        whole = group_difference(inside, outcome=comparison.outcome, treatment=comparison.treatment)
+    first = whole.take(np.array([0]))
+    return replace(first, keys=pd.DataFrame({"term": [comparison.outcome], column: [level]}))
+
+
+def _subgroup_title(comparison: DeclaredComparison, column: str, absent: list[Any]) -> Text:
+    labels = comparison.design.provenance.labels
+
+    def said(lang: str, none: str) -> str:
+        names = ", ".join(labels.value(column, level, lang) for level in absent)
+        rest = f" ({none}: {names})" if absent else ""
+        return f"{comparison.title.in_language(lang)} – {labels.variable(column, lang)}{rest}"
+
+    return Text(ko=said("ko", "추정할 수 없음"), en=said("en", "not estimable"))

@@ -1,0 +1,249 @@
+"""What a study promised to look at before anybody read an outcome: ``params/prespecification/<study>.yml``.
+
+The entries are hashed. What was registered must stay as it was; what came later says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from evaluation import project
+from evaluation.errors import StudyError, did_you_mean
+from evaluation.results import card_html
+from evaluation.specification import RESOLVED, Strict, Text, faults_of
+
+Entry = TypeVar("Entry")
+Evidence = Literal["benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"]
+
+
+class MeasurementPlan(Strict):
+    """How one side of a comparison was, or will be, measured; ``wording`` and ``population`` in both languages."""
+
+    item: str
+    wording: Text | None = None
+    population: Text
+    mode: str = ""
+    year: int | None = None
+    asks_change: bool | None = None
+
+
+class Question(Strict):
+    """One question; ``added`` dates one that came after the others were registered."""
+
+    title: Text
+    added: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+
+
+class ComparisonPlan(Question):
+    """One comparison: an outcome in two groups of one design, or a mean against a figure published elsewhere."""
+
+    outcome: str
+    participants: MeasurementPlan
+    comparator: MeasurementPlan
+    contains_participants: bool | None
+    evidence: Evidence = "adjusted"
+    subgroups: list[str] = Field(default_factory=list)
+    benchmark: str | None = None
+    comparator_outcome: str | None = None
+
+
+class PolicyPlan(Question):
+    """One outcome of a staged roll-out: who counts as treated from when on, against whom, by which estimator."""
+
+    outcome: str
+    design: str
+    time: str
+    cohort: str
+    cluster: str
+    covariates: list[str] = Field(default_factory=list)
+    estimator: Literal["dr", "ipw", "reg"] = "dr"
+    control_group: Literal["notyettreated", "nevertreated"] = "notyettreated"
+    anticipation: int = 0
+
+
+class Content(Strict):
+    """The whole of a pre-specification file."""
+
+    study: str
+    registered: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    sha256: str | None = None
+    design: str
+    treatment: str
+    covariates: list[str]
+    comparisons: dict[str, ComparisonPlan]
+    policies: dict[str, PolicyPlan] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prespecification:
+    """Outcomes, comparisons and subgroups as they were fixed before outcomes were read.
+
+    Attributes
+    ----------
+    content : Content
+        The file.
+    sha256 : str
+        Of all entries that were not added later.
+    is_registered : bool
+        Whether the file names this hash; otherwise nothing was fixed yet.
+    """
+
+    content: Content
+    sha256: str
+    is_registered: bool
+
+    def comparison(self, name: str) -> ComparisonPlan:
+        """Return a comparison; a StudyError names the nearest where there is none."""
+        return _entry(self.content.comparisons, name, self.content.study, "comparison")
+
+    def policy(self, name: str) -> PolicyPlan:
+        """Return a policy question; a StudyError names the nearest where there is none."""
+        return _entry(self.content.policies, name, self.content.study, "policy")
+
+    def tidy(self) -> pd.DataFrame:
+        """Return one row per question: kind, name, outcome, subgroups, covariates, date when it was added later."""
+        rows = [
+            {
+                "kind": "comparison",
+                "name": name,
+                "outcome": entry.outcome,
+                "subgroups": ", ".join(entry.subgroups),
+                "covariates": ", ".join(self.content.covariates),
+                "added": entry.added or "",
+            }
+            for name, entry in self.content.comparisons.items()
+        ]
+        rows += [
+            {
+                "kind": "policy",
+                "name": name,
+                "outcome": entry.outcome,
+                "subgroups": "",
+                "covariates": ", ".join(entry.covariates),
+                "added": entry.added or "",
+            }
+            for name, entry in self.content.policies.items()
+        ]
+        return pd.DataFrame(rows)
+
+    def _card(self) -> list[tuple[str, str]]:
+        k = 0 if project.language() == "ko" else 1
+        heads = (("등록", "SHA-256", "비교", "하위 집단", "정책 효과", "보정 변수", "나중에 추가", "없음"),
+                 ("registered", "SHA-256", "comparisons", "subgroups", "policy effects", "adjusted for", "added later",
+                  "none"))[k]  # fmt: skip
+        entries: dict[str, Question] = {**self.content.comparisons, **self.content.policies}
+        titles = {name: entry.title.in_language(project.language()) for name, entry in entries.items()}
+        subgroups = sorted({name for entry in self.content.comparisons.values() for name in entry.subgroups})
+        later = [f"{titles[name]} ({entry.added})" for name, entry in entries.items() if entry.added]
+        words = (
+            ("결과를 읽기 전에 정함", "아직 등록되지 않음: 아래 해시를 파일의 sha256에 적을 것"),
+            ("fixed before outcomes were read", "not registered yet: write the hash below into the file as sha256"),
+        )[k][0 if self.is_registered else 1]
+        return [
+            (heads[0], f"{self.content.registered}, {words}"),
+            (heads[1], self.sha256),
+            (heads[2], "; ".join(titles[name] for name in self.content.comparisons)),
+            (heads[3], ", ".join(subgroups) or heads[7]),
+            (heads[4], "; ".join(titles[name] for name in self.content.policies) or heads[7]),
+            (heads[5], ", ".join(self.content.covariates)),
+            (heads[6], "; ".join(later) or heads[7]),
+        ]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{head}: {text}" for head, text in self._card())
+
+    def _repr_html_(self) -> str:
+        return card_html(self._card())
+
+
+def read_prespecification(study: str) -> Prespecification:
+    """Read what a study fixed before outcomes were read, and hold it against its registered hash.
+
+    Parameters
+    ----------
+    study : str
+        Study id; the file is ``params/prespecification/<study>.yml``.
+
+    Returns
+    -------
+    Prespecification
+
+    Raises
+    ------
+    StudyError
+        There is no such file; it is at fault; registered entries were changed; or it was changed while a run
+        was under way.
+
+    Examples
+    --------
+    >>> read_prespecification("seoul_2016").comparison("stay").outcome
+    'stay'
+    """
+    place = f"params/prespecification/{study}.yml"
+    path = prespecification_file(study)
+    if not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.yml"))
+        raise StudyError(f"study '{study}' fixed no outcomes and comparisons: {place} does not exist. "
+                         f"{did_you_mean(study, known)} Write them down before outcomes are read.")  # fmt: skip
+    _require_unchanged(study, path, place)
+    try:
+        content = Content.model_validate(project.read_yaml(path))
+    except ValidationError as error:
+        raise StudyError(f"{place}: " + "; ".join(faults_of(error, list(Content.model_fields)))) from None
+    if content.study != study:
+        raise StudyError(f"{place}: study is '{content.study}', but the id of a study is its file's stem.")
+    found = hash_of(content)
+    if content.sha256 is not None and content.sha256 != found:
+        raise StudyError(
+            f"{place}: the entries are no longer those that were registered on {content.registered} (sha256 "
+            f"{content.sha256[:12]}…, now {found[:12]}…). Restore them; what is new goes into an entry of its own with "
+            "'added: <date>'."
+        )
+    return Prespecification(content, found, content.sha256 is not None)
+
+
+def prespecification_file(study: str) -> Path:
+    """Return where the pre-specification of a study stands, whether it is there or not."""
+    return project.project_root() / "params" / "prespecification" / f"{study}.yml"
+
+
+def hash_of(content: Content) -> str:
+    """Return the SHA-256 of all entries that were not added later.
+
+    Parameters
+    ----------
+    content : Content
+        Order of entries and layout of the file do not count.
+    """
+    record: dict[str, Any] = content.model_dump(exclude={"sha256"})
+    for group in ("comparisons", "policies"):
+        record[group] = {name: entry for name, entry in record[group].items() if entry["added"] is None}
+    return hashlib.sha256(json.dumps(record, ensure_ascii=False, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _entry(entries: Mapping[str, Entry], name: str, study: str, kind: str) -> Entry:
+    if name not in entries:
+        raise StudyError(f"params/prespecification/{study}.yml has no {kind} '{name}'. {did_you_mean(name, entries)}")
+    return entries[name]
+
+
+def _require_unchanged(study: str, path: Path, place: str) -> None:
+    """Inside a run, refuse a file other than the one that was there when the run began."""
+    running = Path(os.environ.get(project.RUN_VARIABLE, "")) / RESOLVED
+    if not (project.is_of_record() and running.is_file()):
+        return
+    record = json.loads(running.read_text(encoding="utf-8"))
+    if record["study"] != study:
+        return
+    expected = record.get("prespecification_sha256")
+    if expected is not None and expected != hashlib.sha256(path.read_bytes()).hexdigest():
+        raise StudyError(f"{place} was changed while the run was under way. Run the study again.")
