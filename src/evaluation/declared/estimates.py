@@ -190,35 +190,6 @@ def design_comparison(study: str, outcome: str, **parameters: Any) -> Estimates:
     )
 
 
-def known_truth(study: str, outcome: str, *, by: str | None = None) -> pd.DataFrame | None:
-    """Return the population's true means, where the study declares a design that holds the population.
-
-    Parameters
-    ----------
-    study : str
-        Study id.
-    outcome : str
-        Numeric column.
-    by : str, optional
-        Column whose levels are the domains.
-
-    Returns
-    -------
-    pandas.DataFrame or None
-        Columns term, ``by``, truth; None where the truth is not known, which is the rule.
-
-    Examples
-    --------
-    >>> round(float(known_truth("api_2000", "api00").loc[0, "truth"]), 2)
-    664.71
-    """
-    specification = read_study(study)
-    if specification.truth is None:
-        return None
-    truth = survey_mean(study_design(study, specification.truth), outcome, by=by)
-    return truth.keys.assign(truth=truth.estimate)
-
-
 def _make(design: Design, estimate: EstimateSpecification, place: str) -> Estimates:
     if estimate.verb not in VERBS:
         raise StudyError(f"{place}: unknown verb '{estimate.verb}'. {did_you_mean(estimate.verb, VERBS)}")
