@@ -37,6 +37,7 @@ _ROOMS = {
     "declared.estimates": ("declared_estimates", "design_comparison"),
     "declared.truth": ("known_policy_effects", "known_truth"),
     "declared.comparisons": ("declared_comparison", "declared_differences", "subgroup_differences"),
+    "declared.policies": ("declared_policy",),
     "comparison.comparability": ("Comparability", "Measurement", "assess_comparability"),
     "comparison.propensity": ("overlap",),
     "comparison.balance": ("balance_table",),

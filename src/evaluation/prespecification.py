@@ -47,6 +47,8 @@ class ComparisonPlan(Question):
     """One comparison: an outcome in two groups of one design, or a mean against a figure published elsewhere."""
 
     outcome: str
+    treatment: str | None = None
+    covariates: list[str] | None = None
     participants: MeasurementPlan
     comparator: MeasurementPlan
     contains_participants: bool | None
@@ -117,7 +119,7 @@ class Prespecification:
                 "name": name,
                 "outcome": entry.outcome,
                 "subgroups": ", ".join(entry.subgroups),
-                "covariates": ", ".join(self.content.covariates),
+                "covariates": ", ".join(entry.covariates or self.content.covariates),
                 "added": entry.added or "",
             }
             for name, entry in self.content.comparisons.items()

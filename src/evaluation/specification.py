@@ -24,7 +24,7 @@ RESOLVED = "study.json"
 
 Scalar = str | int | float | bool | None
 #: Parts of a notebook that need more than a survey; cells tagged ``if-<section>`` run for studies that name it.
-Section = Literal["comparisons", "rollout", "indicators", "trend"]
+Section = Literal["comparisons", "benchmarks", "roster", "rollout", "indicators", "trend", "judgements"]
 
 
 class Strict(BaseModel):

@@ -64,6 +64,16 @@ class DeclaredComparison:
     benchmark: Benchmark | None
     added: str | None
 
+    @property
+    def groups(self) -> dict[str, Any]:
+        """What balance and effects are asked with: ``treatment`` and ``covariates``."""
+        return {"treatment": self.treatment, "covariates": self.covariates}
+
+    @property
+    def effects(self) -> dict[str, Any]:
+        """The same with the ``outcome``."""
+        return {"outcome": self.outcome, **self.groups}
+
     def _card(self) -> list[tuple[str, str]]:
         lang = project.language()
         k = 0 if lang == "ko" else 1
@@ -116,8 +126,8 @@ def declared_comparison(study: str, name: str, **parameters: Any) -> DeclaredCom
         declared.title,
         study_design(study, plan.content.design, **parameters),
         declared.outcome,
-        plan.content.treatment,
-        list(plan.content.covariates),
+        declared.treatment or plan.content.treatment,
+        list(declared.covariates or plan.content.covariates),
         list(declared.subgroups),
         _comparability(declared),
         declared.comparator_outcome,
@@ -268,7 +278,11 @@ def _within(comparison: DeclaredComparison, column: str, level: Any, adjusted: b
     else:
         whole = group_difference(inside, outcome=comparison.outcome, treatment=comparison.treatment)
     first = whole.take(np.array([0]))
-    return replace(first, keys=pd.DataFrame({"term": [comparison.outcome], column: [level]}))
+    return replace(
+        first,
+        keys=pd.DataFrame({"term": [comparison.outcome], column: [level]}),
+        columns={"n_participants": whole.n_obs[1:2], "n_comparison": whole.n_obs[2:3]},
+    )
 
 
 def _subgroup_title(comparison: DeclaredComparison, column: str, absent: list[Any]) -> Text:

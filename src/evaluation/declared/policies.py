@@ -1,0 +1,110 @@
+"""The policy questions that a study fixed before outcomes were read, with design, cohorts and estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from evaluation import project
+from evaluation.design.design import Design
+from evaluation.prespecification import PolicyPlan, read_prespecification
+from evaluation.results import card_html
+from evaluation.weighting.chain import study_design
+
+_ESTIMATORS = {
+    "dr": ("이중강건", "doubly robust"),
+    "ipw": ("성향점수 가중", "propensity weighting"),
+    "reg": ("결과 회귀", "outcome regression"),
+}
+_CONTROLS = {
+    "notyettreated": ("아직 시행되지 않은 집단", "those not yet reached"),
+    "nevertreated": ("끝까지 시행되지 않은 집단", "those never reached"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class DeclaredPolicy:
+    """One policy question, ready for the verbs.
+
+    Attributes
+    ----------
+    name : str
+        In the pre-specification.
+    plan : PolicyPlan
+        Outcome, time, cohort, cluster, covariates, estimator, control group, anticipation.
+    design : Design
+        Of the study, with its whole weighting chain.
+    """
+
+    name: str
+    plan: PolicyPlan
+    design: Design = field(repr=False)
+
+    @property
+    def outcome(self) -> str:
+        """The outcome's column."""
+        return self.plan.outcome
+
+    @property
+    def effects(self) -> dict[str, Any]:
+        """The arguments of ``att_gt`` that were fixed beforehand."""
+        plan = self.plan
+        return {
+            "outcome": plan.outcome,
+            "cohort": plan.cohort,
+            "covariates": list(plan.covariates),
+            "estimator": plan.estimator,
+            "control_group": plan.control_group,
+            "anticipation": plan.anticipation,
+            "cluster": plan.cluster,
+        }
+
+    def _card(self) -> list[tuple[str, str]]:
+        lang = project.language()
+        k = 0 if lang == "ko" else 1
+        plan, labels = self.plan, self.design.provenance.labels
+        heads = (("정책 질문", "등록", "결과", "시행 집단", "비교", "추정", "군집"),
+                 ("policy question", "registered", "outcome", "cohorts", "compared with", "estimator", "clusters"))[k]  # fmt: skip
+        known = ("결과를 읽기 전", "before outcomes were read")[k]
+        covariates = ", ".join(labels.variable(name, lang) for name in plan.covariates)
+        adjusted = f" ({covariates})" if covariates else ""
+        return [
+            (heads[0], plan.title.in_language(lang)),
+            (heads[1], known if plan.added is None else f"{plan.added} {('추가', 'added later')[k]}"),
+            (heads[2], labels.variable(plan.outcome, lang)),
+            (heads[3], labels.variable(plan.cohort, lang)),
+            (heads[4], _CONTROLS[plan.control_group][k]),
+            (heads[5], _ESTIMATORS[plan.estimator][k] + adjusted),
+            (heads[6], labels.variable(plan.cluster, lang)),
+        ]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{head}: {text}" for head, text in self._card())
+
+    def _repr_html_(self) -> str:
+        return card_html(self._card())
+
+
+def declared_policy(study: str, name: str, **parameters: Any) -> DeclaredPolicy:
+    """Open a policy question that the study fixed beforehand; nothing of the outcome is computed.
+
+    Parameters
+    ----------
+    study : str
+        Study id.
+    name : str
+        A policy in ``params/prespecification/<study>.yml``.
+    **parameters
+        As for ``study_design``.
+
+    Returns
+    -------
+    DeclaredPolicy
+
+    Raises
+    ------
+    StudyError
+        There is no such policy question, or no such design.
+    """
+    plan = read_prespecification(study).policy(name)
+    return DeclaredPolicy(name, plan, study_design(study, plan.design, **parameters))
