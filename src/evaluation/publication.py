@@ -25,7 +25,7 @@ import pandas as pd
 
 from evaluation import project, wording
 from evaluation.errors import ClaimError, PublishError, did_you_mean
-from evaluation.figures import Figure
+from evaluation.figures.canvas import Figure
 from evaluation.project import LOG, MANIFEST, STEP_VARIABLE
 from evaluation.results import TIDY_COLUMNS, Estimates, Provenance, holds_records
 from evaluation.specification import RESOLVED

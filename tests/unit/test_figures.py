@@ -16,8 +16,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from evaluation import figures
 from evaluation.errors import ColumnError, PublishError
+from evaluation.figures.canvas import theme, wrapped
+from evaluation.figures.comparison import draw_margins
+from evaluation.figures.distributions import draw_weights
+from evaluation.figures.plotting import plot
 
 HANDMADE = Path(__file__).with_name("handmade_results.py")
 made = SimpleNamespace(**runpy.run_path(str(HANDMADE)))
@@ -26,10 +29,10 @@ WEIGHTS = np.linspace(10.0, 60.0, 183)
 
 def drawn(kind, lang):
     if kind == "weights":
-        return figures.draw_weights(np.full(183, 33.8), WEIGHTS, made.PROVENANCE, upper=55.0, lang=lang)
+        return draw_weights(np.full(183, 33.8), WEIGHTS, made.PROVENANCE, upper=55.0, lang=lang)
     if kind == "margins":
-        return figures.draw_margins(made.MARGINS, made.PROVENANCE, lang=lang)
-    return figures.plot(made.ALL[kind], lang=lang)
+        return draw_margins(made.MARGINS, made.PROVENANCE, lang=lang)
+    return plot(made.ALL[kind], lang=lang)
 
 
 KINDS = [*sorted(made.ALL), "weights", "margins"]
@@ -55,7 +58,7 @@ def test_every_letter_has_a_glyph_and_nothing_is_cut_off(kind, lang, caplog):
 
 def test_the_check_for_missing_glyphs_can_fail():
     with pytest.warns(UserWarning, match="Glyph"):
-        figures.plot(made.MEANS, title="\U0001f600\u0e01", lang="ko").png()
+        plot(made.MEANS, title="\U0001f600\u0e01", lang="ko").png()
 
 
 @pytest.mark.parametrize("lang", ["ko", "en"])
@@ -83,8 +86,8 @@ def test_all_labels_of_a_figure_lie_inside_it_and_beside_the_panel():
 
 
 def test_lines_break_between_words_but_never_inside_n_equals():
-    with figures.theme():
-        lines = figures._wrapped("aaaa bbbb n = 183 " + "가" * 60, 1.0, "label")
+    with theme():
+        lines = wrapped("aaaa bbbb n = 183 " + "가" * 60, 1.0, "label")
     assert "n = 183" in [part for line in lines for part in [line[line.find("n") :]]]
     assert "".join(lines).count("가") == 60
     assert len(lines) > 5
@@ -92,9 +95,10 @@ def test_lines_break_between_words_but_never_inside_n_equals():
 
 def test_two_fresh_processes_draw_the_same_bytes():
     program = (
-        "import runpy, hashlib, sys; from evaluation import figures as f; "
+        "import runpy, hashlib, sys; from evaluation.figures.plotting import plot; "
+        "from evaluation.figures.comparison import draw_margins; "
         f"m = runpy.run_path({str(HANDMADE)!r}); "
-        "r = [f.plot(m['MIXED'], lang='ko'), f.draw_margins(m['MARGINS'], m['PROVENANCE'], lang='ko')]; "
+        "r = [plot(m['MIXED'], lang='ko'), draw_margins(m['MARGINS'], m['PROVENANCE'], lang='ko')]; "
         "print([hashlib.sha256(b).hexdigest() for g in r for b in (g.png(), g.svg(), g.png())])"
     )
     seen = {
@@ -108,10 +112,10 @@ def test_two_fresh_processes_draw_the_same_bytes():
 
 
 def test_a_readers_own_settings_change_neither_the_picture_nor_are_changed_by_it():
-    usual = hashlib.sha256(figures.plot(made.MEANS, lang="en").png()).hexdigest()
+    usual = hashlib.sha256(plot(made.MEANS, lang="en").png()).hexdigest()
     with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9, "font.family": ["DejaVu Serif"]}):
         before = dict(matplotlib.rcParams)
-        changed = hashlib.sha256(figures.plot(made.MEANS, lang="en").png()).hexdigest()
+        changed = hashlib.sha256(plot(made.MEANS, lang="en").png()).hexdigest()
         assert dict(matplotlib.rcParams) == before
     assert changed == usual
 
@@ -161,22 +165,22 @@ def test_terms_of_one_size_share_a_panel_and_others_get_their_own():
 
 
 def test_known_values_are_drawn_by_address_and_by_frame():
-    by_address = figures.plot(made.MEANS, reference={"api00": 664.7}, reference_label="참값", lang="ko")
+    by_address = plot(made.MEANS, reference={"api00": 664.7}, reference_label="참값", lang="ko")
     assert by_address.data["reference"].tolist()[0] == 664.7
     assert np.isnan(by_address.data["reference"].tolist()[1])
     assert [text.get_text() for text in by_address.figure.legends[0].get_texts()] == ["참값"]
     truth = pd.DataFrame({"stype": ["M", "E"], "value": [655.7, 671.6]})
-    assert figures.plot(made.BY_TYPE, reference=truth).data["reference"].fillna(0).tolist() == [671.6, 0, 655.7]
+    assert plot(made.BY_TYPE, reference=truth).data["reference"].fillna(0).tolist() == [671.6, 0, 655.7]
 
 
 def test_a_known_value_of_something_else_is_refused():
     with pytest.raises(ColumnError, match="Did you mean 'api00'"):
-        figures.plot(made.MEANS, reference={"api0": 1.0})
+        plot(made.MEANS, reference={"api0": 1.0})
     with pytest.raises(ColumnError, match="expected some of"):
-        figures.plot(made.MEANS, reference=pd.DataFrame({"x": [1]}))
+        plot(made.MEANS, reference=pd.DataFrame({"x": [1]}))
     twice = pd.DataFrame({"term": ["api00", "api00"], "value": [1.0, 2.0]})
     with pytest.raises(ColumnError, match="several values") as caught:
-        figures.plot(made.MEANS, reference=twice)
+        plot(made.MEANS, reference=twice)
     assert len(caught.value.failures) == 2
 
 
@@ -188,28 +192,28 @@ def test_the_data_of_a_weight_figure_are_counts_and_never_a_respondents_weight()
 
 def test_a_number_beside_weights_is_their_limit_and_beside_estimates_an_error():
     summary = SimpleNamespace(weights_before=WEIGHTS, weights_after=WEIGHTS, provenance=made.PROVENANCE)
-    figure = figures.plot(summary, reference=55, lang="en")
+    figure = plot(summary, reference=55, lang="en")
     assert figure.figure.legends[0].get_texts()[0].get_text() == "upper limit: 55"
     with pytest.raises(PublishError, match="not one number"):
-        figures.plot(made.MEANS, reference=55)
+        plot(made.MEANS, reference=55)
     with pytest.raises(PublishError, match="beside estimates only"):
-        figures.plot(summary, reference={"api00": 1.0})
+        plot(summary, reference={"api00": 1.0})
 
 
 def test_results_are_recognised_by_what_they_offer():
     summary = SimpleNamespace(weights_before=WEIGHTS, weights_after=WEIGHTS, provenance=made.PROVENANCE)
-    assert "stage" in figures.plot(summary).data
+    assert "stage" in plot(summary).data
     comparison = SimpleNamespace(tidy=lambda: made.MARGINS, provenance=made.PROVENANCE)
-    assert "target" in figures.plot(comparison).data
+    assert "target" in plot(comparison).data
     with pytest.raises(PublishError, match="got dict"):
-        figures.plot({})
+        plot({})
 
 
 def test_margins_that_no_weighting_changed_are_one_mark_against_the_population():
     unweighted = made.MARGINS.assign(after=made.MARGINS["before"])
-    figure = figures.draw_margins(unweighted, made.PROVENANCE, lang="en")
+    figure = draw_margins(unweighted, made.PROVENANCE, lang="en")
     assert figure.title == "Sample under design weights, and population"
     legend = [text.get_text() for text in figure.figure.legends[0].get_texts()]
     assert legend == ["sample, design weights", "population"]
-    weighted = figures.draw_margins(made.MARGINS, made.PROVENANCE, lang="en")
+    weighted = draw_margins(made.MARGINS, made.PROVENANCE, lang="en")
     assert [text.get_text() for text in weighted.figure.legends[0].get_texts()] == ["before", "after", "population"]

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from evaluation import figures, project
+from evaluation import project
 from evaluation.errors import PublishError
+from evaluation.figures import plotting
 from evaluation.publication import publish, read_items
 from evaluation.tables import table
 
@@ -46,7 +47,7 @@ def test_estimates_become_a_record_in_full_and_a_table(run):
 
 
 def test_a_figure_leaves_with_the_data_behind_it(run):
-    figure = figures.plot(made.MEANS, lang="ko")
+    figure = plotting.plot(made.MEANS, lang="ko")
     publish("api_means", figure)
     assert (run / "figures/api_means.png").read_bytes() == figure.png()
     assert (run / "figures/api_means.svg").read_bytes() == figure.svg()
@@ -158,9 +159,9 @@ def test_a_write_that_fails_leaves_the_earlier_file_and_no_debris(run, monkeypat
 
 def test_two_fresh_processes_publish_the_same_bytes(tmp_path):
     program = (
-        "import runpy; from evaluation.publication import publish; from evaluation import figures; "
+        "import runpy; from evaluation.publication import publish; from evaluation.figures import plotting; "
         f"m = runpy.run_path({str(HANDMADE)!r}); "
-        "print([publish('a', m['MIXED']), publish('b', figures.plot(m['SHARES'], lang='ko'))])"
+        "print([publish('a', m['MIXED']), publish('b', plotting.plot(m['SHARES'], lang='ko'))])"
     )
     said = []
     for place in ("one", "two"):
@@ -185,7 +186,7 @@ def test_what_was_published_is_one_small_line_in_the_language(run):
 def test_the_log_carries_titles_in_the_language_of_the_run(run):
     publish("api_means", made.MEANS)
     publish("by_type", made.BY_TYPE, title="By type")
-    publish("picture", figures.plot(made.MEANS, lang="ko", title="그림"))
+    publish("picture", plotting.plot(made.MEANS, lang="ko", title="그림"))
     assert [(item.name, item.step, item.title) for item in read_items(run)] == [
         ("api_means", "weighting", "Mean: API 2000, API 1999"),
         ("by_type", "weighting", "By type"),

@@ -11,8 +11,9 @@ from fontTools.ttLib import TTFont
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from evaluation import figures, wording
+from evaluation import wording
 from evaluation.errors import ProjectError, PublishError
+from evaluation.figures import plotting
 from evaluation.publication import publish
 from evaluation.report.site import build_site, require_offline
 
@@ -28,7 +29,10 @@ STUDY = {
     "designs": {"main": {"sample": "apiclus1"}},
     "steps": {"profile": {"notebook": "10_profile"}, "report": {"notebook": "50_report", "needs": ["profile"]}},
 }
-CELLS = f"import runpy\nfrom evaluation import figures, tables\nm = runpy.run_path({str(HANDMADE)!r})"
+CELLS = (
+    "import runpy\nfrom evaluation import tables\nfrom evaluation.figures import plotting\n"
+    f"m = runpy.run_path({str(HANDMADE)!r})"
+)
 
 
 def executed(heading, lang):
@@ -40,7 +44,7 @@ def executed(heading, lang):
             ),
             new_code_cell(CELLS),
             new_code_cell(f"# 표\ntables.table(m['SHARES'], lang={lang!r})"),
-            new_code_cell(f"figures.plot(m['MEANS'], lang={lang!r})"),
+            new_code_cell(f"plotting.plot(m['MEANS'], lang={lang!r})"),
             new_code_cell("print('힣뷁')"),
             new_code_cell(
                 f"from evaluation import wording\nwording.statement(m['TOTAL'], {lang!r})",
@@ -65,7 +69,7 @@ def run(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EVALUATION_RUN", str(folder))
         patch.setenv("EVALUATION_STEP", "report")
-        publish("api_means", figures.plot(made.MEANS, lang=lang))
+        publish("api_means", plotting.plot(made.MEANS, lang=lang))
         publish("means", made.MEANS, title="평균표")
     build_site(folder)
     return folder

@@ -27,7 +27,7 @@ from traitlets.config import Config
 
 from evaluation import project, wording
 from evaluation.errors import ProjectError, PublishError
-from evaluation.figures import font_files
+from evaluation.figures.fonts import font_files
 from evaluation.project import MANIFEST
 from evaluation.publication import Item, read_items
 from evaluation.specification import RESOLVED, StudySpecification

@@ -1,0 +1,68 @@
+"""Two groups side by side: a sample and its population, participants and others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation import wording
+from evaluation.errors import ColumnError
+from evaluation.figures.canvas import BLUE, DIAMOND, GREY, Figure, Sheet, same_scale, theme
+from evaluation.results import Provenance
+
+MARGIN_COLUMNS = ("margin", "level", "target", "before", "after")
+#: Shares that differ by less were not changed by weighting.
+_SAME_SHARE = 1e-9
+
+
+def draw_margins(
+    frame: pd.DataFrame, provenance: Provenance, *, title: str | None = None, lang: str | None = None
+) -> Figure:
+    """Draw each level's share under the first and the final weights beside its share in the population.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns ``margin``, ``level``, ``target``, ``before``, ``after``; shares 0 to 1.
+    provenance : Provenance
+        For caption and labels.
+    title : str, optional
+        Default: "Sample before and after weighting, and population"; where weighting changed nothing,
+        "Sample under design weights, and population", with one mark for the sample.
+    lang : {"ko", "en"}, optional
+        Default: the language of the project.
+
+    Returns
+    -------
+    Figure
+    """
+    missing = [column for column in MARGIN_COLUMNS if column not in frame.columns]
+    if missing:
+        raise ColumnError(f"a margin figure needs the columns {', '.join(MARGIN_COLUMNS)}; missing: {missing}.")
+    one = bool(np.allclose(frame["before"], frame["after"], rtol=0, atol=_SAME_SHARE))
+    name = title or wording.term("sample_title" if one else "margins_title", lang)
+    caption = wording.caption(provenance, None, lang)
+    keys = frame[["margin", "level"]].rename(columns={"margin": "term"}).reset_index(drop=True)
+    words = wording.label_keys(keys, provenance.labels, lang)
+    data = frame.reset_index(drop=True).assign(panel=words["term"], row=words["level"])
+    panels = [panel for _, panel in data.groupby("panel", sort=False)]
+    dots: dict[str, dict[str, Any]] = {
+        **({} if one else {"before": {"marker": "o", "color": GREY, "markersize": 6}}),
+        "after": {"marker": "o", "color": BLUE, "markersize": 6},
+        "target": {"markersize": 9, **DIAMOND},
+    }
+    words_of = {"after": "sample"} if one else {}
+    marks = {wording.term(words_of.get(column, column), lang): style for column, style in dots.items()}
+    with theme():
+        titles = [str(panel["panel"].iloc[0]) for panel in panels]
+        labels = [panel["row"].astype(str).tolist() for panel in panels]
+        sheet = Sheet(name, caption, labels, marks, titles, wording.term("share", lang))
+        for axes, panel in zip(sheet.axes, panels, strict=True):
+            places = np.arange(len(panel))
+            axes.hlines(places, panel["before"], panel["after"], color=GREY, linewidth=1.2, zorder=1)
+            for column, style in dots.items():
+                axes.plot(panel[column], places, linestyle="none", zorder=3, **style)
+        same_scale(sheet.axes)
+    return Figure(sheet.canvas, data, name, caption)
