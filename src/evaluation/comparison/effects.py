@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,9 @@ from evaluation.results import Estimates
 Floats = NDArray[np.float64]
 Names = str | Sequence[str]
 Measure = Literal["difference", "log_risk_ratio", "log_odds_ratio"]
+
+#: The highest evidence grade of a difference as it is, and of one between groups made alike in what was observed.
+UNADJUSTED, ADJUSTED = 1, 2
 
 
 def group_difference(
@@ -55,7 +59,7 @@ def group_difference(
     measure : {"difference", "log_risk_ratio", "log_odds_ratio"}
         Scale of row 0; the logarithms are tested against zero.
     comparability : Comparability, optional
-        Declared comparison; a refused one raises.
+        Declared comparison; a refused one raises. Its grade, at most 1 here, and what differs stand in ``fit``.
     conf_level : float, default 0.95
         Of the t interval on the design degrees of freedom.
 
@@ -85,13 +89,21 @@ def group_difference(
     >>> group_difference(survey_design(respondents), outcome="y", treatment="joined").estimate.tolist()
     [4.0, 6.0, 2.0]
     """
-    if comparability is not None:
-        comparability.require()
     if against not in ("others", "all"):
         raise EstimationError(f"against must be 'others' or 'all', got {against!r}.")
+    evidence = evidence_of(comparability, UNADJUSTED)
     groups = groups_of(design, treatment=treatment, outcome=outcome, verb="group_difference")
-    method: Method = "difference" if against == "others" else "difference_from_all"
-    return _estimates("group_difference", design, groups, method, "ATT", measure, outcome, treatment, conf_level)
+    made = estimate_difference(
+        design,
+        groups,
+        verb="group_difference",
+        method="difference" if against == "others" else "difference_from_all",
+        measure=measure,
+        outcome=outcome,
+        treatment=treatment,
+        conf_level=conf_level,
+    )
+    return replace(made, fit={**made.fit, **evidence})
 
 
 def ipw(
@@ -102,6 +114,7 @@ def ipw(
     covariates: Names,
     estimand: Estimand = "ATT",
     measure: Measure = "difference",
+    comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate the difference between groups weighted to one composition by inverse probability of participation.
@@ -120,6 +133,8 @@ def ipw(
         Scale of row 0.
     conf_level : float, default 0.95
         Of the t interval.
+    comparability : Comparability, optional
+        Declared comparison; a refused one raises. Its grade, at most 2 here, and what differs stand in ``fit``.
 
     Returns
     -------
@@ -134,7 +149,7 @@ def ipw(
     EstimationError
         A group is empty.
     IdentificationError
-        Covariates are collinear or tell the groups apart without overlap.
+        Covariates are collinear or tell the groups apart without overlap, or one was measured after participation.
 
     Notes
     -----
@@ -154,7 +169,8 @@ def ipw(
     >>> ipw(survey_design(respondents), outcome="y", treatment="joined", covariates=["sex"]).estimate.round(6).tolist()
     [2.25, 5.25, 3.0]
     """
-    return _adjusted("ipw", design, outcome, treatment, covariates, estimand, measure, None, conf_level)
+    names = (outcome, treatment, covariates)
+    return _adjusted("ipw", design, names, estimand, None, measure, comparability, conf_level)
 
 
 def g_computation(
@@ -166,6 +182,7 @@ def g_computation(
     estimand: Estimand = "ATT",
     family: Family | None = None,
     measure: Measure = "difference",
+    comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate the difference between predictions of two outcome models, one per group, at one composition.
@@ -174,7 +191,7 @@ def g_computation(
     ----------
     design : Design
         Any design.
-    outcome, treatment, covariates, measure, conf_level
+    outcome, treatment, covariates, measure, conf_level, comparability
         As in ``ipw``.
     estimand : {"ATT", "ATE", "ATC"}, default "ATT"
         Whose composition; "ATO" needs a propensity score.
@@ -195,7 +212,8 @@ def g_computation(
     ----------
     Hernán and Robins, What If, chapter 13. Stata twin: ``teffects ra``.
     """
-    return _adjusted("g_computation", design, outcome, treatment, covariates, estimand, measure, family, conf_level)
+    names = (outcome, treatment, covariates)
+    return _adjusted("g_computation", design, names, estimand, family, measure, comparability, conf_level)
 
 
 def regression_adjusted(
@@ -207,13 +225,14 @@ def regression_adjusted(
     estimand: Estimand = "ATT",
     family: Family | None = None,
     measure: Measure = "difference",
+    comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate the average marginal difference of participation in one regression without interactions.
 
     Parameters
     ----------
-    design, outcome, treatment, covariates, estimand, family, measure, conf_level
+    design, outcome, treatment, covariates, estimand, family, measure, conf_level, comparability
         As in ``g_computation``.
 
     Returns
@@ -232,7 +251,8 @@ def regression_adjusted(
     Graubard and Korn (1999), Biometrics 55, 652-659 (predictive margins).
     """
     verb: Method = "regression_adjusted"
-    return _adjusted(verb, design, outcome, treatment, covariates, estimand, measure, family, conf_level)
+    names = (outcome, treatment, covariates)
+    return _adjusted(verb, design, names, estimand, family, measure, comparability, conf_level)
 
 
 def aipw(
@@ -244,13 +264,14 @@ def aipw(
     estimand: Estimand = "ATT",
     family: Family | None = None,
     measure: Measure = "difference",
+    comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate the adjusted difference by weighting and outcome models together; one of the two must be right.
 
     Parameters
     ----------
-    design, outcome, treatment, covariates, estimand, measure, conf_level
+    design, outcome, treatment, covariates, estimand, measure, conf_level, comparability
         As in ``ipw``.
     family : {"gaussian", "binomial"}, optional
         Of the outcome models; default: binomial where the outcome has two values.
@@ -274,7 +295,8 @@ def aipw(
     ----------
     Robins, Rotnitzky and Zhao (1994); Li, Morgan and Zaslavsky (2018). R twin: ``PSweight(augmentation = TRUE)``.
     """
-    return _adjusted("aipw", design, outcome, treatment, covariates, estimand, measure, family, conf_level)
+    names = (outcome, treatment, covariates)
+    return _adjusted("aipw", design, names, estimand, family, measure, comparability, conf_level)
 
 
 def ipwra(
@@ -286,13 +308,14 @@ def ipwra(
     estimand: Estimand = "ATT",
     family: Family | None = None,
     measure: Measure = "difference",
+    comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate the adjusted difference by outcome models that are fitted with the balancing weights.
 
     Parameters
     ----------
-    design, outcome, treatment, covariates, estimand, family, measure, conf_level
+    design, outcome, treatment, covariates, estimand, family, measure, conf_level, comparability
         As in ``aipw``.
 
     Returns
@@ -309,35 +332,88 @@ def ipwra(
     ----------
     Wooldridge (2007), Journal of Econometrics 141, 1281-1301. Stata twin: ``teffects ipwra``.
     """
-    return _adjusted("ipwra", design, outcome, treatment, covariates, estimand, measure, family, conf_level)
+    names = (outcome, treatment, covariates)
+    return _adjusted("ipwra", design, names, estimand, family, measure, comparability, conf_level)
 
 
 def _adjusted(
     verb: Method,
     design: Design,
-    outcome: str,
-    treatment: str,
-    covariates: Names,
+    names: tuple[str, str, Names],
     estimand: Estimand,
-    measure: Measure,
     family: Family | None,
+    measure: Measure,
+    comparability: Comparability | None,
     conf_level: float,
 ) -> Estimates:
+    outcome, treatment, covariates = names
+    evidence = evidence_of(comparability, ADJUSTED)
     groups = groups_of(design, treatment=treatment, covariates=covariates, outcome=outcome, family=family, verb=verb)
-    return _estimates(verb, design, groups, verb, estimand, measure, outcome, treatment, conf_level)
+    made = estimate_difference(
+        design,
+        groups,
+        verb=verb,
+        method=verb,
+        estimand=estimand,
+        measure=measure,
+        outcome=outcome,
+        treatment=treatment,
+        conf_level=conf_level,
+    )
+    return replace(made, fit={**made.fit, **evidence})
 
 
-def _estimates(
-    verb: str,
+def evidence_of(comparability: Comparability | None, ceiling: int) -> dict[str, object]:
+    """Return what a declared comparison adds to ``fit``: its grade, at most ``ceiling``, and what differs.
+
+    Raises
+    ------
+    IdentificationError
+        The comparison is refused.
+    """
+    if comparability is None:
+        return {}
+    comparability.require()
+    return {
+        "evidence_grade": min(ceiling, comparability.grade),
+        "differs_in": [difference.aspect for difference in comparability.differences],
+    }
+
+
+def estimate_difference(
     design: Design,
     groups: Groups,
+    *,
+    verb: str,
     method: Method,
-    estimand: Estimand,
-    measure: Measure,
     outcome: str,
     treatment: str,
-    conf_level: float,
+    estimand: Estimand = "ATT",
+    measure: Measure = "difference",
+    conf_level: float = 0.95,
 ) -> Estimates:
+    """Estimate the difference of two groups that were read already, for verbs that take several of them.
+
+    Parameters
+    ----------
+    design : Design
+        Its weights and variance.
+    groups : Groups
+        From ``groups_of``, on this design or one that differs in its weights alone.
+    verb : str
+        What the result and messages call it.
+    method, estimand
+        As in ``potential_outcome_means``.
+    outcome, treatment : str
+        Names for keys and messages.
+    measure, conf_level
+        As in ``group_difference``.
+
+    Returns
+    -------
+    Estimates
+        Row 0 is the difference; then the means of participants and of the comparison group.
+    """
     made = potential_outcome_means(groups, design.domain_weights, method, estimand)
     estimate, slope = _measured(made.mean, measure, outcome, verb)
     z = made.influence @ slope.T

@@ -24,7 +24,9 @@ from evaluation.regression.glm import (
     read_model,
     read_outcome,
     refuse_collinear,
+    variables_of,
 )
+from evaluation.survey.codebook import Codebook
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -127,10 +129,11 @@ def groups_of(
     EstimationError
         A group has nobody with every value, or weights are negative.
     IdentificationError
-        Covariates are collinear.
+        Covariates are collinear, or the codebook says of one that it was measured after participation.
     """
     design.require_no_negative_weights(verb)
     _refuse_two_roles(treatment, covariates, outcome, verb)
+    _refuse_later(design, covariates, verb)
     t, levels = _treatment(design, treatment, verb)
     y, family = _outcome(design, outcome, family)
     complete = ~np.isnan(t) & ~np.isnan(y) & design.present
@@ -153,6 +156,21 @@ def _refuse_two_roles(treatment: str, covariates: str | Sequence[str], outcome: 
             )
     if treatment == outcome:
         raise ColumnError(f"{verb}: '{treatment}' is named as treatment and as outcome. They are two columns.")
+
+
+def _refuse_later(design: Design, covariates: str | Sequence[str], verb: str) -> None:
+    """Refuse covariates that participation may have moved: adjusting for them takes away what is looked for."""
+    book = design.provenance.labels
+    if not isinstance(book, Codebook):
+        return
+    named = variables_of(covariates)
+    later = [name for name in named if name in book and book[name].timing == "after"]
+    if later:
+        left = [name for name in named if name not in later]
+        raise IdentificationError(
+            f"{verb}: covariates must be fixed before participation, but {book.place} says timing 'after' of "
+            f"{', '.join(map(repr, later))}. Leave out what participation may have moved: covariates={left}."
+        )
 
 
 def _treatment(design: Design, name: str, verb: str) -> tuple[Floats, tuple[str, str]]:
@@ -280,7 +298,9 @@ class _Prediction:
     movement: Floats
 
 
-def potential_outcome_means(groups: Groups, weights: Floats, method: Method, estimand: Estimand) -> GroupMeans:
+def potential_outcome_means(
+    groups: Groups, weights: Floats, method: Method, estimand: Estimand, odds_factor: Floats | None = None
+) -> GroupMeans:
     """Return the two groups' means at the composition of the estimand, with their influence.
 
     Parameters
@@ -295,6 +315,8 @@ def potential_outcome_means(groups: Groups, weights: Floats, method: Method, est
         participation in it), ``aipw``, ``ipwra``.
     estimand : {"ATT", "ATE", "ATC", "ATO"}
         Target composition.
+    odds_factor : ndarray, shape (n,), optional
+        What the others' odds of participation are off by, for ``ipw`` of "ATT": multiplies their weights.
 
     Notes
     -----
@@ -306,6 +328,9 @@ def potential_outcome_means(groups: Groups, weights: Floats, method: Method, est
     if estimand not in ESTIMANDS:
         raise EstimationError(f"estimand must be one of {list(ESTIMANDS)}, got {estimand!r}.")
     tilt = tilt_of(groups, weights, estimand) if method in WITH_PROPENSITY else observed_tilt(groups, estimand)
+    if odds_factor is not None:
+        factors = np.column_stack([odds_factor, np.ones_like(odds_factor)])
+        tilt = replace(tilt, balancing=tilt.balancing * factors, balancing_slope=tilt.balancing_slope * factors)
     if method == "difference_from_all":
         tilt = replace(tilt, balancing=np.column_stack([groups.used, groups.members(1)]).astype(float))
     means, columns = np.empty(2), []

@@ -183,11 +183,30 @@ def read_model(
     return Model(x, np.where(used, y, 0.0), used, named, formula, reference)
 
 
-def _covariates(design: Design, safe: str, aliases: Mapping[str, str], formula: str) -> pd.DataFrame:
+def variables_of(covariates: str | Sequence[str]) -> list[str]:
+    """Return the columns that covariates name, be they a list or a one-sided formula.
+
+    Examples
+    --------
+    >>> variables_of(["age", "sex"]), variables_of("~ log(age) * C(`the.sex`)")
+    (['age', 'sex'], ['age', 'the.sex'])
+    """
+    if not covariates:
+        return []
+    formula = _formula(covariates)
+    safe, aliases = _with_aliases(formula)
+    return [aliases.get(name, name) for name in _names_in(safe, formula)]
+
+
+def _names_in(safe: str, formula: str) -> list[str]:
     try:
-        names = sorted(str(name) for name in formulaic.Formula(safe).required_variables)
+        return sorted(str(name) for name in formulaic.Formula(safe).required_variables)
     except FormulaicError as error:
         raise _unreadable(formula, error) from None
+
+
+def _covariates(design: Design, safe: str, aliases: Mapping[str, str], formula: str) -> pd.DataFrame:
+    names = _names_in(safe, formula)
     for name in names:
         _require_named(design, aliases.get(name, name), formula)
     columns = {name: _plain_column(design.data[aliases.get(name, name)]) for name in names}
