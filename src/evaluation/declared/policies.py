@@ -63,8 +63,10 @@ class DeclaredPolicy:
         lang = project.language()
         k = 0 if lang == "ko" else 1
         plan, labels = self.plan, self.design.provenance.labels
-        heads = (("정책 질문", "등록", "결과", "시행 집단", "비교", "추정", "군집"),
-                 ("policy question", "registered", "outcome", "cohorts", "compared with", "estimator", "clusters"))[k]  # fmt: skip
+        heads = (
+            ("정책 질문", "등록", "결과", "시행 집단", "비교", "추정", "군집"),
+            ("policy question", "registered", "outcome", "cohorts", "compared with", "estimator", "clusters"),
+        )[k]
         known = ("결과를 읽기 전", "before outcomes were read")[k]
         covariates = ", ".join(labels.variable(name, lang) for name in plan.covariates)
         adjusted = f" ({covariates})" if covariates else ""
