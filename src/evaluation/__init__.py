@@ -21,6 +21,8 @@ from typing import Any
 _ROOMS = {
     "specification": ("open_study",),
     "survey.reading": ("Survey", "read_survey", "read_survey_file", "reverse_scale"),
+    "survey.indicators": ("Indicators", "read_indicators"),
+    "survey.indicator_arithmetic": ("coverage", "indicator_change", "unit_cost"),
     "survey.margins": ("Margins", "margins", "read_margins"),
     "design.design": ("Design", "as_replicates", "domain", "survey_design"),
     "regression.glm": ("survey_glm",),
@@ -44,6 +46,8 @@ _ROOMS = {
     "comparison.benchmark": ("benchmark_difference",),
     "comparison.sensitivity": ("e_value",),
     "comparison.effects": ("aipw", "g_computation", "group_difference", "ipw", "ipwra", "regression_adjusted"),
+    "impact.twfe": ("twfe",),
+    "impact.few_clusters": ("leave_one_out",),
     "tables": ("table",),
     "figures.plotting": ("plot",),
     "wording": ("statement",),

@@ -60,6 +60,10 @@ class MarginError(SurveyError):
     """Population margins contradict each other or the sample."""
 
 
+class IndicatorError(SurveyError):
+    """Administrative figures contradict each other, or are put to a use they cannot bear."""
+
+
 class DesignError(EvaluationError):
     """A sampling design contradicts itself or the data."""
 
@@ -94,6 +98,18 @@ class ClaimError(EvaluationError):
 
 class EvaluationWarning(UserWarning):
     """Base of every warning the workbench gives on purpose."""
+
+
+class FewClustersWarning(EvaluationWarning):
+    """Too few clusters are treated, or left to compare with, for an error to be trusted."""
+
+
+class SharedTreatmentWarning(EvaluationWarning):
+    """Respondents share their treatment, but the error counts them as independent."""
+
+
+class SourceWarning(EvaluationWarning):
+    """A file that the user brought is not the extract that a survey describes."""
 
 
 def did_you_mean(name: object, options: Iterable[object]) -> str:
