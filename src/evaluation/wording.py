@@ -105,7 +105,7 @@ _TERMS: dict[str, tuple[str, str]] = {
     "overlap_title": ("성향점수의 겹침: 참여자와 비참여자", "Overlap of propensity scores: participants and others"),
     "propensity": ("성향점수 (참여할 확률)", "propensity score (probability of taking part)"),
     "group_share": ("집단 안의 비율 (0–1)", "share of the group (0–1)"),
-    "least_bin": ("막대마다 응답자 {least}명 이상 또는 0명", "each bar stands for {least} or more respondents, or none"),
+    "least_bin": ("막대마다 응답자 {least}명 이상 또는 0명", "each bar: {least} or more respondents, or none"),
     # administrative figures
     "IndicatorResult": ("행정 수치의 산술", "Arithmetic on administrative figures"),
     "Indicators": ("공표된 행정 수치", "Published administrative figures"),
@@ -331,6 +331,7 @@ def caption(
     lang: str | None = None,
     *,
     marks: str = "bars",
+    notes: Iterable[str] = (),
 ) -> str:
     """Return what stands below every figure and table: survey, n, weight, interval, notice.
 
@@ -344,6 +345,8 @@ def caption(
         Default: the language of the project.
     marks : str, default "bars"
         What draws the interval: a word known to ``term``, or empty for none (in a table).
+    notes : iterable of str, optional
+        What else this figure needs to be read, before the notice.
 
     Examples
     --------
@@ -359,6 +362,7 @@ def caption(
     if conf_level is not None:
         interval = interval_name(conf_level, lang) + ("s" if lang == "en" else "")
         parts.append(f"{term(marks, lang)}: {interval}" if marks else interval)
+    parts += notes
     notice = provenance.notice.get(lang) or next(filter(None, provenance.notice.values()), "")
     return "; ".join(parts) + (f". {notice}" if notice else "")
 

@@ -24,8 +24,11 @@ from evaluation.results import Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]
 
-#: Bins of the mirrored histogram of scores.
+#: Bins of the mirrored histogram of scores, from 0 to the first of these that no score exceeds.
 BINS = 20
+UPPER = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
+#: Neighbouring bins are merged until each stands for nobody or for this many respondents.
+LEAST = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +42,9 @@ class Overlap:
         weights, range and median of the scores, respondents and weighted share outside the other
         group's range, largest share that one respondent has of the balancing weight.
     histogram : pandas.DataFrame
-        Weighted share of each group in bins of the score: ``group``, ``score_low``, ``score_high``, ``share``.
+        Shares of each group in bins of the score: ``group``, ``score_low``, ``score_high``, ``n_obs``, ``share``
+        (survey weights), ``share_balanced`` (survey times balancing weights). A bin holds nobody or at least
+        five respondents: sparse neighbours are merged.
     scores : ndarray, shape (n,)
         Fitted probability of participation; NaN for who is left out.
     estimand : str
@@ -118,9 +123,12 @@ def overlap(design: Design, *, treatment: str, covariates: str | Sequence[str], 
     scores, _ = fitted_propensity(groups, weights)
     balancing = tilt_of(groups, weights, estimand).balancing.sum(axis=1)
     rows = [_row(groups, group, scores, weights, balancing) for group in (1, 0)]
+    highest = scores[groups.used].max()
+    edges = np.linspace(0.0, next((upper for upper in UPPER if upper >= highest), 1.0), BINS + 1)
+    histogram = [_histogram(groups, group, scores, edges, (weights, weights * balancing)) for group in (1, 0)]
     return Overlap(
         pd.DataFrame(rows),
-        pd.concat([_histogram(groups, group, scores, weights) for group in (1, 0)], ignore_index=True),
+        pd.concat(histogram, ignore_index=True),
         np.where(groups.used, scores, np.nan),
         estimand,
         groups.n_left_out,
@@ -156,15 +164,51 @@ def _row(groups: Groups, group: int, scores: Floats, weights: Floats, balancing:
     }
 
 
-def _histogram(groups: Groups, group: int, scores: Floats, weights: Floats) -> pd.DataFrame:
+def _histogram(
+    groups: Groups, group: int, scores: Floats, edges: Floats, weights: tuple[Floats, Floats]
+) -> pd.DataFrame:
     own = groups.members(group)
-    edges = np.linspace(0.0, 1.0, BINS + 1)
-    mass, _ = np.histogram(scores[own], bins=edges, weights=weights[own])
+    counts = np.histogram(scores[own], bins=edges)[0]
+    starts = whole_bins(counts.tolist(), LEAST)
+    shares = []
+    for weight in weights:
+        mass = np.histogram(scores[own], bins=edges, weights=weight[own])[0]
+        shares.append(np.add.reduceat(mass, starts) / weight[own].sum())
     return pd.DataFrame(
         {
             "group": groups.levels[group],
-            "score_low": edges[:-1],
-            "score_high": edges[1:],
-            "share": mass / weights[own].sum(),
+            "score_low": edges[starts],
+            "score_high": edges[[*starts[1:], len(counts)]],
+            "n_obs": np.add.reduceat(counts, starts),
+            "share": shares[0],
+            "share_balanced": shares[1],
         }
     )
+
+
+def whole_bins(counts: Sequence[int], least: int) -> list[int]:
+    """Return where bins begin once sparse ones are merged with their neighbours.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Respondents in each bin.
+    least : int
+        Respondents that a bin must hold if it holds any.
+
+    Examples
+    --------
+    >>> whole_bins([0, 3, 4, 0, 9, 1, 0], 5)
+    [0, 1, 3, 4]
+    """
+    starts: list[int] = []
+    held = 0
+    for place, count in enumerate(counts):
+        if not 0 < held < least:
+            starts.append(place)
+            held = 0
+        held += count
+    while len(starts) > 1 and 0 < held < least:
+        starts.pop()
+        held = sum(counts[starts[-1] :])
+    return starts

@@ -30,6 +30,8 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 GREY, INK = "#8A8A8A", "#222222"
 #: How a known value is drawn.
 DIAMOND: dict[str, Any] = {"marker": "D", "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.2}
+#: How a line at which something is measured is drawn.
+DASHED = (0, (4, 3))
 #: Inches of the panel of a distribution.
 DISTRIBUTION = 1.4
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from evaluation import wording
 from evaluation.errors import ColumnError
-from evaluation.figures.canvas import BLUE, DIAMOND, GREY, Figure, Sheet, same_scale, theme
+from evaluation.figures.canvas import BLUE, DASHED, DIAMOND, GREY, INK, Figure, Sheet, same_scale, theme
 from evaluation.results import Provenance
 
 MARGIN_COLUMNS = ("margin", "level", "target", "before", "after")
@@ -65,4 +65,58 @@ def draw_margins(
             for column, style in dots.items():
                 axes.plot(panel[column], places, linestyle="none", zorder=3, **style)
         same_scale(sheet.axes)
+    return Figure(sheet.canvas, data, name, caption)
+
+
+BALANCE_COLUMNS = ("covariate", "level", "smd_raw", "smd_weighted", "denominator")
+#: Standardised difference above which a covariate is commonly called unbalanced.
+SMD_LIMIT = 0.1
+
+
+def draw_balance(result: Any, *, title: str | None = None, lang: str | None = None) -> Figure:
+    """Draw how far participants and others differ in each covariate, raw and weighted (love plot).
+
+    Parameters
+    ----------
+    result : BalanceTable
+        Its ``tidy()`` has the columns ``covariate, level, smd_raw, smd_weighted, denominator``.
+    title : str, optional
+        Default: "Differences in covariates before and after weighting".
+    lang : {"ko", "en"}, optional
+        Default: the language of the project.
+
+    Returns
+    -------
+    Figure
+        The caption names the standard deviation that divides the differences.
+    """
+    frame = result.tidy()[list(BALANCE_COLUMNS)].reset_index(drop=True)
+    name = title or wording.term("love_title", lang)
+    spread = wording.term(f"denominator_{frame['denominator'].iloc[0]}", lang)
+    notes = (f"{wording.term('estimand', lang)}: {result.estimand}", spread)
+    caption = wording.caption(result.provenance, None, lang, notes=notes)
+    keys = frame[["covariate", "level"]].rename(columns={"covariate": "term"})
+    words = wording.label_keys(keys, result.provenance.labels, lang)
+    rows = [f"{term}: {level}" if level else term for term, level in zip(words["term"], words["level"], strict=True)]
+    data = frame.assign(row=rows, abs_smd_raw=frame["smd_raw"].abs(), abs_smd_weighted=frame["smd_weighted"].abs())
+    limit: dict[str, Any] = {"color": INK, "linestyle": DASHED, "linewidth": 1.0}
+    dots: dict[str, dict[str, Any]] = {
+        "raw": {"marker": "o", "markerfacecolor": "white", "markeredgecolor": INK, "markersize": 6.5},
+        "weighted": {"marker": "o", "color": BLUE, "markersize": 6.5},
+    }
+    marks = {
+        wording.term("raw", lang): dots["raw"],
+        wording.term("balanced", lang): dots["weighted"],
+        wording.term("smd_limit", lang): limit,
+    }
+    with theme():
+        sheet = Sheet(name, caption, [rows], marks, [""], wording.term("abs_smd", lang))
+        axes, places = sheet.axes[0], np.arange(len(data))
+        axes.axvline(SMD_LIMIT, zorder=1, **limit)
+        axes.hlines(places, data["abs_smd_raw"], data["abs_smd_weighted"], color=GREY, linewidth=1.2, zorder=2)
+        for column, style in dots.items():
+            axes.plot(data[f"abs_smd_{column}"], places, linestyle="none", zorder=3, **style)
+        axes.set_xlim(0, 1.05 * max(SMD_LIMIT * 1.2, float(np.nanmax(data[["abs_smd_raw", "abs_smd_weighted"]]))))
+        for line in axes.lines:
+            line.set_clip_on(False)
     return Figure(sheet.canvas, data, name, caption)

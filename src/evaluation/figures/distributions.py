@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evaluation import wording
-from evaluation.figures.canvas import BLUE, DISTRIBUTION, GREY, ORANGE, Figure, Sheet, same_scale, theme
+from evaluation.comparison.propensity import LEAST
+from evaluation.figures.canvas import BLUE, DISTRIBUTION, GREY, INK, ORANGE, Figure, Sheet, same_scale, theme
 from evaluation.results import Floats, Provenance
 
 
@@ -70,3 +72,69 @@ def _bins(before: Floats, after: Floats) -> Floats:
     both = np.concatenate([before, after])
     low, high = min(0.0, float(both.min())), float(both.max())
     return np.linspace(low, high * 1.02 if high > low else low + 1.0, 41)
+
+
+#: What the histogram of an overlap must have.
+OVERLAP_COLUMNS = ("group", "score_low", "score_high", "n_obs", "share", "share_balanced")
+_MIRRORED = 2.8
+
+
+def draw_overlap(result: Any, *, title: str | None = None, lang: str | None = None) -> Figure:
+    """Draw the propensity scores of participants upwards and of the others downwards, weighted.
+
+    Parameters
+    ----------
+    result : Overlap
+        Its ``histogram`` has the columns of ``OVERLAP_COLUMNS``, its ``groups`` participants first.
+    title : str, optional
+        Default: "Overlap of propensity scores: participants and others".
+    lang : {"ko", "en"}, optional
+        Default: the language of the project.
+
+    Returns
+    -------
+    Figure
+        ``data`` holds shares per bin of five or more respondents, never anyone's score. A merged bin is
+        drawn as high as its mean, so that areas are shares.
+    """
+    groups, bins = result.groups, result.histogram
+    data = bins.assign(role=np.where(bins["group"] == groups["group"].iloc[0], "participants", "others"))
+    unit = float((data["score_high"] - data["score_low"]).min())
+    name = title or wording.term("overlap_title", lang)
+    notes = [f"{wording.term('estimand', lang)}: {result.estimand}", _effective(groups, lang)]
+    notes.append(wording.term("least_bin", lang).format(least=LEAST))
+    caption = wording.caption(result.provenance, None, lang, notes=notes)
+    fills: dict[str, dict[str, Any]] = {"participants": {"color": BLUE}, "others": {"color": "#BDBDBD"}}
+    outline: dict[str, Any] = {"color": ORANGE, "linewidth": 1.6}
+    changed = [role for role in fills if _is_changed(data[data["role"] == role])]
+    marks = {wording.term(role, lang): {"marker": "s", "markersize": 9, **style} for role, style in fills.items()}
+    marks |= {f"{wording.term(role, lang)}, {wording.term('balanced', lang)}": outline for role in changed[-1:]}
+    with theme():
+        sheet = Sheet(name, caption, [_MIRRORED], marks, [""], wording.term("propensity", lang))
+        axes = sheet.axes[0]
+        for role, sign in (("participants", 1), ("others", -1)):
+            own = data[data["role"] == role]
+            width = (own["score_high"] - own["score_low"]).to_numpy()
+            edges = [*own["score_low"], own["score_high"].iloc[-1]]
+            axes.stairs(sign * own["share"].to_numpy() * unit / width, edges, fill=True, zorder=2, **fills[role])
+            if role in changed:
+                axes.stairs(sign * own["share_balanced"].to_numpy() * unit / width, edges, zorder=3, **outline)
+        axes.axhline(0, color=INK, linewidth=0.9, zorder=4)
+        axes.set_ylabel(wording.term("group_share", lang))
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):.10g}"))
+        axes.set_xlim(0, float(data.loc[data["n_obs"] > 0, "score_high"].max()))
+    return Figure(sheet.canvas, data.reset_index(drop=True), name, caption)
+
+
+def _effective(groups: pd.DataFrame, lang: str | None) -> str:
+    """Return the effective numbers under balancing weights in words."""
+    counts = [
+        f"{wording.term(role, lang)} {wording.number(ess)} / {n:,}"
+        for role, ess, n in zip(("participants", "others"), groups["ess"], groups["n_obs"], strict=True)
+    ]
+    return f"{wording.term('ess', lang)} / n: {', '.join(counts)}"
+
+
+def _is_changed(bins: pd.DataFrame) -> bool:
+    return not np.allclose(bins["share"], bins["share_balanced"], rtol=0, atol=1e-9)

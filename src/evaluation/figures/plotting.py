@@ -9,8 +9,8 @@ import pandas as pd
 
 from evaluation.errors import PublishError
 from evaluation.figures.canvas import Figure
-from evaluation.figures.comparison import MARGIN_COLUMNS, draw_margins
-from evaluation.figures.distributions import draw_weights
+from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_balance, draw_margins
+from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw_weights
 from evaluation.figures.intervals import draw_estimates
 from evaluation.results import Estimates
 
@@ -63,9 +63,13 @@ def plot(
     if all(hasattr(result, name) for name in ("weights_before", "weights_after", "provenance")):
         before, after = result.weights_before, result.weights_after
         return draw_weights(before, after, result.provenance, upper=limit, title=title, lang=lang)
+    if set(OVERLAP_COLUMNS) <= set(getattr(getattr(result, "histogram", None), "columns", ())):
+        return draw_overlap(result, title=title, lang=lang)
     frame = result.tidy() if hasattr(result, "tidy") and hasattr(result, "provenance") else pd.DataFrame()
     if set(MARGIN_COLUMNS) <= set(frame.columns):
         return draw_margins(frame, result.provenance, title=title, lang=lang)
+    if set(BALANCE_COLUMNS) <= set(frame.columns):
+        return draw_balance(result, title=title, lang=lang)
     raise PublishError(
         f"expected estimates, a weight summary or a margin comparison to draw, got {type(result).__name__}. "
         "Draw what an estimating verb returned; ev.table shows any frame."
