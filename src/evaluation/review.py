@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import project
-from evaluation.claims import ClaimsReport, check_claims, read_claims, read_numbers, shortened
+from evaluation.claims.numbers import read_numbers
+from evaluation.claims.register import read_claims
+from evaluation.claims.report import ClaimsReport, check_claims
 from evaluation.errors import EvaluationError, ProjectError
 from evaluation.results import plain
 from evaluation.specification import RESOLVED
@@ -78,21 +80,14 @@ class Review:
 
     @property
     def exit_code(self) -> int:
-        """0 only where the run is ok and all claims marked as reproducible are reproduced, else 1."""
+        """0 only where the run is ok, what is marked as reproducible is, and findings are as the register says."""
         return int(bool(self.problem) or not self.claims.all_reproduced)
 
     def summary(self) -> str:
         """Return the review as plain text, claim by claim, the conclusion last."""
         steps = ", ".join(f"{step} {state}" for step, state in self.states.items()) or "none"
-        marked = [check for check in self.claims.checks if check.claim.reproducible]
-        missed = [check.claim.claim_id for check in marked if check.verdict != "reproduced"]
-        conclusion = (
-            f"NOT reproduced: {len(missed)} of {len(marked)} claims marked as reproducible: {shortened(missed)}"
-            if missed
-            else f"All {len(marked)} claims marked as reproducible are reproduced."
-        )
         lines = [f"{self.study}, recomputed in a clean copy of the project. Steps: {steps}.", "", self.claims.summary()]
-        return "\n".join([*lines, *([self.problem] if self.problem else []), conclusion])
+        return "\n".join([*lines, *([self.problem] if self.problem else []), self.claims.conclusion()])
 
     def to_dict(self) -> dict[str, Any]:
         """Return what lands in ``review.json``: no date, no absolute path."""
@@ -142,8 +137,8 @@ def review_study(study_id: str, *, out: Path | None = None) -> Review:
         root = Path(temporary).resolve() / "project"
         _copy_ingredients(root)
         code = _run_there(root, study_id)
-        good, failed = root / "outputs" / study_id, root / "outputs" / "failed" / study_id
-        run = good if code == 0 else failed
+        good, failed, skipped = (root / "outputs" / place / study_id for place in ("", "failed", "skipped"))
+        run = skipped if skipped.is_dir() else good if code == 0 else failed
         states, problem = _became(run, code)
         review = Review(study_id, check_claims(study_id, run), states, problem, folder)
         _save(review, run)
@@ -177,6 +172,8 @@ def _became(run: Path, code: int) -> tuple[dict[str, str], str]:
     if not (run / project.MANIFEST).is_file():
         return {}, f"The run did not start (exit code {code}); the message above says why."
     outcomes = outcomes_of(read_manifest(run))
+    if outcomes and all(o.state == "skipped" for o in outcomes):
+        return {o.step: o.state for o in outcomes}, f"Nothing was recomputed: {outcomes[0].reason}"
     wrong = [f"step '{o.step}' {o.state}: {o.reason}".rstrip(":. ") for o in outcomes if o.state != "ok"]
     if code != 0 and not wrong:
         wrong = [f"exit code {code} after the last step"]

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from evaluation import claims
+from evaluation.claims.numbers import published_estimates, read_numbers
+from evaluation.claims.register import REGISTER_COLUMNS, read_claims
+from evaluation.claims.report import check_claims
 from evaluation.errors import ClaimError, PublishError
 from evaluation.printed import parse_printed
 from evaluation.publication import publish
@@ -40,7 +42,7 @@ class Workbench:
     def __init__(self, root):
         self.root, self.run = root, root / "run"
 
-    def register(self, *lines, study="demo", columns=claims.REGISTER_COLUMNS):
+    def register(self, *lines, study="demo", columns=REGISTER_COLUMNS):
         path = self.root / "params" / "claims" / f"{study}.csv"
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns, extrasaction="ignore")
@@ -54,7 +56,7 @@ class Workbench:
         path.write_text(json.dumps({"name": name, "rows": list(rows)}), encoding="utf-8")
 
     def check(self):
-        return claims.check_claims("demo", self.run)
+        return check_claims("demo", self.run)
 
 
 def claim_line(**given):
@@ -283,7 +285,7 @@ def test_what_earlier_steps_published_is_read_again_as_results_in_their_order(tm
             publish(
                 name, {"b_means": made.MEANS, "z_types": made.BY_TYPE, "a_shares": made.SHARES}[name], title=name[2:]
             )
-    found = claims.published_estimates("demo")
+    found = published_estimates("demo")
     assert list(found) == ["z_types", "a_shares", "b_means"]
     assert found.titles == {"z_types": "types", "a_shares": "shares", "b_means": "means"}
     for name, before in results.items():
@@ -296,19 +298,19 @@ def test_what_earlier_steps_published_is_read_again_as_results_in_their_order(tm
     record = tmp_path / "estimates" / "b_means.json"
     record.write_text(json.dumps({"rows": [{"term": "api00"}]}), encoding="utf-8")
     with pytest.raises(ClaimError, match=r"b_means\.json is no complete record"):
-        claims.published_estimates("demo")
+        published_estimates("demo")
 
 
 def test_the_claims_of_the_current_run_are_checked_where_no_folder_is_named(workbench, monkeypatch):
     workbench.register({"printed": "1.0"})
     workbench.estimates("mean", row(estimate=1.0))
     monkeypatch.setenv("EVALUATION_RUN", str(workbench.run))
-    assert claims.check_claims("demo").all_reproduced
+    assert check_claims("demo").all_reproduced
 
 
 def test_every_number_of_a_run_has_an_address(workbench):
     workbench.estimates("mean", row(stype="E", estimate=1.0, std_error=None), row(stype=None, estimate=2, deff=3.5))
-    numbers = {str(address): value for address, value in claims.read_numbers(workbench.run).items()}
+    numbers = {str(address): value for address, value in read_numbers(workbench.run).items()}
     assert numbers == {
         "mean | api00 | stype=E | estimate": 1.0,
         "mean | api00 | stype=E | std_error": None,
@@ -328,7 +330,7 @@ def test_all_faults_of_a_register_are_told_at_once_with_their_lines(workbench):
         {"claim_id": "seven", "where": ""},
     )
     with pytest.raises(ClaimError) as caught:
-        claims.read_claims("demo")
+        read_claims("demo")
     message = str(caught.value)
     assert "params/claims/demo.csv: line 3: " in message
     assert "'one' stands already in line 2" in message
@@ -343,18 +345,18 @@ def test_all_faults_of_a_register_are_told_at_once_with_their_lines(workbench):
 
 
 def test_a_register_without_a_column_or_without_claims_is_refused(workbench):
-    workbench.register({}, columns=claims.REGISTER_COLUMNS[:-1])
+    workbench.register({}, columns=REGISTER_COLUMNS[:-1])
     with pytest.raises(ClaimError, match=r"columns \['note'\] are missing"):
-        claims.read_claims("demo")
+        read_claims("demo")
     workbench.register()
     with pytest.raises(ClaimError, match="holds no claim"):
-        claims.read_claims("demo")
+        read_claims("demo")
 
 
 def test_a_study_without_register_is_told_the_nearest(workbench):
     workbench.register({}, study="api_2000")
     with pytest.raises(ClaimError, match=r"params/claims/api_200.csv does not exist. Did you mean 'api_2000'\?"):
-        claims.check_claims("api_200")
+        check_claims("api_200")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"rows": 3}', '{"rows": [1]}', "{}"])
@@ -369,13 +371,13 @@ def test_a_broken_estimates_file_is_named(workbench, content):
 def registered(study):
     return "\n".join(
         f"{claim.claim_id} {claim.printed} {claim.address} {'yes' if claim.reproducible else 'no'}"
-        for claim in claims.read_claims(study)
+        for claim in read_claims(study)
     )
 
 
 def test_no_claim_of_api_2000_was_taken_out_or_rewritten(monkeypatch):
     monkeypatch.setenv("EVALUATION_PROJECT", str(ROOT))
-    read = claims.read_claims("api_2000")
+    read = read_claims("api_2000")
     assert len(read) == API_2000_CLAIMS
     assert all(claim.reproducible for claim in read)
     assert hashlib.sha256(registered("api_2000").encode()).hexdigest() == API_2000_SHA256
@@ -387,7 +389,7 @@ def test_the_register_of_api_2000_holds_every_published_number(monkeypatch):
     monkeypatch.setenv("EVALUATION_PROJECT", str(ROOT))
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"), parse_float=Decimal, parse_int=Decimal)
     expected = sorted((result["id"], number) for result in published["results"] for number in _numbers(result))
-    held = sorted((c.address.name, parse_printed(c.printed).value) for c in claims.read_claims("api_2000"))
+    held = sorted((c.address.name, parse_printed(c.printed).value) for c in read_claims("api_2000"))
     assert held == expected
 
 

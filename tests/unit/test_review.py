@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from evaluation import claims
+from evaluation.claims.register import REGISTER_COLUMNS
+from evaluation.claims.report import check_claims
 from evaluation.errors import ClaimError, ProjectError
 from evaluation.review import Review, accept_run, review_study
 from evaluation.study.run import run_study
@@ -88,7 +89,7 @@ def save_notebook(root, *cells):
 def register(root, *printed):
     with (root / "params" / "claims" / "small.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(claims.REGISTER_COLUMNS)
+        writer.writerow(REGISTER_COLUMNS)
         for number, text in enumerate(printed):
             row = [f"claim_{number}", text, "number", "p. 1", "mean", "trust", "", "estimate", "yes", ""]
             writer.writerow(row)
@@ -121,7 +122,7 @@ def test_a_review_recomputes_in_a_clean_place_and_leaves_the_outputs_alone(study
     assert "evaluation-review-" not in everything
 
     register(study.root, "1.25", "1.4")
-    again = Review("small", claims.check_claims("small", study.out / "run"), {"estimate": "ok"}, "", study.out)
+    again = Review("small", check_claims("small", study.out / "run"), {"estimate": "ok"}, "", study.out)
     assert again.exit_code == 1
     assert again.summary().endswith("NOT reproduced: 1 of 2 claims marked as reproducible: claim_1")
     assert Review("small", review.claims, {}, "The run failed.", study.out).exit_code == 1
