@@ -44,6 +44,9 @@ _TERMS: dict[str, tuple[str, str]] = {
     "cv": ("변동계수", "coef. of variation"),
     "reference": ("기준값", "reference value"),
     "truth": ("모집단의 참값", "true value in the population"),
+    "missed_by": ("추정값 − 참값", "estimate less truth"),
+    "is_covered": ("구간이 참값을 담음", "interval holds the truth"),
+    "AgainstTruth": ("알려진 참값과의 대조", "Estimates beside the known truth"),
     # further columns and titles
     "name": ("이름", "name"),
     "row": ("행", "row"),
@@ -88,6 +91,39 @@ _TERMS: dict[str, tuple[str, str]] = {
     "variance_ratio_raw": ("분산비 (보정 전)", "variance ratio, raw"),
     "variance_ratio_weighted": ("분산비 (보정 후)", "variance ratio, weighted"),
     "ess": ("유효표본수", "effective n"),
+    # decomposition, ladder, bounds
+    "part": ("구성", "part"),
+    "part_gap": ("격차", "the gap"),
+    "part_item_mismatch": ("문항이 다름", "another question"),
+    "part_others_against_all": ("비참여자와 전체의 차이", "others against everybody"),
+    "part_selection_and_effect": ("같은 문항, 참여자와 비참여자", "participants against others, one question"),
+    "part_selection": ("누가 참여하는가 (관측된 특성)", "who takes part, by what was observed"),
+    "part_effect": ("보정한 뒤 남는 차이", "what remains after adjustment"),
+    "part_remainder": ("나머지 (응답 누락)", "remainder (missing answers)"),
+    "identified": ("식별", "identified"),
+    "yes": ("예", "yes"),
+    "assumed: nothing unobserved moves both participation and the answer": (
+        "가정: 관측되지 않은 어떤 것도 참여와 응답을 함께 움직이지 않음",
+        "assumed: nothing unobserved moves both participation and the answer",
+    ),
+    "not identified: the two items were never asked of the same people": (
+        "식별되지 않음: 두 문항을 같은 사람에게 물은 적이 없음",
+        "not identified: the two items were never asked of the same people",
+    ),
+    "method": ("방법", "method"),
+    "method_benchmark": ("외부 수치와의 차이", "gap to an outside figure"),
+    "method_unweighted": ("가중 없음", "unweighted"),
+    "method_raw": ("조사 가중, 보정 없음", "survey weights, not adjusted"),
+    "method_regression_adjusted": ("회귀", "regression"),
+    "method_g_computation": ("집단별 회귀", "a regression per group"),
+    "method_ipw": ("성향점수 가중", "propensity weighting"),
+    "method_aipw": ("이중강건", "doubly robust"),
+    "method_ipwra": ("가중 회귀", "weighted regression"),
+    "n_participants": ("참여자 수", "participants"),
+    "n_comparison": ("비교집단 수", "comparison group"),
+    "bound_low": ("하한", "lower bound"),
+    "bound_high": ("상한", "upper bound"),
+    "lambda": ("Λ (참여 승산이 벗어나는 배수)", "Λ (factor by which the odds of taking part are off)"),
     # impact
     "effective_clusters": ("유효 군집 수", "effective clusters"),
     # figures of comparison
@@ -105,6 +141,23 @@ _TERMS: dict[str, tuple[str, str]] = {
     "overlap_title": ("성향점수의 겹침: 참여자와 비참여자", "Overlap of propensity scores: participants and others"),
     "propensity": ("성향점수 (참여할 확률)", "propensity score (probability of taking part)"),
     "group_share": ("집단 안의 비율 (0–1)", "share of the group (0–1)"),
+    "unadjusted": ("보정하지 않음", "not adjusted"),
+    "adjusted": ("보정함", "adjusted"),
+    "identified_not": ("식별되지 않음", "not identified"),
+    "identified_assumed": ("가정 아래", "assumed"),
+    # figures of impact
+    "event_time": ("시작한 해로부터의 햇수", "years since the start"),
+    "cohort": ("시작한 해", "year of the start"),
+    "time": ("연도", "year"),
+    "before_start": ("시작 전", "before the start"),
+    "since_start": ("시작 이후", "since the start"),
+    "reference_period": ("비교 기준 시점", "reference period"),
+    "simultaneous_band": ("가는 선: 동시 신뢰대", "thin bars: simultaneous band"),
+    "overall": ("전체 평균", "overall"),
+    "not_identified_cells": ("식별되지 않아 그리지 않은 시점", "periods not identified and not drawn"),
+    "not_identified_for": ("식별되지 않은 시작 연도", "not identified for the start in"),
+    "started_in": ("{year}년 시작", "start in {year}"),
+    "effect": ("효과", "effect"),
     "least_bin": ("막대마다 응답자 {least}명 이상 또는 0명", "each bar: {least} or more respondents, or none"),
     # administrative figures
     "IndicatorResult": ("행정 수치의 산술", "Arithmetic on administrative figures"),
@@ -150,6 +203,46 @@ _TERMS: dict[str, tuple[str, str]] = {
     "unit_billion_krw": ("십억 원", "billion KRW"),
     "unit_recipients_per_worker": ("명 (공무원 1인당)", "recipients per worker"),
     "unit_persons_per_center": ("명 (센터당)", "persons per center"),
+    # trends
+    "segment": ("문항 구간", "wording segment"),
+    "break": ("문항 변경", "wording changed"),
+    "jump": ("급변", "jump"),
+    "n_groups": ("집단 수", "groups"),
+    "p_groups_alike": ("p값 (집단이 같음)", "p-value, groups alike"),
+    "jump_unreached": ("급변 (미시행 집단)", "jump where not yet reached"),
+    "p_unreached": ("p값 (미시행 집단)", "p-value where not yet reached"),
+    "BreakTable": ("조사 연도에 따른 수준의 급변", "Levels that jump at one wave"),
+    "no_breaks": ("표집오차를 넘는 급변 없음", "no jump beyond sampling error"),
+    "break_declared": (
+        "{what}: {wave}년에 {size}{unit} 급변, 문항 변경이 신고된 해",
+        "{what}: the level jumps by {size}{unit} in {wave}, where a new wording is declared.",
+    ),
+    "break_everywhere": (
+        "{what}: {wave}년에 {size}{unit} 급변이 정책이 닿지 않은 곳을 포함한 모든 집단에서 한꺼번에 나타남. 문항을 확인할 것",
+        "{what}: the level jumps by {size}{unit} in {wave} in all groups at once, those that no policy had reached "
+        "included; check the wording.",
+    ),
+    "break_some_groups": (
+        "{what}: {wave}년에 {size}{unit} 급변이 일부 집단에서만 나타남. 그 집단에 무슨 일이 있었는지 확인할 것",
+        "{what}: the level jumps by {size}{unit} in {wave} in some groups only; check what happened to those.",
+    ),
+    # response and mode
+    "ResponseTable": ("표본과 응답", "Sample and response"),
+    "n_drawn": ("추출", "drawn"),
+    "n_complete": ("응답 완료", "responded"),
+    "n_partial": ("부분 응답", "responded in part"),
+    "n_ineligible": ("부적격", "not eligible"),
+    "n_mode": ("응답수 (방식별)", "n of the mode"),
+    "response_rate": ("응답률 (0–1)", "response rate (0–1)"),
+    "response_rate_partial": ("응답률, 부분 응답 포함 (0–1)", "response rate, in part included (0–1)"),
+    "response_rate_weighted": ("가중 응답률 (0–1)", "weighted response rate (0–1)"),
+    "mean_respondents": ("응답자 평균", "mean of respondents"),
+    "mean_drawn": ("추출된 전체의 평균", "mean of all drawn"),
+    "smd": ("표준화 차이", "std. difference"),
+    "first_sample": ("첫째 표본", "first sample"),
+    "second_sample": ("둘째 표본", "second sample"),
+    "mean_mode": ("이 방식의 평균", "mean in this mode"),
+    "mean_reference": ("기준 방식의 평균", "mean in the reference mode"),
     # steps of a study, as the report's navigation calls them
     "step_profile": ("프로파일", "Profile"),
     "step_weighting": ("가중", "Weighting"),
@@ -221,6 +314,22 @@ _TERMS: dict[str, tuple[str, str]] = {
     "intercept": ("절편", "intercept"),
     "true": ("예", "yes"),
     "false": ("아니요", "no"),
+    # effects by cohort and time
+    "att": ("효과 (대상자 평균)", "effect on the treated"),
+    "base_time": ("비교 시점", "compared with"),
+    "is_identified": ("식별됨", "identified"),
+    "n_treated": ("대상 응답수", "n treated"),
+    "n_control": ("비교 응답수", "n of comparison"),
+    "n_treated_clusters": ("대상 지역 수", "places treated"),
+    "n_control_clusters": ("비교 지역 수", "places of comparison"),
+    "band_low": ("동시 신뢰하한", "lower limit of the band"),
+    "band_high": ("동시 신뢰상한", "upper limit of the band"),
+    "no_period_before": ("시행 전 조사가 없음", "no wave before treatment"),
+    "no_comparison": ("아직 시행되지 않은 비교 대상이 없음", "nobody left who is not treated yet"),
+    "last_cohort": ("마지막 시행 집단은 비교 대상으로만 쓰임", "the last cohort serves for comparison only"),
+    "no_answers": ("한 집단에 응답이 없음", "a group has no answers in a wave"),
+    "no_overlap": ("공변량이 두 집단을 갈라 겹치지 않음", "covariates separate the groups: no overlap"),
+    "no_model": ("비교 집단에 없는 공변량 값", "covariate values that the comparison group does not have"),
     "no_intercept": ("절편은 그림에 없음", "intercept not drawn"),
     "rounding": (
         "자릿수는 표준오차의 유효숫자 두 자리에 맞춤. 반올림하지 않은 값은 CSV에 있음.",
@@ -242,7 +351,18 @@ _VERBS: dict[str, tuple[str, str]] = {
     "aipw": ("보정한 차이 (이중강건)", "adjusted difference (doubly robust)"),
     "ipwra": ("보정한 차이 (가중 회귀)", "adjusted difference (weighted regression)"),
     "benchmark_difference": ("외부 수치와의 차이", "difference from an external figure"),
+    "decompose_gap": ("격차의 구성", "part of the gap"),
+    "effect_ladder": ("참여자와 비참여자의 차이", "difference between participants and others"),
+    "sensitivity_bounds": ("보정한 차이의 범위", "bound of the adjusted difference"),
     "twfe": ("이원고정효과 계수", "two-way fixed-effects coefficient"),
+    "survey_trend": ("조사 연도별 평균", "mean by wave"),
+    "trend_change": ("조사 연도 사이의 변화", "change between waves"),
+    "response_contrast": ("응답자와 추출된 전체의 차이", "respondents less all drawn"),
+    "independent_difference": ("독립 표본 사이의 차이", "difference between independent samples"),
+    "mode_contrast": ("조사 방식 사이의 차이", "difference between modes"),
+    "att_gt": ("집단·시점별 정책 효과", "policy effect by cohort and time"),
+    "aggregate": ("정책 효과", "policy effect"),
+    "event_study": ("시행 전후 정책 효과", "policy effect by time since treatment"),
     "contrast": ("대비", "contrast"),
     "contrasts": ("대비", "contrast"),
     "difference": ("차이", "difference"),
@@ -441,6 +561,10 @@ def _key_label(column: str, value: object, owner: object, labels: Labels, lang: 
         return term_label(value, labels, lang)
     if column == "quantity":
         return term(str(value), lang)
+    if column in {"part", "method"} and knows(f"{column}_{value}"):
+        return term(f"{column}_{value}", lang)
+    if column == "lambda":
+        return f"Λ = {float(str(value)):.4g}"
     if column in {"quantile", "probability"}:
         return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
     return value_label(owner if column == "level" else column, value, labels, lang)
@@ -460,7 +584,7 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
     groups = [
         heading(str(column), labels, lang)
         for column in result.keys
-        if column not in {"term", "level", "quantile", "quantity"}
+        if column not in {"term", "level", "quantile", "quantity", "part", "method", "lambda"}
     ]
     what = verb_name(result.verb, lang)
     subject = f"{what}: {', '.join(names[:4])}" + (" …" if len(names) > 4 else "")
@@ -511,10 +635,74 @@ def statement(result: Estimates, lang: str | None = None) -> Statement:
     for row in range(len(result)):
         named = [str(words[column].iloc[row]) for column in words if column != "quantity"]
         what = ", ".join(word for word in named if word)
+        if not math.isfinite(result.std_error[row]):
+            sentences.append(_without_error(result, lang, what, row))
+            continue
         places = common_decimals([scale * float(result.std_error[row])]) or 0
         value, low, high = (f"{number(float(x), places)}{unit}" for x in (scale * result.estimate[row], *limits[row]))
         sentences.append(_sentence(result, lang, what, _kind(result, row, lang), (value, low, high), row))
-    return Statement(tuple(sentences))
+    return Statement((*sentences, *_ascribed(result, lang)))
+
+
+def _without_error(result: Estimates, lang: str, what: str, row: int) -> str:
+    """Say a number that has no standard error, or why there is none."""
+    if math.isnan(result.estimate[row]):
+        why = term(str(result.columns["identified"][row]), lang) if "identified" in result.columns else ABSENT
+        return f"{what}: {why}." if lang == "ko" else f"{_capital(what)}: {why}."
+    value = plain_number(float(result.estimate[row]))
+    if lang == "ko":
+        return f"{what}: {value} (표준오차 없음)."
+    return f"{_capital(what)}: {value}, a figure without a standard error."
+
+
+#: Evidence grade that a verb can reach at most; the graded sentence below its numbers.
+CEILINGS = {"group_difference": 1, "benchmark_difference": 1, "effect_ladder": 2, "decompose_gap": 2} | dict.fromkeys(
+    ("ipw", "aipw", "ipwra", "g_computation", "regression_adjusted", "sensitivity_bounds"), 2
+)
+_ASCRIBED = {
+    0: ("비교하지 않음.", "Nothing is compared."),
+    1: (
+        "두 수가 {gap} 다르다고만 쓸 수 있으며, 사업과 관련짓지 않는다.",
+        "The two figures differ by {gap}; nothing is ascribed to the programme.",
+    ),
+    2: (
+        "관측된 특성이 같은 비참여자와 비교해도 {gap} 차이가 남는다. 관측되지 않은 특성은 배제되지 않는다.",
+        "{gap} remains between participants and others alike in what was observed; what was not observed is not "
+        "ruled out.",
+    ),
+}
+
+
+def _ascribed(result: Estimates, lang: str) -> list[str]:
+    """Return what may be said of a difference, by its evidence grade; no grade here allows a verb of cause."""
+    if result.verb not in CEILINGS:
+        return []
+    grade = min(int(result.fit.get("evidence_grade", CEILINGS[result.verb])), CEILINGS[result.verb])
+    sentences = []
+    for row in _headlines(result):
+        absent = math.isnan(result.estimate[row])
+        error = float(result.std_error[row])
+        places = common_decimals([error])
+        value = float(result.estimate[row])
+        gap = plain_number(value) if places is None else number(value, places)
+        quantity = str(result.keys["quantity"].iloc[row]) if "quantity" in result.keys else "difference"
+        named = f"{term(quantity, lang)} {gap}" if quantity.startswith("log_") else gap
+        if not absent:
+            sentences.append(_ASCRIBED[grade][0 if lang == "ko" else 1].format(gap=named))
+    return sentences
+
+
+def _headlines(result: Estimates) -> list[int]:
+    """Return the rows that a sentence by grade is about: the difference, or the last rung of each ladder."""
+    if result.verb == "effect_ladder":
+        last = ~result.keys["term"].duplicated(keep="last")
+        return [int(row) for row in np.flatnonzero(last)]
+    if result.verb == "sensitivity_bounds":
+        return []
+    if result.verb == "decompose_gap":
+        left = np.flatnonzero((result.keys["part"] == "effect") & ~np.isnan(result.estimate))
+        return [int(left[0])] if len(left) else [0]
+    return [0]
 
 
 def _kind(result: Estimates, row: int, lang: str) -> str:

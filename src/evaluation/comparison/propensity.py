@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 #: Bins of the mirrored histogram of scores, from 0 to the first of these that no score exceeds.
 BINS = 20
-UPPER = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
+UPPER = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 #: Neighbouring bins are merged until each stands for nobody or for this many respondents.
 LEAST = 5
 

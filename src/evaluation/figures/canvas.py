@@ -92,6 +92,15 @@ def same_scale(panels: Sequence[Axes]) -> None:
         axes.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
+def upright(axes: Axes, limits: tuple[float, float]) -> None:
+    """Furnish a panel over time: whole years below, no grid between them, numbers without commas."""
+    axes.set_xlim(*limits)
+    axes.grid(visible=False, axis="x")
+    axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.10g}"))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+
+
 class Sheet:
     """A canvas on which every text was measured before anything was placed, so that nothing is cut off.
 

@@ -116,7 +116,6 @@ def draw_balance(result: Any, *, title: str | None = None, lang: str | None = No
         axes.hlines(places, data["abs_smd_raw"], data["abs_smd_weighted"], color=GREY, linewidth=1.2, zorder=2)
         for column, style in dots.items():
             axes.plot(data[f"abs_smd_{column}"], places, linestyle="none", zorder=3, **style)
-        axes.set_xlim(0, 1.05 * max(SMD_LIMIT * 1.2, float(np.nanmax(data[["abs_smd_raw", "abs_smd_weighted"]]))))
-        for line in axes.lines:
-            line.set_clip_on(False)
+        widest = max(1.2 * SMD_LIMIT, float(np.nanmax(data[["abs_smd_raw", "abs_smd_weighted"]])))
+        axes.set_xlim(-0.04 * widest, 1.06 * widest)
     return Figure(sheet.canvas, data, name, caption)

@@ -108,7 +108,10 @@ def draw_overlap(result: Any, *, title: str | None = None, lang: str | None = No
     outline: dict[str, Any] = {"color": ORANGE, "linewidth": 1.6}
     changed = [role for role in fills if _is_changed(data[data["role"] == role])]
     marks = {wording.term(role, lang): {"marker": "s", "markersize": 9, **style} for role, style in fills.items()}
-    marks |= {f"{wording.term(role, lang)}, {wording.term('balanced', lang)}": outline for role in changed[-1:]}
+    marks |= {
+        f"{wording.term(role, lang)}, {wording.term('balanced', lang)}": {"linestyle": "-", **outline}
+        for role in changed[-1:]
+    }
     with theme():
         sheet = Sheet(name, caption, [_MIRRORED], marks, [""], wording.term("propensity", lang))
         axes = sheet.axes[0]

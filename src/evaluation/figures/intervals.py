@@ -37,9 +37,7 @@ def draw_estimates(
         caption += f"; {wording.term('no_intercept', lang)}" if dropped else ""
     rows = rows.drop(columns="is_intercept").reset_index(drop=True)
     panels = [panel for _, panel in rows.groupby("panel", sort=False)]
-    truth = isinstance(reference, pd.DataFrame) and "truth" in reference
-    diamond = reference_label or wording.term("truth" if truth else "reference", lang)
-    marks = {diamond: DIAMOND} if np.isfinite(known).any() else {}
+    marks = {diamond_name(reference, reference_label, lang): DIAMOND} if np.isfinite(known).any() else {}
     with theme():
         scale = _scale_name(result, panels, lang)
         sheet = Sheet(name, caption, [_panel_labels(panel) for panel in panels], marks, _panel_titles(panels), scale)
@@ -99,6 +97,12 @@ def reference_values(result: Estimates, reference: Mapping[Any, float] | pd.Data
                 f"reference names '{address}', which is no row of the estimates. {did_you_mean(address, addresses)}"
             )
     return np.array([reference.get(address, math.nan) for address in addresses], dtype=float)
+
+
+def diamond_name(reference: Mapping[Any, float] | pd.DataFrame | None, label: str | None, lang: str | None) -> str:
+    """Return what the diamonds of known values are called in the legend."""
+    truth = isinstance(reference, pd.DataFrame) and "truth" in reference
+    return label or wording.term("truth" if truth else "reference", lang)
 
 
 def _reference_from_frame(keys: pd.DataFrame, frame: pd.DataFrame) -> Floats:

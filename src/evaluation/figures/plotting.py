@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,9 @@ from evaluation.errors import PublishError
 from evaluation.figures.canvas import Figure
 from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_balance, draw_margins
 from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw_weights
+from evaluation.figures.events import draw_events, draw_group_time
 from evaluation.figures.intervals import draw_estimates
+from evaluation.figures.ladder import draw_ladder
 from evaluation.results import Estimates
 
 
@@ -57,7 +59,8 @@ def plot(
         known = None if isinstance(reference, (int, float)) else reference
         if limit is not None:
             raise PublishError("beside estimates, reference is a mapping of rows to values or a frame, not one number.")
-        return draw_estimates(result, title=title, lang=lang, reference=known, reference_label=reference_label)
+        draw = _drawn_by(set(map(str, result.keys.columns)))
+        return draw(result, title=title, lang=lang, reference=known, reference_label=reference_label)
     if reference is not None and limit is None:
         raise PublishError("known values can be drawn beside estimates only; leave reference out here.")
     if all(hasattr(result, name) for name in ("weights_before", "weights_after", "provenance")):
@@ -74,3 +77,14 @@ def plot(
         f"expected estimates, a weight summary or a margin comparison to draw, got {type(result).__name__}. "
         "Draw what an estimating verb returned; ev.table shows any frame."
     )
+
+
+def _drawn_by(keys: set[str]) -> Callable[..., Figure]:
+    """Return who draws estimates with these key columns."""
+    if "event_time" in keys:
+        return draw_events
+    if {"cohort", "time"} <= keys:
+        return draw_group_time
+    if {"term", "method"} <= keys or {"term", "part"} <= keys:
+        return draw_ladder
+    return draw_estimates
