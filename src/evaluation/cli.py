@@ -41,7 +41,7 @@ app = typer.Typer(
 Study = Annotated[str, typer.Argument(metavar="STUDY", help="Stem of a file in params/.")]
 #: Lines of an error's message that are shown; an executed notebook holds them all.
 _SHOWN = 25
-_COLOURS = {"ok": "green", "blocked": "yellow", "cancelled": "yellow"}
+_COLOURS = {"ok": "green", "blocked": "yellow", "cancelled": "yellow", "skipped": "yellow"}
 
 
 def _print(*parts: object) -> None:
@@ -170,6 +170,11 @@ def _tell_failures(folder: str, outcomes: Sequence[StepOutcome]) -> None:
         failure = outcome.failure
         if outcome.state == "ok":
             continue
+        if outcome.skipped_because:
+            same = told.setdefault(outcome.skipped_because, outcome.step)
+            _print(f"{outcome.step}: skipped")
+            _print(_indented(outcome.skipped_because if same == outcome.step else f"for the same reason as {same}"))
+            continue
         if failure is None:
             _print(f"{outcome.step}: {outcome.state}" + (f", {outcome.reason}" if outcome.reason else ""))
             continue
@@ -188,6 +193,10 @@ def _indented(text: str) -> str:
 def _tell_where(report: RunReport) -> None:
     folder = _relative(report.folder)
     _tell_failures(folder, report.outcomes)
+    if report.state == "skipped":
+        why = _relative(report.folder / "report" / "index.html")
+        _print(f"{report.study}: skipped, {why} says why; outputs/{report.study} was not touched")
+        return
     if report.state != "ok":
         if report.problem:
             _print(Text(report.problem, style="red"))
@@ -214,6 +223,8 @@ def plan(
 
     specification = read_study(study, resolved=False)
     planned = plan_study(specification, overrides=_overrides(parameter or []), only=only or ())
+    if planned.skipped:
+        _print(f"every step will be skipped: {planned.skipped}")
     for step in planned.steps:
         needs = f", after {', '.join(step.needs)}" if step.needs else ""
         _print(f"{step.name} (notebooks/{step.notebook}.ipynb, {step.cells} cells{needs})")
@@ -231,7 +242,8 @@ def status(study: Study) -> None:
 
     project.study_file(study)
     outputs = project.project_root() / "outputs"
-    runs = [run for run in (outputs / study, outputs / "failed" / study) if (run / MANIFEST).is_file()]
+    places = (outputs / study, outputs / "failed" / study, outputs / "skipped" / study)
+    runs = [run for run in places if (run / MANIFEST).is_file()]
     last = max(runs, key=lambda run: (run / MANIFEST).stat().st_mtime_ns, default=outputs / study)
     manifest = read_manifest(last)
     outcomes = outcomes_of(manifest)

@@ -68,6 +68,8 @@ class Provenance:
         The weight and the steps it went through.
     labels : Labels
         Words for columns and codes.
+    min_cell, min_base : int
+        Fewest respondents a shown cell may hold, and a shown estimate may rest on; 1 suppresses nothing.
     """
 
     survey: str = "data frame"
@@ -77,6 +79,8 @@ class Provenance:
     n: int = 0
     weight: str = ""
     labels: Labels = field(default_factory=PlainLabels)
+    min_cell: int = 1
+    min_base: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return what goes into ``estimates/*.json``."""

@@ -205,6 +205,7 @@ def _render(
     by_step = {page.step: page for page in pages}
     frame = {"study": study, "lang": lang, "pages": pages, "say": say, "synthetic": study.data == "synthetic"}
     shown = [item for item in items if item.step == report] or items
+    steps = manifest.get("steps", {}).values()
     start = environment.get_template("index.html.j2").render(
         **frame,
         here="index",
@@ -218,6 +219,7 @@ def _render(
         parameters=dict(study.parameters),
         inputs=manifest.get("inputs", []),
         facts=_facts(manifest, say),
+        skipped=next((step["skipped_because"] for step in steps if step.get("skipped_because")), ""),
     )
     page_of = environment.get_template("page.html.j2")
     texts = {f"notebooks/{p.file}.html": page_of.render(**frame, here=p.file, up="../", title=p.title, body=p.body)

@@ -99,8 +99,10 @@ def outcomes_of(manifest: dict[str, Any]) -> list[StepOutcome]:
 
 
 def state_of(outcomes: Iterable[StepOutcome]) -> str:
-    """Return ``"ok"``, ``"failed"`` or ``"cancelled"`` for a whole run."""
+    """Return ``"ok"``, ``"skipped"``, ``"failed"`` or ``"cancelled"`` for a whole run."""
     states = {outcome.state for outcome in outcomes}
+    if states == {"skipped"}:
+        return "skipped"
     return "cancelled" if "cancelled" in states else "ok" if states <= {"ok"} else "failed"
 
 

@@ -20,9 +20,10 @@ from evaluation.study.parameters import (
     read_template,
     value_from_text,
 )
+from evaluation.survey.source import missing_user_files
 
 #: Folders of ``outputs/`` that are no studies.
-RESERVED = ("reference", "failed", "partial", "review", "scratch")
+RESERVED = ("reference", "failed", "partial", "skipped", "review", "scratch")
 
 _NUMBER = re.compile(r"^\d+_")
 
@@ -70,11 +71,14 @@ class Plan:
         What will run.
     complete : bool
         Whether these are all steps of the study.
+    skipped : str
+        Why no step will run: which data the user has yet to bring, from where and to where; else empty.
     """
 
     specification: StudySpecification
     steps: tuple[PlannedStep, ...]
     complete: bool = True
+    skipped: str = ""
 
     @property
     def study(self) -> str:
@@ -122,7 +126,13 @@ def plan_study(
     fixed = prespecification_file(specification.study)
     sha256 = hashlib.sha256(fixed.read_bytes()).hexdigest() if fixed.is_file() else None
     resolved = specification.model_copy(update={"parameters": shared, "prespecification_sha256": sha256})
-    return Plan(resolved, steps, complete=len(steps) == len(order))
+    return Plan(resolved, steps, complete=len(steps) == len(order), skipped=_missing_data(resolved, steps))
+
+
+def _missing_data(specification: StudySpecification, steps: Sequence[PlannedStep]) -> str:
+    samples = dict.fromkeys(specification.sample_of(name) for name in specification.designs)
+    lang = next((str(step.parameters["lang"]) for step in steps), "en")
+    return missing_user_files(specification.survey, samples, lang=lang)
 
 
 def _raise(faults: list[str]) -> None:

@@ -40,7 +40,7 @@ class RunReport:
     outcomes : tuple of StepOutcome
         One per step, in the order of the plan.
     state : str
-        ``"ok"``, ``"failed"`` or ``"cancelled"``.
+        ``"ok"``, ``"skipped"``, ``"failed"`` or ``"cancelled"``.
     folder : Path
         Where the run lies now.
     complete : bool
@@ -58,8 +58,8 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0 where all is ok, 1 where something failed, 130 where the run was stopped by hand."""
-        return {"ok": 0, "cancelled": 130}.get(self.state, 1)
+        """0 where all is ok or was skipped, 1 where something failed, 130 where the run was stopped by hand."""
+        return {"ok": 0, "skipped": 0, "cancelled": 130}.get(self.state, 1)
 
 
 def run_study(
@@ -122,7 +122,8 @@ def run_plan(
         EvaluationError it raises makes the run a failed one.
     into : Path, optional
         Where the run goes, ok or not, instead of ``outputs/<study>`` (ok), ``outputs/partial/<study>``
-        (ok, but not all steps) or ``outputs/failed/<study>``.
+        (ok, but not all steps), ``outputs/failed/<study>`` or ``outputs/skipped/<study>`` (data that the
+        user brings are absent: nothing ran, and the manifest and the report say why).
 
     Returns
     -------
@@ -136,21 +137,40 @@ def run_plan(
     try:
         resolved = plan.specification.model_dump_json(by_alias=True, indent=2) + "\n"
         (staging.folder / RESOLVED).write_bytes(resolved.encode("utf-8"))
-        batch = _Batch(plan, staging.folder, cell_timeout, progress)
-        outcomes = _without_clashes(staging.folder, batch.run(jobs or _cores()))
+        if plan.skipped:
+            outcomes = _skipped(plan, progress)
+        else:
+            batch = _Batch(plan, staging.folder, cell_timeout, progress)
+            outcomes = _without_clashes(staging.folder, batch.run(jobs or _cores()))
         write_manifest(staging.folder, plan, outcomes)
         state, problem = state_of(outcomes), ""
-        if state == "ok" and plan.complete and finish is not None:
+        if (state == "skipped" or (state == "ok" and plan.complete)) and finish is not None:
             try:
                 finish(staging.folder)
             except EvaluationError as error:
                 state, problem = "failed", f"{type(error).__name__}: {error}"
-        kind: Kind = "failed" if state != "ok" else "ok" if plan.complete else "partial"
+        kind = _kind(state, plan.complete)
         folder = staging.close(kind) if into is None else staging.hand_over(into)
     except BaseException:
         staging.close("failed")
         raise
     return RunReport(plan.study, tuple(outcomes), state, folder, plan.complete, problem)
+
+
+def _kind(state: str, complete: bool) -> Kind:
+    if state == "skipped":
+        return "skipped"
+    return "failed" if state != "ok" else "ok" if complete else "partial"
+
+
+def _skipped(plan: Plan, progress: ProgressCallback | None) -> list[StepOutcome]:
+    if progress is not None:
+        for step in plan.steps:
+            progress(Progress(step.name, 0, step.cells, "skipped"))
+    return [
+        StepOutcome(step.name, step.notebook, "skipped", cells=step.cells, skipped_because=plan.skipped)
+        for step in plan.steps
+    ]
 
 
 def _cores() -> int:

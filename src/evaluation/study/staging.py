@@ -9,7 +9,7 @@ from typing import Literal
 
 from evaluation.errors import StudyError
 
-Kind = Literal["ok", "partial", "failed"]
+Kind = Literal["ok", "partial", "failed", "skipped"]
 
 
 class Staging:
@@ -36,7 +36,7 @@ class Staging:
         self.folder.mkdir(parents=True)
 
     def close(self, kind: Kind) -> Path:
-        """Move the run to ``outputs/<study>`` (ok), ``outputs/partial/<study>`` or ``outputs/failed/<study>``.
+        """Move the run to ``outputs/<study>`` (ok), or to ``<study>`` in ``outputs/partial``, ``failed``, ``skipped``.
 
         What stood there is set aside first, and put back should the move fail.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-State = Literal["ok", "failed", "timed-out", "died", "stopped-early", "blocked", "cancelled"]
+State = Literal["ok", "failed", "timed-out", "died", "stopped-early", "blocked", "cancelled", "skipped"]
 STATES: tuple[State, ...] = get_args(State)
 
 
@@ -83,7 +83,7 @@ class StepOutcome:
     step, notebook : str
         Name, and stem of the notebook.
     state : State
-        ``"ok"`` only where every cell ran without an error.
+        ``"ok"`` only where every cell ran without an error; ``"skipped"`` where data that the user brings are absent.
     done, cells : int
         Code cells that ran, and code cells there are.
     seconds : float
@@ -94,6 +94,8 @@ class StepOutcome:
         In the order of the cells.
     blocked_by : tuple of str
         Steps that had to be ok first and were not.
+    skipped_because : str
+        Where to get the data that are absent, and where to put them; empty where the step was not skipped.
     """
 
     step: str
@@ -105,13 +107,14 @@ class StepOutcome:
     failure: Failure | None = None
     warnings: tuple[CellWarning, ...] = ()
     blocked_by: tuple[str, ...] = ()
+    skipped_because: str = ""
 
     @property
     def reason(self) -> str:
         """Why the step is not ok, in one line; empty where it is."""
         if self.failure is not None:
             return self.failure.line
-        return f"needs {', '.join(self.blocked_by)}" if self.blocked_by else ""
+        return f"needs {', '.join(self.blocked_by)}" if self.blocked_by else self.skipped_because
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record of the step that goes into the manifest."""
@@ -125,6 +128,7 @@ class StepOutcome:
             "failure": failure,
             "blocked_by": list(self.blocked_by),
             "warnings": [dict(vars(warning)) for warning in self.warnings],
+            **({"skipped_because": self.skipped_because} if self.skipped_because else {}),
         }
 
     @classmethod
@@ -140,4 +144,5 @@ class StepOutcome:
             failure=Failure(**record["failure"]) if record["failure"] else None,
             warnings=tuple(CellWarning(**warning) for warning in record["warnings"]),
             blocked_by=tuple(record["blocked_by"]),
+            skipped_because=record.get("skipped_because", ""),
         )

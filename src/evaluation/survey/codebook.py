@@ -23,6 +23,9 @@ gate_blank         the code that a blank off the gate means (with no gate: that 
                    a blank off the gate means "not asked"
 timing             before, after or at (the time of) participation
 samples            samples that hold the variable, where not all do: ``apistrat; apisrs``
+derived            how the workbench makes the variable from one further up, answer by answer:
+                   ``POLPAR06: 1..3 = 1; 4..7 = 0`` or ``AGE: 18..29 = 18-29; 60.. = 60+``. Every answer of that
+                   variable stands in exactly one part; where it has none, neither has this one
 note_ko, note_en   what a reader must know
 ================== ====================================================================================
 
@@ -54,7 +57,7 @@ BLANK = "blank"
 VARIABLE_COLUMNS = (
     *("variable", "kind", "label_ko", "label_en", "source_name", "unit_ko", "unit_en", "codes", "missing_codes"),
     *("scale", "scale_direction", "reverse_worded", "minimum", "maximum", "gate", "gate_blank", "timing"),
-    *("samples", "note_ko", "note_en"),
+    *("samples", "derived", "note_ko", "note_en"),
 )
 CODE_COLUMNS = ("list", "code", "label_ko", "label_en")
 
@@ -82,6 +85,23 @@ class Condition:
     variable: str
     operator: str
     values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Answers of one variable that become one answer of another: codes, and ranges of numbers, ends included."""
+
+    codes: tuple[str, ...]
+    ranges: tuple[tuple[float, float], ...]
+    value: str
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How a variable is made from another: its name, and the parts its answers fall into."""
+
+    source: str
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
@@ -114,6 +134,7 @@ class Variable:
     gate_blank: str = ""
     timing: Literal["", "before", "after", "at"] = ""
     samples: tuple[str, ...] = ()
+    derived: Derivation | None = None
     note_ko: str = ""
     note_en: str = ""
 
@@ -344,6 +365,7 @@ def _variable(
         gate_blank=gate_blank,
         timing=cast(Literal["", "before", "after", "at"], timing),
         samples=tuple(re.split(r"[;,\s]+", row["samples"])) if row["samples"] else (),
+        derived=_derivation(row, answers, earlier, report) if row["derived"] else None,
         **{name: row[name] for name in ("label_ko", "label_en", "source_name", "unit_ko", "unit_en")},
         **{name: row[name] for name in ("note_ko", "note_en")},
     )
@@ -399,10 +421,46 @@ def _gate(text: str, earlier: Mapping[str, Variable], report: Callable[[str], No
     return tuple(conditions)
 
 
+_PIECE = re.compile(r"(?P<low>-?\d+(\.\d+)?)?\s*\.\.\s*(?P<high>-?\d+(\.\d+)?)?")
+
+
+def _derivation(
+    row: dict[str, str], answers: Iterable[str], earlier: Mapping[str, Variable], report: Callable[[str], None]
+) -> Derivation:
+    source, _, text = (piece.strip() for piece in row["derived"].partition(":"))
+    if source not in earlier:
+        report(f"is derived from '{source}', which is no variable further up. {did_you_mean(source, earlier)}")
+    for column in ("source_name", "gate", "gate_blank", "missing_codes"):
+        if row[column]:
+            report(f"is derived from '{source}' and takes its gate and missing answers. Leave {column} empty")
+    parts, known = [], list(answers)
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        pieces, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not pieces or not value:
+            report(f"has derived '{part}', expected e.g. '1..3 = 1' or '1, 2, 8 = 1'")
+        elif known and code_text(value) not in known:
+            report(f"is derived as {value}, not one of its codes {known}")
+        parts.append(_part(pieces, code_text(value)))
+    if not parts:
+        report(f"has derived '{row['derived']}', expected e.g. 'AGE: 18..29 = young; 30.. = older'")
+    return Derivation(source, tuple(parts))
+
+
+def _part(pieces: str, value: str) -> Part:
+    codes, ranges = [], []
+    for piece in (piece.strip() for piece in pieces.split(",")):
+        match = _PIECE.fullmatch(piece)
+        if match is None:
+            codes.append(code_text(piece))
+        else:
+            ranges.append((float(match["low"] or "-inf"), float(match["high"] or "inf")))
+    return Part(tuple(codes), tuple(ranges), value)
+
+
 def _check_columns_differ(variables: Mapping[str, Variable], place: str, faults: list[str]) -> None:
     owners: dict[tuple[str, str], str] = {}
     for name, variable in variables.items():
-        for sample in variable.samples or ("",):
+        for sample in (variable.samples or ("",)) if variable.derived is None else ():
             owner = owners.setdefault((variable.column, sample), name)
             if owner != name:
                 faults.append(

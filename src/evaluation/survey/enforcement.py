@@ -11,6 +11,7 @@ import pandas as pd
 
 from evaluation.errors import CodebookError, did_you_mean
 from evaluation.survey.codebook import BLANK, Codebook, Variable, code_text
+from evaluation.survey.derivation import derived_codes
 from evaluation.survey.findings import Findings
 from evaluation.survey.formats import TEXT
 from evaluation.survey.gates import gated, gated_numbers
@@ -70,7 +71,9 @@ def enforce(
         findings.fault(name, "", None, f"expects the column '{codebook[name].column}', which the file lacks. {hint}")
     columns: dict[str, pd.Series] = {}
     for name, variable in codebook.variables.items():
-        if name not in absent:
+        if variable.derived is not None:
+            columns[name] = _derived(columns.get(variable.derived.source), len(frame), variable, findings)
+        elif name not in absent:
             columns[name] = _column(frame[variable.column].reset_index(drop=True), variable, columns, findings)
     data = pd.DataFrame(columns)
     if id is not None and id in data:
@@ -103,7 +106,7 @@ def _absent(frame: pd.DataFrame, codebook: Codebook) -> Mapping[str, str]:
         name: did_you_mean(variable.column, frame.columns)
         + " Write the file's name for it under source_name in codebook.csv, or under samples those that hold it"
         for name, variable in codebook.variables.items()
-        if variable.column not in frame.columns
+        if variable.column not in frame.columns and variable.derived is None
     }
 
 
@@ -146,6 +149,20 @@ def _column(raw: pd.Series, variable: Variable, earlier: Mapping[str, pd.Series]
     else:
         values = _free_text(raw, variable, earlier, findings)
     return values.rename(variable.name)
+
+
+def _derived(source: pd.Series | None, n: int, variable: Variable, findings: Findings) -> pd.Series:
+    """Make a variable from another's answers; what is no answer there is counted there."""
+    if findings.declared and (problem := direction_problem(variable)):
+        findings.fault(variable.name, "", None, problem)
+    values = pd.Series([None] * n, dtype=TEXT) if source is None else derived_codes(source, variable, findings)
+    if variable.is_coded:
+        answers = _answers(variable)
+        place = {code: number for number, code in enumerate(answers)}
+        target = np.array([place.get(code, -1) for code in values], dtype=np.int64)
+        return _typed(target, answers, variable).rename(variable.name)
+    made = as_numbers(parsed(values)[0]) if variable.kind in ("numeric", "ordinal") else values
+    return made.rename(variable.name)
 
 
 # Coded variables

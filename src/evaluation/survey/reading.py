@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation import project
-from evaluation.errors import ColumnError, SourceError, SurveyError, did_you_mean
+from evaluation.errors import ColumnError, SourceError, SourceWarning, SurveyError, did_you_mean
 from evaluation.results import RECORDS, Provenance, card_html
 from evaluation.survey.codebook import Codebook, Kind, Variable, code_text, read_codebook
 from evaluation.survey.enforcement import Enforced, enforce
@@ -78,8 +79,10 @@ class Survey:
         Arguments for ``survey_design`` as survey.yml gives them; empty for a file read on its own.
     title, population, notice : mapping of str to str
         Texts by language.
-    min_cell : int
-        Fewest respondents a published cell may rest on.
+    min_cell, min_base : int
+        Fewest respondents a published cell may hold, and a published estimate may rest on.
+    findings : mapping of str to str
+        What the reader must know of this file, by language; empty where it is the one described.
     not_read : tuple of str
         Columns of the file that the codebook does not declare.
     """
@@ -95,6 +98,8 @@ class Survey:
     population: Mapping[str, str] = field(default_factory=dict)
     notice: Mapping[str, str] = field(default_factory=dict)
     min_cell: int = 5
+    min_base: int = 30
+    findings: Mapping[str, str] = field(default_factory=dict)
     not_read: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -105,11 +110,12 @@ class Survey:
 
     def provenance(self, weight: str = "") -> Provenance:
         """Return what captions say of this survey; ``weight`` names the weight and its steps."""
-        return Provenance(self.id, self.title, self.population, self.notice, len(self.data), weight, self.codebook)
+        described = (self.id, self.title, self.population, self.notice, len(self.data), weight, self.codebook)
+        return Provenance(*described, min_cell=self.min_cell, min_base=self.min_base)
 
     def _card(self) -> list[tuple[str, str]]:
         lang = project.language()
-        notice = self.notice.get(lang, "")
+        notice = ". ".join(filter(None, (self.notice.get(lang, ""), self.findings.get(lang, ""))))
         unread = f"{len(self.not_read):,}" if self.not_read else ""
         values = (
             self.title.get(lang, "") or self.id,
@@ -148,7 +154,8 @@ def read_survey(survey_id: str, *, sample: str | None = None) -> Survey:
     Raises
     ------
     SourceError
-        The file is missing, is not the described one (SHA-256, number of rows), or cannot be read.
+        The file is missing, is not the described one (SHA-256, number of rows), or cannot be read. A file
+        that the user brings may be another extract: then ``findings`` and a ``SourceWarning`` say so.
     CodebookError
         Data and codebook contradict each other: undeclared codes, numbers out of bounds, a "don't know"
         inside a scale, a reversed scale, a gate that data do not keep, doubled ids, absent columns. All
@@ -168,11 +175,13 @@ def read_survey(survey_id: str, *, sample: str | None = None) -> Survey:
         hint = did_you_mean(name, description.samples)
         raise SurveyError(f"surveys/{survey_id}/survey.yml has no sample '{name}'. {hint}")
     chosen = description.samples[name]
-    place = f"surveys/{survey_id}/{chosen.file}"
     path = locate(survey_id, chosen, description.obtain)
-    verify(path, chosen, place)
+    place = f"surveys/{survey_id}/{path.relative_to(project.survey_folder(survey_id)).as_posix()}"
+    findings = verify(path, chosen, place)
+    if findings:
+        warnings.warn(findings[project.language()], SourceWarning, stacklevel=2)
     table = read_table(path, format=chosen.format, encoding=chosen.encoding, sheet=chosen.sheet)
-    if chosen.rows is not None and chosen.rows != len(table.frame):
+    if chosen.rows is not None and chosen.rows != len(table.frame) and not findings:
         raise SourceError(
             f"{place}: survey.yml says {chosen.rows:,} rows, the file has {len(table.frame):,}. Correct it."
         )
@@ -190,7 +199,7 @@ def read_survey(survey_id: str, *, sample: str | None = None) -> Survey:
         codebook=codebook,
         source=Source(
             path.name,
-            chosen.sha256,
+            sha256_of(path) if findings else chosen.files.get(path.name, chosen.sha256),
             table.encoding,
             description.licence.model_dump(),
             description.source.model_dump(),
@@ -201,6 +210,8 @@ def read_survey(survey_id: str, *, sample: str | None = None) -> Survey:
         population=description.population.model_dump(),
         notice=description.notices(),
         min_cell=description.min_cell,
+        min_base=description.min_base,
+        findings=findings,
         not_read=_not_read(table.frame, codebook),
     )
 
@@ -225,7 +236,7 @@ def _of_sample(codebook: Codebook, sample: str, samples: Sequence[str]) -> Codeb
 
 
 def _not_read(frame: pd.DataFrame, codebook: Codebook) -> tuple[str, ...]:
-    read = {variable.column for variable in codebook.variables.values()}
+    read = {variable.column for variable in codebook.variables.values() if variable.derived is None}
     return tuple(str(name) for name in frame.columns if name not in read)
 
 

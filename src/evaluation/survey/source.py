@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evaluation import project
-from evaluation.errors import SourceError, SurveyError, did_you_mean
+from evaluation.errors import ProjectError, SourceError, SurveyError, did_you_mean
 from evaluation.specification import Text
 from evaluation.survey.formats import read_table
 
@@ -54,6 +54,10 @@ class SampleSource(_Strict):
         64 hexadecimal digits: of the file, or of the values of a generated one.
     generated : bool
         The file is made by ``evaluation.synthetic`` when it is first read.
+    provided_by : {"repository", "user"}
+        A file that the user brings may be another extract than the one that was described: that is told, not refused.
+    alternatives : dict of str to str
+        Other files that hold the same respondents, each with its SHA-256; the first that is there is read.
     rows : int, optional
         Number of respondents.
     id : str, optional
@@ -64,12 +68,19 @@ class SampleSource(_Strict):
     title: Text
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     generated: bool = False
+    provided_by: Literal["repository", "user"] = "repository"
+    alternatives: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = {}
     format: Literal["csv", "tsv", "sav", "zsav", "dta", "xlsx", "parquet"] | None = None
     encoding: str | None = None
     sheet: str | None = None
     rows: int | None = Field(None, gt=0)
     id: str | None = None
     design: DesignDefaults = DesignDefaults()
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that can be read, in the order in which they are looked for, each with its SHA-256."""
+        return {self.file: self.sha256, **self.alternatives}
 
 
 class SurveyDescription(_Strict):
@@ -85,6 +96,7 @@ class SurveyDescription(_Strict):
     citation: str
     obtain: Text | None = None
     min_cell: int = Field(5, ge=1)
+    min_base: int = Field(30, ge=1)
     default_sample: str
     samples: dict[str, SampleSource]
 
@@ -171,31 +183,100 @@ def locate(survey_id: str, sample: SampleSource, obtain: Text | None) -> Path:
     SourceError
         The file is not there; the message says where to get it and where to put it.
     """
-    path = project.survey_folder(survey_id) / sample.file
+    folder = project.survey_folder(survey_id)
+    path = next((folder / file for file in sample.files if (folder / file).is_file()), folder / sample.file)
     if sample.generated and not path.is_file():
         from evaluation.synthetic.files import generate_file  # heavy, and few surveys are generated
 
         generate_file(path)
     if not path.is_file():
-        place = f"surveys/{survey_id}/{sample.file}"
-        told = f"{obtain.in_language(project.language()).strip()} Put it at {place}." if obtain else ""
-        raise SourceError(f"{place} is not there. {told or 'Restore it from the repository.'}")
+        raise SourceError(_absent(survey_id, sample, obtain, project.language()))
     return path
 
 
-def verify(path: Path, sample: SampleSource, place: str) -> None:
-    """Raise a SourceError unless the file's SHA-256 is the one that survey.yml states.
+#: What is told of a file that is not there: the place, where to get it, where to put it.
+_ABSENT = Text(
+    ko="{place} 파일이 없습니다. {obtain} 받은 파일을 {places}에 두십시오.",
+    en="{place} is not there. {obtain} Put it at {places}.",
+)
+_OR = Text(ko=" 또는 ", en=" or ")
+
+
+def _absent(survey_id: str, sample: SampleSource, obtain: Text | None, lang: str) -> str:
+    places = [f"surveys/{survey_id}/{file}" for file in sample.files]
+    if obtain is None:
+        return f"{places[0]} is not there. Restore it from the repository."
+    return _ABSENT.in_language(lang).format(
+        place=places[0], obtain=obtain.in_language(lang).strip(), places=_OR.in_language(lang).join(places)
+    )
+
+
+def missing_user_files(survey_id: str, samples: Iterable[str | None], *, lang: str) -> str:
+    """Say which files of a survey its user has yet to bring; empty where none is missing.
+
+    Parameters
+    ----------
+    survey_id : str
+        Name of a folder in ``surveys/``.
+    samples : iterable of str or None
+        Samples that will be read; None stands for the default one.
+    lang : {"ko", "en"}
+        Language of what is said.
+
+    Returns
+    -------
+    str
+        Where to get each file and where to put it. Files that the repository
+        holds or makes are not asked about, nor is what a faulty survey.yml would mean: reading tells that.
+    """
+    try:
+        description = read_description(survey_id)
+    except (ProjectError, SurveyError, OSError):
+        return ""
+    names = dict.fromkeys(name or description.default_sample for name in samples)
+    told = []
+    for sample in (description.samples[name] for name in names if name in description.samples):
+        folder = project.survey_folder(survey_id)
+        if sample.provided_by == "user" and not any((folder / file).is_file() for file in sample.files):
+            told.append(_absent(survey_id, sample, description.obtain, lang))
+    return " ".join(dict.fromkeys(told))
+
+
+#: What is told of a user's file that is not the extract that was described.
+_OTHER_EXTRACT = Text(
+    ko="{place}: 이 연구를 만든 추출본과 다른 파일임 (SHA-256 {found}..., 기술된 값 {expected}...). "
+    "읽기는 하지만 수치가 다를 수 있음",
+    en="{place} is another extract than the one described (SHA-256 {found}..., described {expected}...). "
+    "It is read, but its numbers may differ",
+)
+
+
+def verify(path: Path, sample: SampleSource, place: str) -> dict[str, str]:
+    """Hold the file's SHA-256 against the one that survey.yml states.
 
     A generated file is known by its values: the same ones may be stored in other bytes elsewhere.
+
+    Returns
+    -------
+    dict of str to str
+        By language, what is to be told of a user's file that is another extract; empty otherwise.
+
+    Raises
+    ------
+    SourceError
+        Any other file is not the one described.
     """
     if sample.generated:
         _verify_values(path, sample, place)
-        return
-    found = sha256_of(path)
-    if found == sample.sha256:
-        return
+        return {}
+    found, expected = sha256_of(path), sample.files.get(path.name, sample.sha256)
+    if found == expected:
+        return {}
+    if sample.provided_by == "user":
+        words = {"place": place, "found": found[:12], "expected": expected[:12]}
+        return {lang: _OTHER_EXTRACT.in_language(lang).format(**words) for lang in project.LANGUAGES}
     unix_line_ends = hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-    if unix_line_ends == sample.sha256:
+    if unix_line_ends == expected:
         move = (
             "Only its line ends differ (CRLF instead of LF): git or an editor changed them. Restore the file, "
             "and keep '-text' for it in .gitattributes."
@@ -203,7 +284,7 @@ def verify(path: Path, sample: SampleSource, place: str) -> None:
     else:
         move = "Restore the file; or, if it was replaced on purpose, state the new hash in survey.yml and say why."
     raise SourceError(
-        f"{place} is not the file that survey.yml describes: expected SHA-256 {sample.sha256[:12]}..., "
+        f"{place} is not the file that survey.yml describes: expected SHA-256 {expected[:12]}..., "
         f"got {found[:12]}.... {move}"
     )
 
