@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from evaluation import project
+from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.effects import ADJUSTED, evidence_of
+from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.errors import EstimationError, ProjectError
+from evaluation.estimation.counterfactual import Groups, groups_of, potential_outcome_means
 from evaluation.results import Estimates, Provenance, frame_html, plain
 
+Floats = NDArray[np.float64]
 Scale = Literal["risk_ratio", "odds_ratio", "odds_ratio_rare", "smd"]
+
+#: Values of Lambda that are shown besides the one that is asked for.
+GRID = (1.0, 1.5, 2.0)
+#: Where the search for the Lambda that explains a difference away ends.
+LARGEST = 1000.0
 
 #: How an approximate risk ratio follows from a standardised mean difference, and its limits from the error.
 SMD_TO_LOG_RATIO, SMD_ERROR_TO_LOG_RATIO = 0.91, 1.78
@@ -189,3 +202,199 @@ def _refuse_impossible(ratio: float, low: float, high: float, null: float) -> No
 def _bound(ratio: float, null: float) -> float:
     relative = max(ratio / null, null / ratio)
     return float(relative + np.sqrt(relative * (relative - 1)))
+
+
+def sensitivity_bounds(
+    design: Design,
+    *,
+    outcome: str,
+    treatment: str,
+    covariates: str | Sequence[str],
+    lambda_: float | Sequence[float] = GRID,
+    comparability: Comparability | None = None,
+    conf_level: float = 0.95,
+) -> Estimates:
+    """Estimate between which bounds the effect on participants lies if something unobserved moves participation.
+
+    Parameters
+    ----------
+    design : Design
+        Any design.
+    outcome, treatment, covariates
+        As in ``ipw``.
+    lambda_ : float or sequence of float, default (1, 1.5, 2)
+        By how much, either way, a person's odds of taking part may differ from those that the
+        covariates give; 1 and above. A single value is shown after 1, 1.5 and 2.
+    comparability : Comparability, optional
+        Declared comparison; a refused one raises. Its grade, at most 2 here, and what differs stand in ``fit``.
+    conf_level : float, default 0.95
+        Of the t intervals of each bound.
+
+    Returns
+    -------
+    Estimates
+        Keys ``term, quantity, lambda``; ``quantity`` is ``bound_low`` or ``bound_high``. At ``lambda`` 1 both are the
+        estimate of ``ipw`` for "ATT". ``fit["breakdown_lambda"]`` is the smallest Lambda at which the bounds hold zero,
+        ``fit["breakdown_lambda_interval"]`` the smallest at which the bounds' intervals do (missing with
+        replicates); infinite where none does.
+
+    Raises
+    ------
+    ColumnError, EstimationError, IdentificationError
+        As ``ipw``; also a Lambda below 1.
+
+    Notes
+    -----
+    Marginal sensitivity model: the odds of the others are multiplied by factors in
+    :math:`[1/\\Lambda, \\Lambda]`. Their normalised mean is largest where answers above some value get
+    :math:`\\Lambda` and the rest :math:`1/\\Lambda`; the value is found by sorting. The error is that of ``ipw``
+    with these factors: at an extreme, moving the value changes nothing to first order. From the low end of the
+    lower bound's interval to the high end of the upper one is an interval that holds the effect at least as often
+    as it says, if Lambda is right.
+
+    References
+    ----------
+    Tan (2006), JASA 101, 1619-1637; Zhao, Small and Bhattacharya (2019), JRSS B 81, 735-761.
+
+    Examples
+    --------
+    >>> from evaluation.design.design import survey_design
+    >>> respondents = pd.DataFrame({"y": [0.0, 1, 0, 1, 1, 1, 1, 0], "joined": [0, 0, 0, 0, 1, 1, 1, 1],
+    ...                             "sex": list("ffmmfmfm")})
+    >>> bounds = sensitivity_bounds(survey_design(respondents), outcome="y", treatment="joined", covariates=["sex"],
+    ...                             lambda_=2.0)
+    >>> bounds.tidy()[["quantity", "lambda", "estimate"]].round(3).iloc[[0, 1, 4, 5]].values.tolist()
+    [['bound_low', 1.0, 0.25], ['bound_high', 1.0, 0.25], ['bound_low', 2.0, -0.05], ['bound_high', 2.0, 0.55]]
+    """
+    require_design(design, "sensitivity_bounds")
+    evidence = evidence_of(comparability, ADJUSTED)
+    lambdas = _lambdas(lambda_)
+    groups = groups_of(design, treatment=treatment, covariates=covariates, outcome=outcome, verb="sensitivity_bounds")
+    made = _bounds(design, groups, lambdas, outcome, conf_level)
+    return replace(
+        made,
+        fit={
+            "treatment": treatment,
+            "participants": groups.levels[1],
+            "comparison": groups.levels[0],
+            "estimand": "ATT",
+            "formula": groups.participation.formula,
+            "n_left_out": groups.n_left_out,
+            "breakdown_lambda": _breakdown(lambda x: _nearest(_effects(groups, design.domain_weights, [x]))),
+            "breakdown_lambda_interval": _breakdown_of_interval(design, groups, outcome, conf_level),
+            **evidence,
+        },
+    )
+
+
+def _lambdas(given: float | Sequence[float]) -> list[float]:
+    values = [float(value) for value in ([given] if isinstance(given, (int, float)) else given)]
+    wrong = [value for value in values if not (np.isfinite(value) and 1 <= value <= LARGEST)]
+    if wrong or not values:
+        raise EstimationError(
+            f"sensitivity_bounds: lambda_ multiplies odds, so it is 1 or more (up to {LARGEST:g}), got "
+            f"{wrong or values}. Nothing unobserved is lambda_=1."
+        )
+    return sorted({*GRID, *values} if isinstance(given, (int, float)) else set(values))
+
+
+def _bounds(design: Design, groups: Groups, lambdas: Sequence[float], outcome: str, conf_level: float) -> Estimates:
+    """Return lower and upper bound at each Lambda, with the influence of both."""
+    weights = design.domain_weights
+    means = [
+        potential_outcome_means(groups, weights, "ipw", "ATT", factors)
+        for factors in _extremes(groups, weights, lambdas)
+    ]
+    z = np.column_stack([made.influence @ np.array([-1.0, 1.0]) for made in means])
+    if design.replicates is None:
+        contributions = design.contributions(z)
+    else:
+        contributions = each_replicate(design, lambda replicate: _effects(groups, replicate, lambdas))
+    k, n_used = 2 * len(lambdas), sum(groups.counts())
+    return Estimates(
+        verb="sensitivity_bounds",
+        keys=pd.DataFrame(
+            {
+                "term": outcome,
+                "quantity": ["bound_low", "bound_high"] * len(lambdas),
+                "lambda": np.repeat(np.array(lambdas, dtype=float), 2),
+            }
+        ),
+        estimate=np.array([made.mean[1] - made.mean[0] for made in means]),
+        vcov=design.engine.covariance(contributions),
+        df=np.full(k, float(design.degrees_of_freedom(groups.used))),
+        n_obs=np.full(k, n_used),
+        provenance=design.provenance,
+        engine=design.engine,
+        contributions=contributions,
+        influence_of=lambda: design.influence(z),
+        conf_level=conf_level,
+    )
+
+
+def _effects(groups: Groups, weights: Floats, lambdas: Sequence[float]) -> Floats:
+    """Return lower and upper bound at each Lambda, shape (2 * len(lambdas),)."""
+    plain_means = potential_outcome_means(groups, weights, "ipw", "ATT")
+    own = groups.members(0)
+    mass = (weights * plain_means.balancing)[own]
+    answers = groups.outcome[own]
+    return np.array(
+        [
+            plain_means.mean[1] - float(mass * factors[own] @ answers) / float(mass @ factors[own])
+            for factors in _extremes(groups, weights, lambdas, mass)
+        ]
+    )
+
+
+def _extremes(groups: Groups, weights: Floats, lambdas: Sequence[float], mass: Floats | None = None) -> list[Floats]:
+    """Return what the others' odds are multiplied by where their mean is largest, then smallest, at each Lambda."""
+    own = groups.members(0)
+    if mass is None:
+        mass = (weights * potential_outcome_means(groups, weights, "ipw", "ATT").balancing)[own]
+    answers = groups.outcome[own]
+    found = []
+    for value in lambdas:
+        for sign in (1.0, -1.0):
+            factors = np.ones(len(weights))
+            factors[own] = _extreme_factors(sign * answers, mass, value)
+            found.append(factors)
+    return found
+
+
+def _extreme_factors(answers: Floats, mass: Floats, value: float) -> Floats:
+    """Return the factors within 1/Lambda and Lambda at which the weighted mean of the answers is largest."""
+    order = np.argsort(-answers, kind="stable")
+    y, w = answers[order], mass[order]
+    above, size_above = np.cumsum(w * y), np.cumsum(w)
+    below, size_below = above[-1] - above, size_above[-1] - size_above
+    means = (value * above + below / value) / (value * size_above + size_below / value)
+    last = int(np.argmax(means))
+    factors = np.empty(len(answers))
+    factors[order] = np.where(np.arange(len(y)) <= last, value, 1 / value)
+    return factors
+
+
+def _nearest(bounds: Floats) -> float:
+    """Return how far zero lies outside the bounds; not positive where they hold it."""
+    return max(float(bounds[0]), -float(bounds[1]))
+
+
+def _breakdown(outside: Callable[[float], float]) -> float:
+    """Return the smallest Lambda at which nothing is left outside; infinite where there is none."""
+    if outside(1.0) <= 0:
+        return 1.0
+    if outside(LARGEST) > 0:
+        return np.inf
+    root = brentq(lambda log: outside(float(np.exp(log))), 0.0, float(np.log(LARGEST)), xtol=1e-6)
+    return float(np.exp(float(root)))
+
+
+def _breakdown_of_interval(design: Design, groups: Groups, outcome: str, conf_level: float) -> float:
+    if design.replicates is not None:
+        return np.nan
+
+    def outside(value: float) -> float:
+        limits = _bounds(design, groups, [value], outcome, conf_level).confidence_interval()
+        return _nearest(np.array([limits[0, 0], limits[1, 1]]))
+
+    return _breakdown(outside)

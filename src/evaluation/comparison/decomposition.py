@@ -1,0 +1,266 @@
+"""A published gap taken apart: another question, another population, who takes part, and what then remains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.effects import ADJUSTED, UNADJUSTED, estimate_difference, evidence_of, group_difference
+from evaluation.design.design import Design, require_design
+from evaluation.errors import EstimationError
+from evaluation.estimation.contrasts import contrast
+from evaluation.estimation.counterfactual import Groups, groups_of
+from evaluation.estimation.means import survey_mean
+from evaluation.regression.glm import Family
+from evaluation.results import NOISE, Estimates, Provenance
+
+Floats = NDArray[np.float64]
+Estimator = Literal["aipw", "ipwra", "ipw", "g_computation", "regression_adjusted"]
+
+ESTIMATORS = ("aipw", "ipwra", "ipw", "g_computation", "regression_adjusted")
+IDENTIFIED = "yes"
+ASSUMED = "assumed: nothing unobserved moves both participation and the answer"
+NOT_IDENTIFIED = "not identified: the two items were never asked of the same people"
+#: Parts of a gap, and what lets each be known where the same people answered both items.
+PARTS: Mapping[str, str] = {
+    "gap": IDENTIFIED,
+    "item_mismatch": IDENTIFIED,
+    "others_against_all": IDENTIFIED,
+    "selection_and_effect": IDENTIFIED,
+    "selection": ASSUMED,
+    "effect": ASSUMED,
+    "remainder": IDENTIFIED,
+}
+
+_GAP = {"answered 1": 1.0, "everybody 0": -1.0}
+_ITEM = {"both 0": 1.0, "both 1": -1.0}
+_OTHERS = {"from_all 0": 1.0, "answered 0": -1.0}
+_RAW = {"complete 0": 1.0}
+_ADJUSTED = {"adjusted 0": 1.0}
+
+
+def decompose_gap(
+    design: Design,
+    *,
+    outcome: str,
+    comparator_outcome: str,
+    treatment: str,
+    covariates: str | Sequence[str],
+    estimator: Estimator = "aipw",
+    family: Family | None = None,
+    conf_level: float = 0.95,
+) -> Estimates:
+    """Estimate the parts of a gap between participants' answers to one item and everybody's to another.
+
+    Parameters
+    ----------
+    design : Design
+        The same people were asked both items.
+    outcome : str
+        Item of the participants' figure; numeric or 0/1.
+    comparator_outcome : str
+        Item of the figure for everybody.
+    treatment : str
+        Two values, as in ``group_difference``.
+    covariates : str or list of str
+        Names or a one-sided formula; only what was fixed before participation.
+    estimator : {"aipw", "ipwra", "ipw", "g_computation", "regression_adjusted"}, default "aipw"
+        Of the effect, which is that on participants (ATT).
+    family : {"gaussian", "binomial"}, optional
+        Of the outcome models; default: binomial where the outcome has two values.
+    conf_level : float, default 0.95
+        Of the t intervals.
+
+    Returns
+    -------
+    Estimates
+        Keys ``term, part``. ``gap = item_mismatch + others_against_all + selection_and_effect + remainder`` and
+        ``selection_and_effect = selection + effect``. Column ``identified``: "yes", or the assumption without
+        which selection and effect cannot be told apart.
+
+    Raises
+    ------
+    ColumnError, EstimationError, IdentificationError
+        As ``aipw``; also where an item is text.
+
+    Notes
+    -----
+    With participants T, others O, everybody A, answers y and comparator answers c:
+    gap :math:`\\bar y_T - \\bar c_A`; item mismatch :math:`\\bar y_A - \\bar c_A` among those who answered
+    both; others against all :math:`\\bar y_O - \\bar y_A`; selection and effect :math:`\\bar y_T - \\bar y_O` among
+    those with every covariate, of which the adjusted difference is the effect and what it takes away the
+    selection. Each part rests on those who answered what it needs, so missing answers leave a remainder; it is
+    printed, not absorbed. All parts are linear in influence functions of one design: one joint covariance.
+
+    Examples
+    --------
+    >>> from evaluation.design.design import survey_design
+    >>> respondents = pd.DataFrame({"stay": [1.0, 1, 0, 1, 1, 0, 1, 0], "city": [0.0, 1, 0, 1, 0, 0, 1, 0],
+    ...                             "joined": [1, 1, 1, 1, 0, 0, 0, 0], "sex": list("ffmmfmmm")})
+    >>> parts = decompose_gap(survey_design(respondents), outcome="stay", comparator_outcome="city",
+    ...                       treatment="joined", covariates=["sex"], estimator="ipw")
+    >>> dict(zip(parts.keys["part"], parts.estimate.round(3).tolist()))
+    {'gap': 0.375, 'item_mismatch': 0.25, 'others_against_all': -0.125, 'selection_and_effect': 0.25, \
+'selection': 0.167, 'effect': 0.083, 'remainder': 0.0}
+    """
+    require_design(design, "decompose_gap")
+    if estimator not in ESTIMATORS:
+        raise EstimationError(f"decompose_gap: estimator must be one of {list(ESTIMATORS)}, got {estimator!r}.")
+    complete = groups_of(
+        design, treatment=treatment, covariates=covariates, outcome=outcome, family=family, verb="decompose_gap"
+    )
+    parts = _ingredients(design, complete, outcome, comparator_outcome, treatment, estimator, conf_level)
+    selection = _minus(_RAW, _ADJUSTED)
+    remainder = _minus(_minus(_minus(_GAP, _ITEM), _OTHERS), _RAW)
+    made = contrast(
+        [_labelled(part, name) for name, part in parts.items()],
+        {
+            "gap": _GAP,
+            "item_mismatch": _ITEM,
+            "others_against_all": _OTHERS,
+            "selection_and_effect": _RAW,
+            "selection": selection,
+            "effect": _ADJUSTED,
+            "remainder": remainder,
+        },
+    )
+    fit = {name: value for name, value in parts["adjusted"].fit.items() if name != "comparison"}
+    return _without_noise(
+        replace(
+            made,
+            verb="decompose_gap",
+            keys=pd.DataFrame({"term": outcome, "part": list(PARTS)}),
+            conf_level=conf_level,
+            columns={"identified": np.array(list(PARTS.values()), dtype=object)},
+            fit={
+                **fit,
+                "comparator_outcome": comparator_outcome,
+                "estimator": estimator,
+                "estimand": "ATT",
+                "n_participants": int(parts["complete"].n_obs[1]),
+                "n_others": int(parts["complete"].n_obs[2]),
+                "evidence_grade": ADJUSTED,
+            },
+        )
+    )
+
+
+def _ingredients(
+    design: Design,
+    complete: Groups,
+    outcome: str,
+    comparator_outcome: str,
+    treatment: str,
+    estimator: Estimator,
+    conf_level: float,
+) -> dict[str, Estimates]:
+    """Return what the parts are made of, each on those who answered what it needs."""
+    given: dict[str, Any] = {"outcome": outcome, "treatment": treatment, "conf_level": conf_level}
+    return {
+        "everybody": survey_mean(design, comparator_outcome, conf_level=conf_level),
+        "both": survey_mean(design, [outcome, comparator_outcome], listwise=True, conf_level=conf_level),
+        "answered": group_difference(design, **given),
+        "from_all": group_difference(design, against="all", **given),
+        "complete": estimate_difference(design, complete, verb="decompose_gap", method="difference", **given),
+        "adjusted": estimate_difference(design, complete, verb="decompose_gap", method=estimator, **given),
+    }
+
+
+def _labelled(part: Estimates, name: str) -> Estimates:
+    rows = [f"{name} {row}" for row in range(len(part))]
+    return replace(part, keys=pd.DataFrame({"term": rows}), columns={})
+
+
+def _minus(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {name: one.get(name, 0.0) - other.get(name, 0.0) for name in {**one, **other}}
+
+
+def _without_noise(made: Estimates) -> Estimates:
+    """Write zero for a part that is zero but for floating point, so that its digits do not depend on the machine."""
+    scale = max(float(np.abs(made.estimate).max()), float(np.sqrt(np.diag(made.vcov).max())))
+    nothing = (np.abs(made.estimate) <= NOISE * scale) & (np.sqrt(np.diag(made.vcov).clip(0)) <= NOISE * scale)
+    kept = np.where(nothing, 0.0, 1.0)
+    contributions, influence_of = made.contributions, made.influence_of
+    return replace(
+        made,
+        estimate=made.estimate * kept + 0.0,
+        vcov=made.vcov * np.outer(kept, kept),
+        contributions=None if contributions is None else contributions * kept,
+        influence_of=None if influence_of is None else lambda: influence_of() * kept,
+    )
+
+
+def decompose_published(participants: float, comparator: float, *, comparability: Comparability) -> Estimates:
+    """Lay out a gap between two published figures, of which the data identify no part.
+
+    Parameters
+    ----------
+    participants, comparator : float
+        The two figures, in one unit; shares from 0 to 1.
+    comparability : Comparability
+        What the two have in common; a refused comparison raises.
+
+    Returns
+    -------
+    Estimates
+        As ``decompose_gap``; the gap without standard error, every other part missing and
+        ``identified`` saying why.
+
+    Raises
+    ------
+    IdentificationError
+        An item asks about a change.
+    EstimationError
+        A figure is no number, or one is a share and the other a per cent.
+
+    Examples
+    --------
+    >>> from evaluation.comparison.comparability import Measurement, assess_comparability
+    >>> stay = Measurement("stay_in_neighbourhood", "", "participants", "web", 2016)
+    >>> seoul = Measurement("live_in_seoul_in_ten_years", "", "residents of Seoul, 15+", "face_to_face", 2016)
+    >>> verdict = assess_comparability(stay, seoul, contains_participants=True)
+    >>> decompose_published(0.847, 0.594, comparability=verdict).tidy()[["part", "estimate"]].head(2)
+                part  estimate
+    0            gap     0.253
+    1  item_mismatch       NaN
+    """
+    evidence = evidence_of(comparability, UNADJUSTED)
+    _refuse_figures(participants, comparator)
+    k = len(PARTS)
+    ours, theirs = comparability.participants, comparability.comparator
+    return Estimates(
+        verb="decompose_gap",
+        keys=pd.DataFrame({"term": ours.item, "part": list(PARTS)}),
+        estimate=np.array([participants - comparator, *[np.nan] * (k - 1)]),
+        vcov=np.full((k, k), np.nan),
+        df=np.full(k, np.nan),
+        n_obs=np.zeros(k, dtype=np.int64),
+        provenance=Provenance(
+            survey="published", title={"ko": "공표된 두 수치", "en": "Two published figures"}, n=0, weight=""
+        ),
+        method="none (published figures)",
+        columns={"identified": np.array([IDENTIFIED, *[NOT_IDENTIFIED] * (k - 1)], dtype=object)},
+        fit={
+            "participants_figure": participants,
+            "comparator_figure": comparator,
+            "comparator_outcome": theirs.item,
+            **evidence,
+        },
+    )
+
+
+def _refuse_figures(participants: float, comparator: float) -> None:
+    if not (np.isfinite(participants) and np.isfinite(comparator)):
+        raise EstimationError(f"decompose_published: both figures must be numbers, got {participants}, {comparator}.")
+    small, large = sorted([participants, comparator])
+    if 0 < small < 1 < large <= 100:
+        raise EstimationError(
+            f"decompose_published: {small:g} looks like a share and {large:g} like a per cent. Shares run from 0 to 1 "
+            f"here: write {large / 100:g}."
+        )
