@@ -51,6 +51,7 @@ _ROOMS = {
     "comparison.sensitivity": ("e_value", "sensitivity_bounds"),
     "comparison.decomposition": ("decompose_gap", "decompose_published"),
     "comparison.ladder": ("effect_ladder",),
+    "comparison.truth": ("known_effects",),
     "comparison.effects": ("aipw", "g_computation", "group_difference", "ipw", "ipwra", "regression_adjusted"),
     "impact.twfe": ("twfe",),
     "impact.few_clusters": ("leave_one_out",),

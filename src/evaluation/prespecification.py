@@ -226,9 +226,9 @@ def hash_of(content: Content) -> str:
     content : Content
         Order of entries and layout of the file do not count.
     """
-    record: dict[str, Any] = content.model_dump(exclude={"sha256"})
+    record: dict[str, Any] = content.model_dump(exclude={"sha256"}, exclude_defaults=True)
     for group in ("comparisons", "policies"):
-        record[group] = {name: entry for name, entry in record[group].items() if entry["added"] is None}
+        record[group] = {name: entry for name, entry in record.get(group, {}).items() if "added" not in entry}
     return hashlib.sha256(json.dumps(record, ensure_ascii=False, sort_keys=True).encode("utf-8")).hexdigest()
 
 

@@ -5,14 +5,16 @@ Estimates never read this. It is for the box "known truth" and the open diamonds
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evaluation import project
 from evaluation.errors import EstimationError
 from evaluation.estimation.means import survey_mean
-from evaluation.results import Estimates
+from evaluation.results import Estimates, Provenance, frame_html
 from evaluation.specification import read_study
 from evaluation.synthetic.files import TRUTH_FILE, read_truth
 from evaluation.weighting.chain import study_design
@@ -120,3 +122,77 @@ def _averaged(keys: pd.DataFrame, cells: pd.DataFrame, shared: list[str]) -> pd.
     sums["truth"] = sums["total"] / sums["residents"]
     wanted = keys.dropna(subset=shared)
     return wanted.astype(dict.fromkeys(shared, int)).merge(sums[[*shared, "truth"]], on=shared, how="inner")
+
+
+@dataclass(frozen=True, eq=False)
+class AgainstTruth:
+    """Estimates beside what is known to be true.
+
+    Attributes
+    ----------
+    rows : pandas.DataFrame
+        Keys of the estimates, ``estimate``, ``std_error``, ``truth``, ``missed_by`` (estimate less truth) and
+        ``is_covered`` (whether the interval holds the truth).
+    provenance : Provenance
+        For captions and manifests.
+    """
+
+    rows: pd.DataFrame
+    provenance: Provenance
+
+    def tidy(self) -> pd.DataFrame:
+        """Return one row per estimate whose truth is known."""
+        return self.rows.copy()
+
+    def __repr__(self) -> str:
+        return self.rows.to_string(index=False, float_format=lambda value: f"{value:.4f}")
+
+    def _repr_html_(self) -> str:
+        return frame_html(self.rows)
+
+
+def against_truth(result: Estimates, known: pd.DataFrame | None) -> AgainstTruth:
+    """Put estimates beside what is known to be true: the box "known truth" of a synthetic city.
+
+    Parameters
+    ----------
+    result : Estimates
+        Any estimates.
+    known : pandas.DataFrame or None
+        From ``known_truth``, ``known_effects`` or ``known_policy_effects``: keys and a column ``truth``.
+        None, where nothing is known, gives no rows.
+
+    Returns
+    -------
+    AgainstTruth
+
+    Raises
+    ------
+    EstimationError
+        Estimates and truth have no key in common.
+
+    Examples
+    --------
+    >>> from evaluation.design.design import survey_design
+    >>> mean = survey_mean(survey_design(pd.DataFrame({"y": [1.0, 2.0, 3.0]})), "y")
+    >>> against_truth(mean, pd.DataFrame({"term": ["y"], "truth": [2.5]})).tidy()["missed_by"].tolist()
+    [-0.5]
+    """
+    names = [str(name) for name in result.keys]
+    columns = [*names, "estimate", "std_error", "truth", "missed_by", "is_covered"]
+    if known is None:
+        return AgainstTruth(pd.DataFrame(columns=columns), result.provenance)
+    shared = [name for name in names if name in known]
+    if not shared:
+        raise EstimationError(
+            f"against_truth: the estimates are told apart by {names}, the truth by "
+            f"{[name for name in known if name != 'truth']}; they have no key in common."
+        )
+    own = result.tidy()[[*names, "estimate", "std_error", "conf_low", "conf_high"]]
+    left = own.astype(dict.fromkeys(shared, object))
+    rows = left.merge(known[[*shared, "truth"]].astype(dict.fromkeys(shared, object)), on=shared, how="inner")
+    rows["truth"] = rows["truth"].astype(float)
+    rows["missed_by"] = rows["estimate"] - rows["truth"]
+    held = (rows["conf_low"] <= rows["truth"]) & (rows["truth"] <= rows["conf_high"])
+    rows["is_covered"] = np.where(held, "yes", "no")
+    return AgainstTruth(rows[columns], result.provenance)
