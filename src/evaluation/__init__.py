@@ -53,6 +53,8 @@ _ROOMS = {
     "comparison.ladder": ("effect_ladder",),
     "comparison.truth": ("known_effects",),
     "comparison.effects": ("aipw", "g_computation", "group_difference", "ipw", "ipwra", "regression_adjusted"),
+    "impact.rollout": ("read_rollout",),
+    "impact.schedule": ("check_schedule", "exposure"),
     "impact.twfe": ("twfe",),
     "impact.few_clusters": ("leave_one_out",),
     "impact.panel": ("Panel", "panel"),

@@ -412,7 +412,8 @@ def _fitted(model: Model, weights: Floats, groups: Groups, what: str) -> Floats:
         refuse_collinear(model.x[model.used], model.terms)
         return fit(model, weights, groups.family)
     except IdentificationError as error:
-        raise IdentificationError(f"model of {what}: {error}") from None
+        other = " Or use family='gaussian', which always exists." if "separates" in str(error) else ""
+        raise IdentificationError(f"model of {what}: {error}{other}") from None
 
 
 def _predicted(x: Floats, coefficients: Floats, movement: Floats, family: Family) -> _Prediction:
