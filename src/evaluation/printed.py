@@ -19,6 +19,8 @@ _MYRIADS = {"천": 3, "만": 4, "억": 8, "조": 12}
 _KOREAN = re.compile(r"[-+]?(?:[\d,.]+[천만억조]\s*)+(?:[\d,.]+)?")
 _POINTS = re.compile(r"\s*(?:%\s*(?:p|points?|포인트)|pp|percentage points?|points?)$", re.IGNORECASE)
 _COUNTED = re.compile(r"\s*(?:명|원|건|가구|개|호)$")
+_LARGE = {"thousand": 3, "million": 6, "billion": 9}
+_IN_WORDS = re.compile(r"(?P<digits>[-+]?[\d.,]+)\s*(?P<word>thousand|million|billion)$", re.IGNORECASE)
 _STARS = re.compile(r"\s*[*†‡]+$")
 
 
@@ -46,7 +48,7 @@ def parse_printed(text: str) -> Printed:
 
     Understood are thousands commas, the minus U+2212, the per cent sign, percentage points ("%p",
     "pp", "points", "%포인트"), a standard error in parentheses (its value is positive), significance
-    stars, exponents, and Korean myriads ("3억 4,049만", "412만 명").
+    stars, exponents, English "thousand", "million" and "billion", and Korean myriads ("3억 4,049만", "412만 명").
 
     Parameters
     ----------
@@ -83,8 +85,18 @@ def parse_printed(text: str) -> Printed:
     elif rest.endswith("%"):
         unit, rest = "percent", rest[:-1].rstrip()
     rest = _COUNTED.sub("", rest)
-    value, last_place = _myriads(rest) if _KOREAN.fullmatch(rest) else _decimal(rest, text)
+    value, last_place = _myriads(rest) if _KOREAN.fullmatch(rest) else _worded(rest, text)
     return Printed(value, last_place, unit)
+
+
+def _worded(text: str, printed: str) -> tuple[Decimal, Decimal]:
+    """Read "10 million": ten, printed to the million."""
+    match = _IN_WORDS.fullmatch(text)
+    if match is None:
+        return _decimal(text, printed)
+    value, place = _decimal(match["digits"], printed)
+    scale = 10 ** _LARGE[match["word"].lower()]
+    return value * scale, place * scale
 
 
 def _decimal(text: str, printed: str) -> tuple[Decimal, Decimal]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -118,7 +117,7 @@ def _of_check(checked: Checked) -> Finding:
 
 def _of_relation(against: Against, names: Names) -> Finding:
     left, right = (_value(side, names) for side in (against.left, against.right))
-    texts = [(_said(against.left, names, at), _said(against.right, names, at)) for at in (0, 1)]
+    texts = [_sides(against, names, at) for at in (0, 1)]
     equal = left == right
     if against.relation == "outcome":
         korean, english = texts
@@ -138,11 +137,19 @@ def _value(expression: str, names: Names) -> Fraction:
     return value
 
 
-def _said(expression: str, names: Names, tongue: int) -> str:
-    """Return a number with who says so."""
-    sources = dict.fromkeys(names[name][0].source[tongue] for name in names_in(expression))
-    text = evaluate(expression, names).text
-    return f"{text} ({', '.join(sources)})" if sources else text
+def _sides(against: Against, names: Names, tongue: int) -> tuple[str, str]:
+    """Return both numbers, each with who says so; by their names where one source says both."""
+    sides = (against.left, against.right)
+    said = [_sources(side, names, tongue) for side in sides]
+    if said[0] == said[1]:
+        said = [", ".join(names_in(side)) for side in sides]
+    texts = [evaluate(side, names).text for side in sides]
+    one, other = (f"{text} ({who})" if who else text for text, who in zip(texts, said, strict=True))
+    return one, other
+
+
+def _sources(expression: str, names: Names, tongue: int) -> str:
+    return ", ".join(dict.fromkeys(names[name][0].source[tongue] for name in names_in(expression)))
 
 
 def _of_base(printed: str, base: str) -> Finding:
@@ -201,19 +208,19 @@ def _of_gap(gap: Gap) -> Finding:
 
 def size_words(gap: Gap, lang: str) -> tuple[str, ...]:
     """Say how many respondents the gap needs, and what removing the participants from the other figure changes."""
-    one, other = (side.named.shown for side in gap.sides)
+    other = gap.sides[1].named.shown
     if lang == "ko":
         told = [
-            f"참여자 {gap.n_simple:,}명(설계효과 {CLUSTERED:g}이면 {gap.n_clustered:,}명)이면 우연으로는 보기 어렵다."
+            f"참여자 {gap.n_simple:,}명(설계효과 {CLUSTERED:g}이면 {gap.n_clustered:,}명)이면 우연이라고 보기 어렵다."
         ]
-        parts = ", ".join(f"참여율 {part:.1f}%이면 {_short(value)}" for part, value in gap.others)
-        return (*told, *([f"{other}에서 참여자를 빼도 {parts}이다."] if parts else []))
+        parts = ", ".join(f"{_short(value)}(참여율 {_short(part, 1)}%)" for part, value in gap.others)
+        return (*told, *([f"{other}에서 참여자를 빼도 {parts}."] if parts else []))
     told = [
-        f"From {gap.n_simple:,} participants on ({gap.n_clustered:,} at a design effect of {CLUSTERED:g}) "
-        f"chance alone no longer explains {one}."
+        f"{gap.n_simple:,} participants ({gap.n_clustered:,} at a design effect of {CLUSTERED:g}) "
+        "would rule out chance."
     ]
-    parts = ", ".join(f"{_short(value)} if {part:.1f}% took part" for part, value in gap.others)
-    return (*told, *([f"Without the participants in it, {other} would be {parts}."] if parts else []))
+    parts = " or ".join(f"{_short(value)} (if {_short(part, 1)}% took part)" for part, value in gap.others)
+    return (*told, *([f"Without the participants in it, {other} is still {parts}."] if parts else []))
 
 
 def missing_words(missing: Iterable[str], lang: str) -> str:
@@ -221,5 +228,5 @@ def missing_words(missing: Iterable[str], lang: str) -> str:
     return "; ".join(MISSING[item][0 if lang == "ko" else 1] for item in missing)
 
 
-def _short(share: float) -> str:
-    return f"{math.floor(share * 100 + 0.5) / 100:g}"
+def _short(value: float, places: int = 2) -> str:
+    return f"{value:.{places}f}".rstrip("0").rstrip(".")

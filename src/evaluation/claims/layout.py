@@ -20,8 +20,8 @@ _WORDS = {
     "published": ("어디에 실렸나", "published in"),
     "share": ("비율", "share"),
     "declared": ("판단", "judgement"),
-    "open": ("대장과 다르게 나온 것", "Not as the register expects"),
-    "expects": ("대장에는", "the register says"),
+    "open": ("주장 목록에 적힌 것과 다르게 나온 것", "Not as the register expects"),
+    "expects": ("주장 목록에는", "the register says"),
     "settle": ("가려내려면", "It would take"),
     "in_run": ("합성 도시에서 (이 수에 맞추어 만든 값)", "in the synthetic city, which is calibrated to it"),
 }
@@ -45,15 +45,15 @@ def headline_lines(gap: Gap, lang: str) -> tuple[str, ...]:
     settle = missing_words(gap.missing, lang)
     if lang == "ko":
         return (
-            f"“{gap.quote}”은 아무것도 증명하지 못한다: {found(gap.key, lang)}.",
+            f"“{gap.quote}”: 이것으로 증명되는 것은 없다. {found(gap.key, lang)}.",
             *asked,
-            f"응답자 수는 문제가 아니다. {size}",
+            f"응답자 수는 문제가 아니다: {size}",
             f"가려내려면 필요한 것: {settle}.",
         )
     return (
         f"“{gap.quote}” proves nothing: {found(gap.key, lang)}.",
         *asked,
-        f"Sample size is not the problem. {size}",
+        f"Sample size is not the problem: {size}",
         f"What would settle it: {settle}.",
     )
 
@@ -135,7 +135,7 @@ def why(check: ClaimCheck, lang: str) -> str:
         return check.reason
     told = [finding.text[at].rstrip(".") for finding in check.found if finding.text[at]]
     parts = [_sentence("; ".join(told))] if told else []
-    if judged.declared and judged.declared != check.computed and check.computed != "not checkable":
+    if judged.declared and FOUND[check.computed][2] not in ("sound", "unchecked"):
         parts.insert(0, _sentence(_capital(found(check.computed, lang))))
     parts += [_sentence(judged.reason[at])] if judged.reason[at] else []
     if check.reproduced:

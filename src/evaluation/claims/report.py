@@ -173,7 +173,9 @@ class ClaimsReport:
         if lang == "ko":
             told = ", ".join(f"{words} {number}건" for words, number in counts)
             rest = (
-                f"대장과 다르게 나온 것: {shortened(open_ids, lang=lang)}." if open_ids else "모두 대장에 적힌 대로임."
+                f"주장 목록에 적힌 것과 다르게 나온 것: {shortened(open_ids, lang=lang)}."
+                if open_ids
+                else "모두 주장 목록에 적힌 대로임."
             )
             return f"주장 {len(self.checks)}건: {told}. {rest}"
         told = ", ".join(f"{_uncapped(words)} {number}" for words, number in counts)
@@ -191,7 +193,7 @@ class ClaimsReport:
         return "\n\n".join(repr(item) for item in self._shown(project.language()))
 
     def _repr_html_(self) -> str:
-        return "\n".join(item._repr_html_() for item in self._shown(project.language()))
+        return "\n<br>\n".join(item._repr_html_() for item in self._shown(project.language()))
 
     def _shown(self, lang: str) -> list[Table]:
         gap = leading_gap(self.checks)

@@ -57,15 +57,12 @@ DECLARED: dict[str, tuple[str, str, Section]] = {
 
 #: Which facts would settle a claim about an effect.
 MISSING: dict[str, tuple[str, str]] = {
-    "same_question": (
-        "참여자와 비참여자에게 같은 질문을 같은 문구로",
-        "the same question, in the same words, to participants and to people who did not take part",
-    ),
-    "others": ("전체 주민이 아닌 비참여자의 답", "the answers of those who did not take part, not of everybody"),
-    "n_and_error": ("응답자 수와 표준오차", "how many answered, and the standard error"),
-    "wording": ("질문 문구", "the wording of the questions"),
+    "same_question": ("두 집단에 같은 질문", "the same question to both groups"),
+    "others": ("전체 주민이 아닌 비참여자만의 답", "non-participants alone instead of everybody"),
+    "n_and_error": ("응답자 수와 표준오차", "how many answered, with the standard error"),
+    "wording": ("질문 문구", "the wording"),
     "response": ("응답률", "the response rate"),
-    "before": ("참여하기 전 참여자의 답", "what the participants answered before they took part"),
+    "before": ("참여하기 전의 답", "what participants answered before they took part"),
     "scale": ("점수인지 비율인지", "whether it is a score or a share"),
 }
 
