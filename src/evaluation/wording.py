@@ -230,10 +230,23 @@ _TERMS: dict[str, tuple[str, str]] = {
         "{what}: {wave}년에 {size}{unit} 급변, 문항 변경이 신고된 해",
         "{what}: the level jumps by {size}{unit} in {wave}, where a new wording is declared.",
     ),
+    "break_unreached": (
+        "{what}: {wave}년에 {size}{unit} 급변이 정책이 아직 닿지 않은 곳을 포함한 모든 집단에서 한꺼번에 나타남. 문항을 확인할 것",
+        "{what}: the level jumps by {size}{unit} in {wave} in all groups at once, those that the policy had not "
+        "reached included; check the wording.",
+    ),
     "break_everywhere": (
-        "{what}: {wave}년에 {size}{unit} 급변이 정책이 닿지 않은 곳을 포함한 모든 집단에서 한꺼번에 나타남. 문항을 확인할 것",
-        "{what}: the level jumps by {size}{unit} in {wave} in all groups at once, those that no policy had reached "
-        "included; check the wording.",
+        "{what}: {wave}년에 {size}{unit} 급변이 모든 집단에서 한꺼번에 나타남. 문항을 확인할 것",
+        "{what}: the level jumps by {size}{unit} in {wave} in all groups at once; check the wording.",
+    ),
+    "break_alone": (
+        "{what}: {wave}년에 {size}{unit} 급변. 문항을 확인할 것",
+        "{what}: the level jumps by {size}{unit} in {wave}; check the wording.",
+    ),
+    "break_all_reached": (
+        "{what}: {wave}년에 {size}{unit} 급변. 모든 집단에 정책이 닿은 뒤라 문항 탓인지 정책 탓인지 가릴 수 없음",
+        "{what}: the level jumps by {size}{unit} in {wave}, when the policy had reached all groups: a new wording and "
+        "the policy cannot be told apart.",
     ),
     "break_some_groups": (
         "{what}: {wave}년에 {size}{unit} 급변이 일부 집단에서만 나타남. 그 집단에 무슨 일이 있었는지 확인할 것",
@@ -328,7 +341,7 @@ _TERMS: dict[str, tuple[str, str]] = {
     "true": ("예", "yes"),
     "false": ("아니요", "no"),
     # effects by cohort and time
-    "att": ("효과 (대상자 평균)", "effect on the treated"),
+    "IdentifiedCells": ("식별되는 효과", "Effects that the roll-out identifies"),
     "base_time": ("비교 시점", "compared with"),
     "is_identified": ("식별됨", "identified"),
     "n_treated": ("대상 응답수", "n treated"),
@@ -373,16 +386,18 @@ _VERBS: dict[str, tuple[str, str]] = {
     "response_contrast": ("응답자와 추출된 전체의 차이", "respondents less all drawn"),
     "independent_difference": ("독립 표본 사이의 차이", "difference between independent samples"),
     "mode_contrast": ("조사 방식 사이의 차이", "difference between modes"),
-    "att_gt": ("집단·시점별 정책 효과", "policy effect by cohort and time"),
+    "att_gt": ("정책 효과", "policy effect"),
     "aggregate": ("정책 효과", "policy effect"),
-    "event_study": ("시행 전후 정책 효과", "policy effect by time since treatment"),
+    "event_study": ("정책 효과", "policy effect"),
     "contrast": ("대비", "contrast"),
     "contrasts": ("대비", "contrast"),
     "difference": ("차이", "difference"),
 }
 
 #: Verbs whose estimates are compared with zero.
-AGAINST_ZERO = frozenset({"survey_glm", "twfe", "contrast", "contrasts", "difference"})
+AGAINST_ZERO = frozenset(
+    {"survey_glm", "twfe", "att_gt", "aggregate", "event_study", "contrast", "contrasts", "difference"}
+)
 
 _DUMMY = re.compile(r"^(?P<variable>.+)\[(?:T\.)?(?P<value>[^\[\]]*)\]$")
 
@@ -641,6 +656,7 @@ def statement(result: Estimates, lang: str | None = None) -> Statement:
         One sentence per row; shares in per cent, each with its interval.
     """
     lang = _language(lang)
+    result = result.masked()
     scale, unit = (100.0, "%") if result.verb == "survey_prop" else (1.0, "")
     words = label_keys(result.keys, result.provenance.labels, lang)
     limits = scale * result.confidence_interval()
@@ -657,8 +673,14 @@ def statement(result: Estimates, lang: str | None = None) -> Statement:
     return Statement((*sentences, *_ascribed(result, lang)))
 
 
+#: Said in place of a number that rests on too few respondents.
+_NOT_SHOWN = ("응답자가 적어 표시하지 않음", "not shown, too few respondents")
+
+
 def _without_error(result: Estimates, lang: str, what: str, row: int) -> str:
     """Say a number that has no standard error, or why there is none."""
+    if math.isnan(result.estimate[row]) and result.marks[row]:
+        return f"{what}: {_NOT_SHOWN[lang != 'ko']} {result.marks[row]}."
     if math.isnan(result.estimate[row]):
         why = term(str(result.columns["identified"][row]), lang) if "identified" in result.columns else ABSENT
         return f"{what}: {why}." if lang == "ko" else f"{_capital(what)}: {why}."

@@ -32,6 +32,7 @@ def draw_estimates(
     known = np.full(len(result), np.nan) if reference is None else reference_values(result, reference)
     rows = _arranged(result, lang).assign(reference=known)
     caption = wording.caption(result.provenance, result.conf_level, lang)
+    caption = "; ".join((caption, *meanings([result], lang or project.language())))
     if result.verb in _MODELS:
         rows, dropped = rows[~rows["is_intercept"]], int(rows["is_intercept"].sum())
         caption += f"; {wording.term('no_intercept', lang)}" if dropped else ""
@@ -69,6 +70,8 @@ def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
         panel = pd.Series([""] * len(words)) if _one_scale(tidy) else words["term"]
     intercept = [str(term).strip("()").lower() in {"intercept", "const"} for term in keys["term"]]
     single = not by and not (level != "").any()
+    if "mark" in tidy:
+        row = (row + " " + tidy["mark"]).str.rstrip()
     return tidy.assign(panel=panel, row=row, is_intercept=intercept, is_single=single)
 
 
@@ -77,7 +80,7 @@ def _one_scale(tidy: pd.DataFrame) -> bool:
     low = tidy["conf_low"].fillna(tidy["estimate"])
     high = tidy["conf_high"].fillna(tidy["estimate"])
     widths, span = (high - low).to_numpy(), float(high.max() - low.min())
-    return len(tidy) == 1 or not span > 0 or bool(widths.min() > 0.04 * span)
+    return len(tidy) == 1 or not span > 0 or bool(np.nanmin(widths) > 0.04 * span)
 
 
 def reference_values(result: Estimates, reference: Mapping[Any, float] | pd.DataFrame) -> Floats:

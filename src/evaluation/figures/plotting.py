@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from evaluation.disclosure import shown
 from evaluation.errors import PublishError
 from evaluation.figures.canvas import Figure
 from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_balance, draw_margins
@@ -14,6 +15,7 @@ from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw
 from evaluation.figures.events import draw_events, draw_group_time
 from evaluation.figures.intervals import draw_estimates
 from evaluation.figures.ladder import draw_ladder
+from evaluation.figures.trends import draw_trend
 from evaluation.results import Estimates
 
 
@@ -24,12 +26,18 @@ def plot(
     lang: str | None = None,
     reference: Mapping[Any, float] | pd.DataFrame | float | None = None,
     reference_label: str | None = None,
+    time: str | None = None,
+    breaks: Mapping[Any, str] | None = None,
 ) -> Figure:
-    """Draw a result: estimates as points with intervals, weights as distributions, margins as dots.
+    """Draw a result, by what it is: one figure for each kind of result.
+
+    Estimates are points with intervals: a row each, or a ladder (key ``method`` or ``part``), an event study
+    (``event_time``), a panel per cohort (``cohort`` and ``time``), a trend (``survey_trend``, or ``time=``). Weights
+    and propensity scores are distributions, margins and covariates dots.
 
     Parameters
     ----------
-    result : Estimates, or a summary of weights, or a comparison of margins
+    result : Estimates, WeightSummary, MarginComparison, BalanceTable, Overlap
         What is drawn.
     title : str, optional
         Default: what is estimated, of what, by what.
@@ -42,6 +50,10 @@ def plot(
         key columns and one column ``reference``, ``estimate`` or ``value``.
     reference_label : str, optional
         What the diamonds are, for the legend.
+    time : str, optional
+        Key column of the waves: draws estimates as a trend. Known already of what ``survey_trend`` returned.
+    breaks : mapping of wave to str, optional
+        Beside ``time``: first wave of a new wording to what changed.
 
     Returns
     -------
@@ -56,11 +68,20 @@ def plot(
     """
     limit = float(reference) if isinstance(reference, (int, float)) else None
     if isinstance(result, Estimates):
+        result = shown(result)
         known = None if isinstance(reference, (int, float)) else reference
         if limit is not None:
             raise PublishError("beside estimates, reference is a mapping of rows to values or a frame, not one number.")
+        over_time = time or (str(result.fit["time"]) if result.verb == "survey_trend" else None)
+        if over_time is not None:
+            return draw_trend(
+                result, time=over_time, breaks=breaks, title=title, lang=lang, reference=known,
+                reference_label=reference_label,
+            )  # fmt: skip
         draw = _drawn_by(set(map(str, result.keys.columns)))
         return draw(result, title=title, lang=lang, reference=known, reference_label=reference_label)
+    if time is not None or breaks is not None:
+        raise PublishError("time and breaks belong to a trend of estimates; leave them out here.")
     if reference is not None and limit is None:
         raise PublishError("known values can be drawn beside estimates only; leave reference out here.")
     if all(hasattr(result, name) for name in ("weights_before", "weights_after", "provenance")):
