@@ -42,8 +42,10 @@ _ROOMS = {
     "prespecification": ("read_prespecification",),
     "declared.estimates": ("declared_estimates", "design_comparison"),
     "declared.truth": ("against_truth", "known_policy_effects", "known_truth"),
-    "declared.comparisons": ("declared_comparison", "declared_differences", "subgroup_differences"),
-    "declared.policies": ("declared_policy",),
+    "declared.comparisons": (
+        *("benchmark_differences", "declared_comparison", "declared_differences", "subgroup_differences"),
+    ),
+    "declared.policies": ("declared_policy", "policy_evidence"),
     "comparison.comparability": ("Comparability", "Measurement", "assess_comparability"),
     "comparison.propensity": ("overlap",),
     "comparison.balance": ("balance_table",),

@@ -157,6 +157,26 @@ _TERMS: dict[str, tuple[str, str]] = {
     "adjusted": ("보정함", "adjusted"),
     "identified_not": ("식별되지 않음", "not identified"),
     "identified_assumed": ("가정 아래", "assumed"),
+    # figures of a roll-out
+    "dongs": ("동 수", "dongs"),
+    "map_title": ("구별 시행 동의 비율", "Share of dongs covered, by district and date"),
+    "map_key": ("구 이름과 동 수", "Districts and their number of dongs"),
+    "map_share": ("시행 동의 비율 (%)", "share of dongs covered (%)"),
+    "tile_note": (
+        "칸은 구를 이웃 관계에 따라 배열한 것으로 실제 경계가 아님",
+        "tiles place districts beside their neighbours and are no boundaries",
+    ),
+    "river": ("한강", "Han river"),
+    "split_verified": ("확인됨", "verified"),
+    "split_stage_verified": ("단계만 확인됨", "stage verified"),
+    "split_illustrative": ("예시 (확인되지 않음)", "illustrative, not verified"),
+    "timeline_title": ("시행 동의 수: 계획과 실제", "Dongs covered: planned and realised"),
+    "rollout_realised": ("실제", "realised"),
+    "rollout_planned": ("계획", "planned"),
+    "stage_pilot": ("시범", "pilot"),
+    "stage_final": ("완료", "complete"),
+    "stage_number": ("{stage}단계", "stage {stage}"),
+    "district_count": ("{n}개 구", "{n} districts"),
     # figures of impact
     "line_broken": ("문항이 바뀐 곳에서 선을 끊음", "lines stop where the wording changed"),
     "event_time": ("시작한 해로부터의 햇수", "years since the start"),
@@ -851,6 +871,17 @@ def is_absent(value: object) -> bool:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def language_of(lang: str | None) -> str:
+    """Return the language asked for, or the project's.
+
+    Raises
+    ------
+    ProjectError
+        Neither "ko" nor "en".
+    """
+    return _language(lang)
 
 
 def _language(lang: str | None) -> str:
