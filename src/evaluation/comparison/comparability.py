@@ -13,7 +13,7 @@ from evaluation import project
 from evaluation.errors import EstimationError, IdentificationError, ProjectError, did_you_mean
 
 Evidence = Literal["benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"]
-Diagnostic = Literal["overlap", "balance", "pre_trend", "attrition", "few_clusters"]
+Diagnostic = Literal["overlap", "balance", "pre_trend", "attrition", "few_clusters", "schedule"]
 
 #: Evidence grade of each design.
 GRADES: dict[str, int] = {
@@ -24,7 +24,7 @@ GRADES: dict[str, int] = {
     "randomised": 5,
 }
 #: The highest grade left once a diagnostic fails.
-CAPS: dict[str, int] = {"overlap": 1, "balance": 1, "pre_trend": 2, "attrition": 2, "few_clusters": 2}
+CAPS: dict[str, int] = {"overlap": 1, "balance": 1, "pre_trend": 2, "attrition": 2, "few_clusters": 2, "schedule": 1}
 
 _GRADE_NAMES = {
     1: ("1등급: 외부 수치와의 차이", "grade 1: gap to another figure"),
@@ -67,6 +67,7 @@ _DIAGNOSTICS = {
     "pre_trend": ("사전 추세", "pre-trend"),
     "attrition": ("탈락", "attrition"),
     "few_clusters": ("군집이 적음", "few clusters"),
+    "schedule": ("실제와 다른 시행 일정", "another schedule than the realised one"),
 }
 #: How an item gives away that it asks for a change, in both languages.
 _CHANGE = re.compile(
@@ -251,7 +252,7 @@ def assess_comparability(
         Whether the comparator is a whole population with participants in it; None: not known.
     evidence : {"benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"}
         Design of the comparison: grades 1 to 5.
-    failed : sequence of {"overlap", "balance", "pre_trend", "attrition", "few_clusters"}
+    failed : sequence of {"overlap", "balance", "pre_trend", "attrition", "few_clusters", "schedule"}
         Diagnostics that failed. They lower the grade; nothing raises it.
 
     Returns

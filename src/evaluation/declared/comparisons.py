@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation import project
+from evaluation.comparison.benchmark import benchmark_difference
 from evaluation.comparison.comparability import Comparability, Measurement, assess_comparability
 from evaluation.comparison.effects import aipw, group_difference, regression_adjusted
 from evaluation.declared.estimates import DeclaredEstimates
@@ -17,6 +18,7 @@ from evaluation.design.design import Design, domain
 from evaluation.errors import EstimationError, EvaluationError, IdentificationError, StudyError
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.domains import levels_of
+from evaluation.estimation.means import survey_mean
 from evaluation.prespecification import ComparisonPlan, MeasurementPlan, read_prespecification
 from evaluation.results import Estimates, card_html
 from evaluation.specification import Text, read_study
@@ -216,6 +218,7 @@ def _adjusted(comparison: DeclaredComparison) -> Estimates:
         outcome=comparison.outcome,
         treatment=comparison.treatment,
         covariates=comparison.covariates,
+        comparability=comparison.comparability,
     )
 
 
@@ -229,6 +232,49 @@ def _named(study: str, comparison: DeclaredComparison, make: Callable[[DeclaredC
     except EvaluationError as error:
         place = f"params/prespecification/{study}.yml, comparison '{comparison.name}'"
         raise type(error)(f"{place}: {error}", failures=error.failures) from None
+
+
+def benchmark_differences(study: str, **parameters: Any) -> DeclaredEstimates:
+    """Hold participants' means against the figures published elsewhere that the study named beforehand.
+
+    Parameters
+    ----------
+    study : str
+        Study id.
+    **parameters
+        As for ``study_design``.
+
+    Returns
+    -------
+    DeclaredEstimates
+        One per comparison with a published figure: the difference, the participants' mean, the figure. Where the
+        figure has no standard error the interval is that of the mean alone and ``fit`` says so.
+    """
+    plan = read_prespecification(study)
+    made: dict[str, Estimates] = {}
+    titles: dict[str, Text | None] = {}
+    for name, declared in plan.content.comparisons.items():
+        if declared.benchmark is not None:
+            comparison = declared_comparison(study, name, **parameters)
+            made[f"benchmark_{name}"] = _named(study, comparison, _held_against)
+            titles[f"benchmark_{name}"] = declared.title
+    return DeclaredEstimates(made, titles)
+
+
+def _held_against(comparison: DeclaredComparison) -> Estimates:
+    figure, design = comparison.benchmark, comparison.design
+    if figure is None:
+        raise StudyError(f"comparison '{comparison.name}' names no published figure.")
+    levels = levels_of(design, comparison.treatment, "benchmark_differences")[0]
+    participants = domain(design, {comparison.treatment: levels[-1]})
+    share = float((design.domain_weights * participants.present).sum() / design.domain_weights.sum())
+    return benchmark_difference(
+        survey_mean(participants, comparison.outcome),
+        figure.value,
+        comparability=comparison.comparability,
+        std_error=figure.std_error,
+        participant_share=share if figure.contains_participants else None,
+    )
 
 
 def subgroup_differences(comparison: DeclaredComparison, *, adjusted: bool = False) -> DeclaredEstimates:

@@ -86,20 +86,28 @@ class DeclaredEstimates(Mapping[str, Estimates]):
 
     def tidy(self) -> pd.DataFrame:
         """Return all rows under each other: name, row address, estimate, error, interval, n."""
-        columns = ["estimate", "std_error", "conf_low", "conf_high", "df", "n_obs"]
-        parts = []
-        for name, estimates in self.estimates.items():
-            frame = estimates.tidy()[columns]
-            frame.insert(0, "row", estimates.addresses())
-            frame.insert(0, "name", name)
-            parts.append(frame)
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["name", "row", *columns])
+        return _rows(self.estimates)
+
+    def _shown(self) -> pd.DataFrame:
+        """Return what may be displayed of ``tidy()``: numbers on too few respondents are blank."""
+        return _rows({name: estimates.masked() for name, estimates in self.estimates.items()})
 
     def __repr__(self) -> str:
-        return self.tidy().to_string(index=False, float_format=lambda value: f"{value:.6g}")
+        return self._shown().to_string(index=False, float_format=lambda value: f"{value:.6g}")
 
     def _repr_html_(self) -> str:
-        return frame_html(self.tidy())
+        return frame_html(self._shown())
+
+
+def _rows(items: Mapping[str, Estimates]) -> pd.DataFrame:
+    columns = ["estimate", "std_error", "conf_low", "conf_high", "df", "n_obs"]
+    parts = []
+    for name, estimates in items.items():
+        frame = estimates.tidy()[columns]
+        frame.insert(0, "row", estimates.addresses())
+        frame.insert(0, "name", name)
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["name", "row", *columns])
 
 
 def declared_estimates(study: str, step: str, **parameters: Any) -> DeclaredEstimates:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluation import project
+from evaluation import project, wording
+from evaluation.comparison.comparability import Comparability, Diagnostic, Measurement, assess_comparability
 from evaluation.design.design import Design
+from evaluation.errors import EstimationError
+from evaluation.impact.schedule import ScheduleCheck
 from evaluation.prespecification import PolicyPlan, read_prespecification
-from evaluation.results import card_html
+from evaluation.results import Estimates, TestResult, card_html
 from evaluation.weighting.chain import study_design
 
 _ESTIMATORS = {
@@ -20,6 +23,12 @@ _CONTROLS = {
     "notyettreated": ("아직 시행되지 않은 집단", "those not yet reached"),
     "nevertreated": ("끝까지 시행되지 않은 집단", "those never reached"),
 }
+
+
+#: With fewer clusters the jackknife no longer keeps its level.
+FEWEST_CLUSTERS = 12
+#: A joint test of the leads below this level counts as a pre-trend.
+LEVEL = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,3 +119,126 @@ def declared_policy(study: str, name: str, **parameters: Any) -> DeclaredPolicy:
     """
     plan = read_prespecification(study).policy(name)
     return DeclaredPolicy(name, plan, study_design(study, plan.design, **parameters))
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyEvidence:
+    """How far an estimated policy effect carries: grade, what lowered it, and the most that may be written.
+
+    Attributes
+    ----------
+    comparability : Comparability
+        A staggered design, less the diagnostics that failed.
+    effect, low, high : float
+        The overall effect with its interval; a share from 0 to 1 where the outcome is one.
+    leads : TestResult
+        Joint test that nothing happened before the start.
+    schedule : ScheduleCheck
+        Which schedule the file carries.
+    n_unsupported : int
+        Effects of the overall kind that were left out because they hang on one cluster.
+    """
+
+    comparability: Comparability
+    effect: float
+    low: float
+    high: float
+    leads: TestResult
+    schedule: ScheduleCheck
+    n_unsupported: int
+
+    @property
+    def grade(self) -> int:
+        """Evidence grade, 1 to 4."""
+        return self.comparability.grade
+
+    def _card(self) -> list[tuple[str, str]]:
+        k = 0 if project.language() == "ko" else 1
+        heads = (
+            ("근거 등급", "시행 일정", "시행 전", "빠진 칸", "쓸 수 있는 말"),
+            ("evidence", "schedule", "before the start", "left out", "what may be written"),
+        )[k]
+        is_flat = self.leads.p_value >= LEVEL
+        before = (
+            ("시행 전 효과를 찾지 못함", "no effect found before the start"),
+            ("시행 전에 이미 움직임: 추세가 평행하지 않거나 미리 반응함",
+             "it moved before the start: trends were not parallel, or people responded early"),
+        )[0 if is_flat else 1][k]  # fmt: skip
+        test = f"F = {self.leads.statistic:.2f}, p = {self.leads.p_value:.3f}"
+        left_out = (
+            f"비교할 구가 하나뿐이어서 오차를 구할 수 없는 효과 {self.n_unsupported}개",
+            f"{self.n_unsupported} effects without an error, because they hang on a single district",
+        )[k]
+        return [
+            (heads[0], "; ".join(self.comparability.text().splitlines())),
+            (heads[1], repr(self.schedule).splitlines()[0]),
+            (heads[2], f"{before} ({test})"),
+            (heads[3], left_out),
+            (heads[4], self.comparability.strongest_sentence(self._gap(k))),
+        ]
+
+    def _gap(self, k: int) -> str:
+        effect, low, high = (
+            wording.plain_number(round(100 * value, 1)) for value in (self.effect, self.low, self.high)
+        )
+        return (f"{effect}%p({low}~{high})", f"{effect} percentage points ({low} to {high})")[k]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{head}: {text}" for head, text in self._card())
+
+    def _repr_html_(self) -> str:
+        return card_html(self._card())
+
+
+def policy_evidence(
+    question: DeclaredPolicy, overall: Estimates, *, leads: TestResult, schedule: ScheduleCheck
+) -> PolicyEvidence:
+    """Grade an estimated policy effect by its design and by the diagnostics that failed.
+
+    Parameters
+    ----------
+    question : DeclaredPolicy
+        What was fixed beforehand.
+    overall : Estimates
+        From ``aggregate``: row 0 is the overall effect on a share.
+    leads : TestResult
+        From ``pretrend_test``.
+    schedule : ScheduleCheck
+        From ``check_schedule``. Another schedule than the realised one leaves grade 1.
+
+    Returns
+    -------
+    PolicyEvidence
+
+    Raises
+    ------
+    EstimationError
+        The overall effect has no interval.
+    """
+    low, high = overall.confidence_interval()[0]
+    if not low <= high:
+        raise EstimationError(
+            "policy_evidence: the overall effect has no interval. Sum up with ev.aggregate(..., supported_only=True)."
+        )
+    checks: list[tuple[Diagnostic, bool]] = [
+        ("pre_trend", not leads.p_value >= LEVEL),
+        ("schedule", schedule.follows != "realised"),
+        ("few_clusters", int(overall.fit.get("n_clusters", 0)) < FEWEST_CLUSTERS),
+    ]
+    same = Measurement(question.outcome, question.outcome, "residents", "as asked", 0)
+    comparability = assess_comparability(
+        same,
+        same,
+        contains_participants=False,
+        evidence="staggered",
+        failed=[name for name, has_failed in checks if has_failed],
+    )
+    unsupported = overall.fit.get("without_error", [])
+    return PolicyEvidence(
+        comparability, float(overall.estimate[0]), float(low), float(high), leads, schedule, _after(unsupported)
+    )
+
+
+def _after(cells: Any) -> int:
+    """Count the effects at or after the start among the cells that have no error."""
+    return sum(1 for cell in cells if cell["time"] >= cell["cohort"])

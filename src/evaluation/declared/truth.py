@@ -98,7 +98,7 @@ def known_policy_effects(study: str, effects: Estimates, *, over: Estimates | No
         The estimate has no such keys.
     """
     known = _of_city(read_study(study).survey)
-    outcome = str(effects.keys["term"].iloc[-1])
+    outcome = str(effects.fit.get("outcome", effects.keys["term"].iloc[-1]))
     if known is None or outcome != POLICY_ITEM:
         return None
     cells = pd.DataFrame(known["rollout"]["by_district_cohort"]).rename(
