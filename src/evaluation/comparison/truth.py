@@ -76,10 +76,11 @@ def known_effects(study: str, *, item: str, key: Key | None = None) -> pd.DataFr
     if not (isinstance(own, dict) and "att" in own):
         raise EstimationError(f"known_effects: no effect on '{item}' is known. {did_you_mean(item, known['items'])}")
     rows = [*_parts(item, known["decomposition"]), *_rungs(item, own), *_quantities(item, own)]
-    whole = pd.DataFrame(rows, columns=list(COLUMNS))
+    blank = dict.fromkeys(COLUMNS, "")
+    whole = pd.DataFrame([{**blank, **row} for row in rows], columns=list(COLUMNS))
     if key is None:
-        return whole.fillna(dict.fromkeys(COLUMNS[1:4], ""))
-    return whole.loc[whole[key].notna(), ["term", key, "truth"]].reset_index(drop=True)
+        return whole
+    return whole.loc[whole[key] != "", ["term", key, "truth"]].reset_index(drop=True)
 
 
 def _parts(item: str, parts: Mapping[str, float]) -> list[dict[str, Any]]:
