@@ -58,6 +58,7 @@ _ROOMS = {
     "impact.rollout": ("read_rollout",),
     "impact.schedule": ("check_schedule", "exposure"),
     "impact.twfe": ("twfe",),
+    "impact.twfe_weights": ("twfe_weights",),
     "impact.few_clusters": ("leave_one_out",),
     "impact.panel": ("Panel", "panel"),
     "impact.identification": ("identified_cells",),

@@ -251,7 +251,7 @@ _TERMS: dict[str, tuple[str, str]] = {
         "{what}: the level jumps by {size}{unit} in {wave}, where a new wording is declared.",
     ),
     "break_unreached": (
-        "{what}: {wave}년에 {size}{unit} 급변이 정책이 아직 닿지 않은 곳을 포함한 모든 집단에서 한꺼번에 나타남. 문항을 확인할 것",
+        "{what}: {wave}년에 {size}{unit} 급변이 정책이 아직 닿지 않은 곳까지 모든 집단에서 나타남. 문항을 확인할 것",
         "{what}: the level jumps by {size}{unit} in {wave} in all groups at once, those that the policy had not "
         "reached included; check the wording.",
     ),
