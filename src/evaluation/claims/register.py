@@ -254,6 +254,8 @@ def _judged_faults(row: Mapping[str, str]) -> list[str]:
     faults += [f"'{name}' is empty" for name in ("quote", "short_ko", "short_en") if not row[name]]
     if row["verdict"]:
         faults += [f"a declared verdict needs its '{name}'" for name in ("reason_ko", "reason_en") if not row[name]]
+    if row["base"] and "gap:" not in row["against"] and not re.fullmatch(r"[1-9]\d*\??", row["base"]):
+        faults.append(f"base '{row['base']}' is no count of items, like 235, or 235? where it was not printed")
     return faults + _quote_faults(row) + _against_faults(row)
 
 
@@ -347,19 +349,22 @@ def _named(text: str, source: tuple[str, str]) -> Named:
 
 
 def _wrong_checks(claim: Claim, names: Names) -> list[str]:
+    """Return what is wrong with the expressions of a claim, once every name is known."""
     judged = claim.judged
-    assert_free = (
-        [] if judged is None else [*judged.checks, *(side for a in judged.against for side in (a.left, a.right))]
-    )
-    if judged is not None and judged.base:
-        assert_free += _items(judged.base.rstrip("?"))
+    if judged is None:
+        return []
+    sides = [side for against in judged.against for side in (against.left, against.right)]
+    parts = _items(judged.base) if any(against.relation == "gap" for against in judged.against) else ()
     faults = []
-    for expression in assert_free:
+    for expression in (*judged.checks, *sides, *parts):
         try:
-            evaluate(expression, names)
+            checked = evaluate(expression, names)
         except ClaimError as error:
             faults.append(str(error))
-    return faults + two_tongues(claim.claim_id, judged.reason if judged else ("", ""))
+        else:
+            if checked.value is None and expression not in judged.checks:
+                faults.append(f"against '{expression}' compares; it must be one number")
+    return faults + two_tongues(claim.claim_id, judged.reason)
 
 
 def _bare(text: str) -> str:
