@@ -134,6 +134,7 @@ _TERMS: dict[str, tuple[str, str]] = {
     "effective_clusters": ("유효 군집 수", "effective clusters"),
     "Rollout": ("자치구별 시행", "The roll-out by district"),
     "RolloutTable": ("계획한 시행과 실제 시행", "The roll-out, planned and realised"),
+    "TreatmentWeights": ("이원고정효과 계수의 칸별 가중치", "Weights of cells in the two-way fixed-effects coefficient"),
     "ScheduleCheck": ("파일의 시행 일정 점검", "Which schedule the file follows"),
     "LeaveOneOut": ("군집을 하나씩 뺀 추정값", "Estimates without each cluster"),
     "leverage": ("지렛대값", "leverage"),
@@ -285,8 +286,8 @@ _TERMS: dict[str, tuple[str, str]] = {
     "mean_respondents": ("응답자 평균", "mean of respondents"),
     "mean_drawn": ("추출된 전체의 평균", "mean of all drawn"),
     "smd": ("표준화 차이", "std. difference"),
-    "first_sample": ("첫째 표본", "first sample"),
-    "second_sample": ("둘째 표본", "second sample"),
+    "first_sample": ("첫째 표본의 값", "value in the first sample"),
+    "second_sample": ("둘째 표본의 값", "value in the second sample"),
     "mean_mode": ("이 방식의 평균", "mean in this mode"),
     "mean_reference": ("기준 방식의 평균", "mean in the reference mode"),
     # steps of a study, as the report's navigation calls them
@@ -403,7 +404,7 @@ _VERBS: dict[str, tuple[str, str]] = {
     "twfe": ("이원고정효과 계수", "two-way fixed-effects coefficient"),
     "survey_trend": ("조사 연도별 평균", "mean by wave"),
     "trend_change": ("조사 연도 사이의 변화", "change between waves"),
-    "response_contrast": ("응답자와 추출된 전체의 차이", "respondents less all drawn"),
+    "response_contrast": ("응답자와 추출된 전체의 차이", "difference of respondents from all drawn"),
     "independent_difference": ("독립 표본 사이의 차이", "difference between independent samples"),
     "mode_contrast": ("조사 방식 사이의 차이", "difference between modes"),
     "att_gt": ("정책 효과", "policy effect"),
@@ -417,6 +418,7 @@ _VERBS: dict[str, tuple[str, str]] = {
 #: Verbs whose estimates are compared with zero.
 AGAINST_ZERO = frozenset(
     {"survey_glm", "twfe", "att_gt", "aggregate", "event_study", "contrast", "contrasts", "difference"}
+    | {"trend_change", "response_contrast"}
 )
 
 _DUMMY = re.compile(r"^(?P<variable>.+)\[(?:T\.)?(?P<value>[^\[\]]*)\]$")

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from evaluation import wording
+from evaluation import project, wording
+from evaluation.disclosure import meanings
 from evaluation.errors import ColumnError, did_you_mean
 from evaluation.figures.canvas import BLUE, DIAMOND, INK, Figure, Sheet, same_scale, theme
 from evaluation.results import Estimates, Floats

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from evaluation.disclosure import shown
-from evaluation.errors import PublishError
+from evaluation.errors import ColumnError, PublishError
 from evaluation.figures.canvas import Figure
 from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_balance, draw_margins
 from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw_weights
 from evaluation.figures.events import draw_events, draw_group_time
 from evaluation.figures.intervals import draw_estimates
 from evaluation.figures.ladder import draw_ladder
+from evaluation.figures.rollout import (
+    CELL_COLUMNS,
+    STAGE_COLUMNS,
+    draw_rollout_map,
+    draw_rollout_timeline,
+)
 from evaluation.figures.trends import draw_trend
 from evaluation.results import Estimates
 
@@ -28,6 +34,7 @@ def plot(
     reference_label: str | None = None,
     time: str | None = None,
     breaks: Mapping[Any, str] | None = None,
+    kind: Literal["map", "timeline"] | None = None,
 ) -> Figure:
     """Draw a result, by what it is: one figure for each kind of result.
 
@@ -54,6 +61,8 @@ def plot(
         Key column of the waves: draws estimates as a trend. Known already of what ``survey_trend`` returned.
     breaks : mapping of wave to str, optional
         Beside ``time``: first wave of a new wording to what changed.
+    kind : {"map", "timeline"}, optional
+        Of a roll-out: where it had come by each date (default), or plan against outcome over time.
 
     Returns
     -------
@@ -80,6 +89,8 @@ def plot(
             )  # fmt: skip
         draw = _drawn_by(set(map(str, result.keys.columns)))
         return draw(result, title=title, lang=lang, reference=known, reference_label=reference_label)
+    if all(hasattr(result, name) for name in ("cells", "stages", "provenance")):
+        return _draw_rollout(result, kind, title, lang)
     if time is not None or breaks is not None:
         raise PublishError("time and breaks belong to a trend of estimates; leave them out here.")
     if reference is not None and limit is None:
@@ -98,6 +109,17 @@ def plot(
         f"expected estimates, a weight summary or a margin comparison to draw, got {type(result).__name__}. "
         "Draw what an estimating verb returned; ev.table shows any frame."
     )
+
+
+def _draw_rollout(rollout: Any, kind: str | None, title: str | None, lang: str | None) -> Figure:
+    for frame, needed in ((rollout.cells, CELL_COLUMNS), (rollout.stages, STAGE_COLUMNS)):
+        absent = [name for name in needed if name not in frame.columns]
+        if absent:
+            raise ColumnError(f"a roll-out needs the columns {', '.join(needed)}; missing: {', '.join(absent)}.")
+    if kind not in (None, "map", "timeline"):
+        raise PublishError(f"kind must be 'map' or 'timeline', got {kind!r}.")
+    draw = draw_rollout_timeline if kind == "timeline" else draw_rollout_map
+    return draw(rollout, title=title, lang=lang)
 
 
 def _drawn_by(keys: set[str]) -> Callable[..., Figure]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from evaluation import wording
 from evaluation.errors import ColumnError, PublishError, did_you_mean
@@ -138,7 +139,7 @@ def _breaks(
     terms = list(dict.fromkeys(rows["term"]))
     told: dict[str, dict[float, str]] = {}
     if breaks is None:
-        language = "ko" if wording.term("time", lang) == wording.term("time", "ko") else "en"
+        language = wording.language_of(lang)
         for entry in result.fit.get("breaks", ()):
             told.setdefault(entry["term"], {})[float(entry["time"])] = str(entry[language])
         return told
@@ -215,5 +216,6 @@ def _draw_breaks(axes: Axes, told: Mapping[float, str], waves: Sequence[float]) 
         axes.annotate(
             "\n".join(lines), (place, 1.0), xycoords=("data", "axes fraction"), va="top", ha=side, linespacing=1.25,
             xytext=(4 if side == "left" else -4, -72 * above), textcoords="offset points", fontsize=SIZES["caption"],
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )  # fmt: skip
         above += height_of(lines, "caption") + 0.06
