@@ -67,7 +67,7 @@ def aggregate(
     Returns
     -------
     Estimates
-        Row 0 is ``overall``; then one row (term ``att``) per ``cohort``, ``event_time`` or ``time``.
+        Row 0 is ``overall``; then one row (term: the outcome) per ``cohort``, ``event_time`` or ``time``.
         ``fit["cell_weights"]`` holds the weight of every effect in every row.
 
     Raises
@@ -93,7 +93,7 @@ def aggregate(
     ... })
     >>> effects = att_gt(panel(survey_design(answers), time="year"), outcome="y", cohort="first")
     >>> aggregate(effects, type="dynamic").tidy()[["term", "event_time", "estimate"]].values.tolist()
-    [['overall', None, 3.0], ['att', 0, 3.0]]
+    [['overall', None, 3.0], ['y', 0, 3.0]]
     """
     if not isinstance(effects, GroupTimeEffects):
         raise EstimationError(f"aggregate needs the effects of ev.att_gt, got {effects.__class__.__name__}.")
@@ -278,7 +278,7 @@ def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) ->
         contributions = fitted.contributions(influence())
     return Estimates(
         verb="aggregate",
-        keys=_keys(scheme),
+        keys=_keys(scheme, str(effects.fit["outcome"])),
         estimate=value,
         vcov=covariance(engine, contributions),
         df=df,
@@ -292,12 +292,12 @@ def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) ->
     )
 
 
-def _keys(scheme: _Scheme) -> pd.DataFrame:
+def _keys(scheme: _Scheme, outcome: str) -> pd.DataFrame:
     name = KEY[scheme.kind]
     if name is None:
         return pd.DataFrame({"term": ["overall"]})
     values = pd.Series([None, *(exact(value) for value in scheme.keys)], dtype=object)
-    return pd.DataFrame({"term": ["overall"] + ["att"] * len(scheme.keys), name: values})
+    return pd.DataFrame({"term": ["overall"] + [outcome] * len(scheme.keys), name: values})
 
 
 def _fit_record(

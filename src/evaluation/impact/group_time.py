@@ -189,7 +189,7 @@ def _estimate(table: CellTable, cell: Cell, estimator: Estimator, without: int =
         return float("nan")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GroupTimeEffects(Estimates):
     """Effects by cohort and time.
 
@@ -253,6 +253,7 @@ def att_gt(
     -------
     GroupTimeEffects
         Keys ``term cohort time``, one row per identified cohort and time; reference periods are 0 with error 0.
+        With a cluster, columns ``n_treated_clusters n_control_clusters`` say on how many places each rests.
         ``identified`` and ``fit["not_identified"]`` list the rest with the reason. An effect that does not exist
         without some cluster has no jackknife error: NaN, and named in ``fit["without_error"]``.
 
@@ -267,9 +268,10 @@ def att_gt(
 
     Notes
     -----
-    A unit's weight in a panel is the mean over its waves. Propensities are not trimmed: where covariates separate
-    the groups the cell is not identified. With anticipation a, long differences start at g - a (in R ``did`` at g,
-    which differs for a of two periods and more).
+    A unit's weight in a panel is the mean over its waves. Repeated cross-sections need a stable mix of covariates
+    over the waves. The jackknife keeps the final weights of those who stay. Propensities are not trimmed: where
+    covariates separate the groups the cell is not identified. With anticipation a, long differences start at g - a
+    (in R ``did`` at g, which differs for a of two periods and more).
 
     References
     ----------
@@ -390,10 +392,17 @@ def _estimates(
         contributions=contributions,
         influence_of=lambda: design.influence(fitted.table.records.spread(fitted.influence())),
         conf_level=conf_level,
+        columns=_cluster_counts(identified),
         fit=_fit_record(fitted, identified, options, keys, vcov),
         identified=identified,
         fitted=fitted,
     )
+
+
+def _cluster_counts(identified: IdentifiedCells) -> dict[str, NDArray[Any]]:
+    frame = identified.frame
+    names = [name for name in ("n_treated_clusters", "n_control_clusters") if name in frame]
+    return {name: frame.loc[frame["is_identified"], name].to_numpy() for name in names}
 
 
 def covariance(engine: VarianceEngine, contributions: Floats) -> Floats:

@@ -251,7 +251,8 @@ def cell_frame(over_time: Panel, cohorts: Cohorts, cells: Sequence[Cell], cluste
             record["n_control_clusters"] = int(places[np.ix_(controls, waves)].any(axis=(0, 1)).sum())
         records.append(record)
     frame = pd.DataFrame(records)
-    return frame.assign(base_time=pd.Series([record["base_time"] for record in records], dtype=object))
+    dates = {name: pd.Series([r[name] for r in records], dtype=object) for name in ("cohort", "time", "base_time")}
+    return frame.assign(**dates)
 
 
 def _first_rows(over_time: Panel) -> Mask:
