@@ -33,9 +33,8 @@ _ROOMS = {
     "estimation.means": ("survey_mean", "survey_prop", "survey_ratio", "survey_total"),
     "estimation.quantiles": ("survey_quantile",),
     "estimation.contrasts": ("contrast",),
-    "estimation.response": (
-        *("independent_difference", "mode_contrast", "mode_distribution", "response_contrast", "response_table"),
-    ),
+    "estimation.modes": ("mode_contrast", "mode_distribution"),
+    "estimation.response": ("independent_difference", "response_contrast", "response_table"),
     "estimation.trend": ("find_breaks", "survey_trend", "trend_change"),
     "estimation.tests": ("survey_chisq",),
     "estimation.weight_diagnostics": ("margin_comparison", "weight_summary"),

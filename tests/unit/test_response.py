@@ -12,13 +12,8 @@ import pytest
 from evaluation.design.design import Design, as_replicates, domain, survey_design
 from evaluation.errors import ColumnError, EstimationError
 from evaluation.estimation.means import survey_mean, survey_prop
-from evaluation.estimation.response import (
-    independent_difference,
-    mode_contrast,
-    mode_distribution,
-    response_contrast,
-    response_table,
-)
+from evaluation.estimation.modes import mode_contrast, mode_distribution
+from evaluation.estimation.response import independent_difference, response_contrast, response_table
 from evaluation.synthetic.population import City, synthesize
 from evaluation.synthetic.sampling import citizen_survey, participant_roster
 from evaluation.synthetic.switches import Switches
