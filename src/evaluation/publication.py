@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation import project, wording
+from evaluation import disclosure, project, wording
 from evaluation.errors import ClaimError, PublishError, did_you_mean
 from evaluation.figures.canvas import Figure
 from evaluation.project import LOG, MANIFEST, STEP_VARIABLE
@@ -163,7 +163,8 @@ def _check_name(name: object) -> None:
 def _files_of(name: str, item: Any, title: str | None) -> Files:
     """Return the files that ``item`` becomes, by path in the run folder."""
     if isinstance(item, Estimates):
-        record = json.dumps({"name": name, **item.to_dict()}, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        content = disclosure.shown(item).to_dict()
+        record = json.dumps({"name": name, **content}, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         rows = _frame_bytes(name, long_frame(item))
         return {f"estimates/{name}.json": record.encode("utf-8"), f"tables/{name}.csv": rows}
     if isinstance(item, Figure):
@@ -403,7 +404,7 @@ def _restored(content: Mapping[str, Any], words: Path) -> Estimates:
         numbers["estimate"],
         np.array([[_float(value) for value in row] for row in content["vcov"]]),
         numbers["df"],
-        numbers["n_obs"].astype(np.int64),
+        np.nan_to_num(numbers["n_obs"]).astype(np.int64),
         Provenance(**content["provenance"], labels=_recorded_labels(keys, words)),
         conf_level=content["conf_level"],
         interval=np.column_stack([numbers["conf_low"], numbers["conf_high"]]),

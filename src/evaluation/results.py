@@ -24,6 +24,9 @@ Floats = NDArray[np.float64]
 #: A standard error is zero below this multiple of its estimate: a domain of one sampling unit leaves such remainders.
 NOISE = 1e-12
 
+#: What stands for a number that is not shown: a cell holds too few respondents, an estimate rests on too few.
+SMALL_CELL, SMALL_BASE = "[c]", "[u]"
+
 #: The columns of ``tidy()`` behind the key columns, in order.
 TIDY_COLUMNS = ("estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high", "n_obs")
 
@@ -145,6 +148,10 @@ class Estimates:
         Further columns of ``tidy()``, such as ``deff``.
     fit : dict
         Further entries of ``glance()``.
+    bases : ndarray of int, shape (k,), or None
+        Respondents in the smallest group behind each row; None where ``n_obs`` says it.
+    cell_counts : ndarray of int, shape (k,), or None
+        Respondents who gave the rarer answer that each share shows, 0 for nobody; None where rows are no shares.
     """
 
     verb: str
@@ -163,12 +170,17 @@ class Estimates:
     method: str = ""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
+    bases: NDArray[np.int64] | None = None
+    cell_counts: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.conf_level, (int, float)) or not 0 < self.conf_level < 1:
             raise EstimationError(
                 f"{self.verb}: conf_level must lie between 0 and 1, got {self.conf_level!r}. 95 % is conf_level=0.95."
             )
+        for name, counts in (("bases", self.bases), ("cell_counts", self.cell_counts)):
+            if counts is not None and len(counts) != len(self.estimate):
+                raise EstimationError(f"{self.verb}: {len(self.estimate)} estimates, but {len(counts)} {name}.")
 
     def __len__(self) -> int:
         return len(self.estimate)
@@ -215,6 +227,55 @@ class Estimates:
             influence_of=None if influence_of is None else lambda: influence_of()[:, rows],
             interval=None if self.interval is None else self.interval[rows],
             columns={name: values[rows] for name, values in self.columns.items()},
+            bases=None if self.bases is None else self.bases[rows],
+            cell_counts=None if self.cell_counts is None else self.cell_counts[rows],
+        )
+
+    @property
+    def base_sizes(self) -> NDArray[np.int64]:
+        """Respondents in the smallest group behind each row, shape (k,)."""
+        return self.n_obs if self.bases is None else self.bases
+
+    @property
+    def marks(self) -> list[str]:
+        """Why each row may not be shown, empty where it may: ``[c]`` a small cell, ``[u]`` a small base.
+
+        A row is also marked where it and what is left would give a marked one away: the difference beside a
+        mean, the second smallest of the shares that sum to one.
+        """
+        if "mark" in self.columns:
+            return [str(mark or "") for mark in self.columns["mark"]]
+        bases = self.base_sizes
+        small = (bases > 0) & (bases < self.provenance.min_base)
+        cells = (bases > 0) & (bases < self.provenance.min_cell)
+        if self.cell_counts is not None:
+            cells |= ~small & (self.cell_counts > 0) & (self.cell_counts < self.provenance.min_cell)
+        marks = [SMALL_CELL if cell else SMALL_BASE if base else "" for cell, base in zip(cells, small, strict=True)]
+        return _with_companions(self, marks) if any(marks) else marks
+
+    def masked(self) -> Estimates:
+        """Return the estimates with every marked row blanked, and the marks as a column; unchanged where none is."""
+        marks = self.marks
+        hidden = np.array([bool(mark) for mark in marks], dtype=bool)
+        if not hidden.any() or "mark" in self.columns:
+            return self
+        limit = np.inf if "quantity" in self.keys else self.provenance.min_cell
+        counted = (self.n_obs < limit) & np.array([mark == SMALL_CELL for mark in marks])
+        columns = {name: _blanked(values, hidden) for name, values in self.columns.items()}
+        return replace(
+            self,
+            estimate=np.where(hidden, np.nan, self.estimate),
+            vcov=np.where(hidden[:, None] | hidden[None, :], np.nan, self.vcov),
+            df=np.where(hidden, np.nan, self.df),
+            n_obs=np.where(counted, 0, self.n_obs),
+            engine=None,
+            contributions=None,
+            influence_of=None,
+            interval=None if self.interval is None else np.where(hidden[:, None], np.nan, self.interval),
+            method=self.variance_method,
+            columns={**columns, "mark": np.array(marks, dtype=object)},
+            bases=None,
+            cell_counts=None,
         )
 
     def addresses(self) -> list[str]:
@@ -250,9 +311,14 @@ class Estimates:
             "p_value": 2 * stats.t.sf(np.abs(statistic), usable),
             "conf_low": limits[:, 0],
             "conf_high": limits[:, 1],
-            "n_obs": self.n_obs,
+            "n_obs": self._counts_shown(),
         }
         return pd.concat([self.keys.reset_index(drop=True), pd.DataFrame({**values, **self.columns})], axis=1)
+
+    def _counts_shown(self) -> NDArray[Any]:
+        """Return ``n_obs``; of a masked result NaN where the count itself would tell how small a group is."""
+        hidden = (self.n_obs == 0) & (np.asarray(self.columns.get("mark", "")) == SMALL_CELL)
+        return np.where(hidden, np.nan, self.n_obs) if hidden.any() else self.n_obs
 
     def glance(self) -> pd.DataFrame:
         """Return one row about the whole: verb, method, number of estimates, n, and what the fit adds."""
@@ -270,7 +336,7 @@ class Estimates:
         """Return the estimates as text, six significant digits."""
         head = f"{self.verb}: {self.provenance.survey}, n = {self.provenance.n:,}, weight: {self.provenance.weight}"
         method = f"{self.variance_method} standard errors, {self.conf_level:.0%} intervals ({self.interval_method})"
-        return "\n".join([head, method, self.tidy().to_string(index=False, float_format=_six_digits)])
+        return "\n".join([head, method, self.masked().tidy().to_string(index=False, float_format=_six_digits)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record at full precision: what lands in ``estimates/*.json``."""
@@ -291,7 +357,41 @@ class Estimates:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return frame_html(self.tidy())
+        return frame_html(self.masked().tidy())
+
+
+#: Verbs whose levels sum to a whole that is known.
+_PARTS_OF_A_WHOLE = frozenset({"survey_prop", "survey_total"})
+
+
+def _with_companions(result: Estimates, marks: list[str]) -> list[str]:
+    """Mark rows that would give a marked one away, group by group of rows that belong together."""
+    marks = list(marks)
+    apart = next((name for name in ("quantity", "level") if name in result.keys), None)
+    if apart is None or (apart == "level" and result.verb not in _PARTS_OF_A_WHOLE):
+        return marks
+    others = [name for name in result.keys if name != apart]
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for row, key in enumerate(result.keys[others].itertuples(index=False, name=None)):
+        groups.setdefault(tuple(map(str, key)), []).append(row)
+    for rows in groups.values():
+        found = [row for row in rows if marks[row]]
+        if apart == "quantity" and found:
+            reason = SMALL_CELL if any(marks[row] == SMALL_CELL for row in found) else SMALL_BASE
+            differences = [row for row in rows if not str(result.keys["quantity"].iloc[row]).startswith("mean_")]
+            for row in rows if reason == SMALL_CELL else differences:
+                marks[row] = reason
+        elif apart == "level" and len(found) == 1 and len(rows) > 1:
+            counts = result.n_obs if result.cell_counts is None else result.cell_counts
+            marks[min((row for row in rows if row not in found), key=lambda row: int(counts[row]))] = marks[found[0]]
+    return marks
+
+
+def _blanked(values: NDArray[Any], hidden: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return a column with nothing in the hidden rows: not a number, or empty text."""
+    if np.issubdtype(values.dtype, np.number):
+        return np.where(hidden, np.nan, values.astype(float))
+    return np.where(hidden, "", values.astype(object))
 
 
 #: Mark in ``DataFrame.attrs`` of frames that hold respondents' records, and of all that pandas derives from them.

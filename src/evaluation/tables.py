@@ -17,7 +17,7 @@ from unicodedata import east_asian_width
 import numpy as np
 import pandas as pd
 
-from evaluation import project, wording
+from evaluation import disclosure, project, wording
 from evaluation.errors import PublishError
 from evaluation.results import TIDY_COLUMNS, Estimates, Labels, PlainLabels, Provenance, holds_records
 from evaluation.specification import Text
@@ -27,7 +27,7 @@ SHARES = frozenset({"target", "before", "after"})
 #: Verbs whose estimates are shares, 0 to 1.
 SHARE_VERBS = frozenset({"survey_prop"})
 
-_HIDDEN = frozenset({"statistic", "df"})
+_HIDDEN = frozenset({"statistic", "df", "mark"})
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
 _KEYS = ("margin", "variable", "level", "term", "reason", "step")
 #: Columns of plain frames whose cells are words of the workbench.
@@ -245,9 +245,10 @@ def table(
 def long_frame(result: Estimates) -> pd.DataFrame:
     """Return estimates as they go into a CSV: every key as code and as label in both languages.
 
-    Columns: for each key ``<key>, <key>_label_ko, <key>_label_en``, then those of ``tidy()``.
+    Columns: for each key ``<key>, <key>_label_ko, <key>_label_en``, then those of ``tidy()``; where numbers may
+    not be shown they are empty, and a last column ``mark`` says why.
     """
-    tidy, labels = result.tidy(), result.provenance.labels
+    tidy, labels = disclosure.shown(result).tidy(), result.provenance.labels
     return _labelled(tidy, list(result.keys.columns), {lang: _key_words(result.keys, labels, lang) for lang in _BOTH})
 
 
@@ -284,7 +285,7 @@ def _estimates_table(result: Estimates, title: str | None, lang: str, notes: tup
         frame=_frame(keys | numbers),
         data=long_frame(result),
         source=wording.caption(result.provenance, result.conf_level, lang, marks=""),
-        notes=(*lines, *notes),
+        notes=(*lines, *disclosure.meanings([result], lang), *notes),
         lang=lang,
         numeric=tuple(numbers),
     )
@@ -315,24 +316,32 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
         wording.interval_name(result.conf_level, lang): intervals,
     }
     if result.verb in wording.AGAINST_ZERO:
-        columns[wording.term("p_value", lang)] = [wording.probability(value) for value in result.tidy()["p_value"]]
-    columns[wording.term("n_obs", lang)] = [wording.number(value) for value in result.n_obs]
-    for name, values in result.columns.items():
+        probabilities = [wording.probability(value) for value in result.tidy()["p_value"]]
+        columns[wording.term("p_value", lang)] = _marked(result, probabilities)
+    columns[wording.term("n_obs", lang)] = disclosure.counts(result)
+    for name, values in disclosure.shown(result).columns.items():
         if name not in _HIDDEN:
             own = _free(columns, _plain_heading(name, result.provenance.labels, lang), name)
             columns[own] = [_plain_cell(value) for value in values]
     return columns
 
 
+def _marked(result: Estimates, cells: Iterable[str]) -> list[str]:
+    """Return the cells with the mark in place of what may not be shown."""
+    return [mark or cell for mark, cell in zip(disclosure.marks(result), cells, strict=True)]
+
+
 def _numbers(result: Estimates) -> tuple[list[str], list[str], list[str]]:
-    """Return estimates, errors and intervals as they are printed; shares in per cent."""
+    """Return estimates, errors and intervals as they are printed; shares in per cent, marks for what is not shown."""
+    whole, result = result, disclosure.shown(result)
     scale = 100.0 if result.verb in SHARE_VERBS else 1.0
     estimate, error, limits = (
         scale * values for values in (result.estimate, result.std_error, result.confidence_interval())
     )
     places = _places(result.keys["term"], estimate, error)
     intervals = [_interval(low, high, digits) for (low, high), digits in zip(limits, places, strict=True)]
-    return list(map(wording.number, estimate, places)), list(map(wording.number, error, places)), intervals
+    estimates, errors = map(wording.number, estimate, places), map(wording.number, error, places)
+    return _marked(whole, estimates), _marked(whole, errors), _marked(whole, intervals)
 
 
 def _group_table(
@@ -350,7 +359,7 @@ def _group_table(
         names[3] = wording.interval_name(max(levels), lang)
     cells: list[list[str]] = [[] for _ in headings]
     for item in items.values():
-        parts = (row_labels(item, lang), *_numbers(item), [wording.number(value) for value in item.n_obs])
+        parts = (row_labels(item, lang), *_numbers(item), disclosure.counts(item))
         for column, part in zip(cells, parts, strict=True):
             column += part
     return Table(
@@ -358,7 +367,11 @@ def _group_table(
         frame=_frame(dict(zip(names, cells, strict=True))),
         data=group_frame(items),
         source=source or wording.caption(common_provenance(items), max(levels) if one_level else None, lang, marks=""),
-        notes=(*([wording.term("rounding", lang)] if items else []), *notes),
+        notes=(
+            *([wording.term("rounding", lang)] if items else []),
+            *disclosure.meanings(items.values(), lang),
+            *notes,
+        ),
         lang=lang,
         numeric=tuple(names[1:]),
         groups=tuple((_group_heading(items, name, lang), len(item)) for name, item in items.items()),
@@ -382,12 +395,20 @@ def group_title(items: Mapping[str, Estimates], name: str, lang: str) -> str:
 
 
 def group_frame(items: Mapping[str, Estimates]) -> pd.DataFrame:
-    """Return several results under one another: name, row as address and in words, then the numbers of ``tidy()``."""
+    """Return several results under one another: name, row as address and in words, then the numbers of ``tidy()``.
+
+    Where a number may not be shown, a last column ``mark`` says why.
+    """
     parts = []
-    for name, item in items.items():
+    shown = {name: disclosure.shown(item) for name, item in items.items()}
+    is_marked = any("mark" in item.columns for item in shown.values())
+    for name, item in shown.items():
         words = {f"row_label_{lang}": row_labels(item, lang) for lang in _BOTH}
         keys = pd.DataFrame({"name": name, "row": item.addresses(), **words})
-        parts.append(pd.concat([keys, item.tidy()[list(TIDY_COLUMNS)]], axis=1))
+        numbers = item.tidy()[list(TIDY_COLUMNS)]
+        if is_marked:
+            numbers = numbers.assign(mark=disclosure.marks(item))
+        parts.append(pd.concat([keys, numbers], axis=1))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["name", "row", *TIDY_COLUMNS])
 
 

@@ -436,6 +436,7 @@ def estimate_difference(
         vcov=design.engine.covariance(contributions),
         df=np.full(3, float(design.degrees_of_freedom(groups.used))),
         n_obs=np.array([n_used, n_participants, compared]),
+        bases=np.array([min(n_participants, n_others), n_participants, compared]),
         provenance=design.provenance,
         engine=design.engine,
         contributions=contributions,

@@ -221,6 +221,8 @@ def _stacked(parts: Sequence[Estimates]) -> Estimates:
         vcov=vcov[np.ix_(back, back)],
         df=np.concatenate([part.df for part in loose])[back],
         n_obs=np.concatenate([part.n_obs for part in loose])[back],
+        bases=np.concatenate([part.base_sizes for part in loose])[back],
+        cell_counts=None,
         engine=None,
         contributions=None,
         influence_of=None,

@@ -16,7 +16,14 @@ from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.effects import ADJUSTED, evidence_of
 from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.errors import EstimationError, ProjectError
-from evaluation.estimation.counterfactual import Groups, groups_of, potential_outcome_means
+from evaluation.estimation.counterfactual import (
+    GroupMeans,
+    Groups,
+    Tilt,
+    groups_of,
+    potential_outcome_means,
+    tilt_of,
+)
 from evaluation.results import Estimates, Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]
@@ -270,7 +277,8 @@ def sensitivity_bounds(
     evidence = evidence_of(comparability, ADJUSTED)
     lambdas = _lambdas(lambda_)
     groups = groups_of(design, treatment=treatment, covariates=covariates, outcome=outcome, verb="sensitivity_bounds")
-    made = _bounds(design, groups, lambdas, outcome, conf_level)
+    model = _Model(groups, design.domain_weights, tilt_of(groups, design.domain_weights, "ATT"))
+    made = _bounds(design, model, lambdas, outcome, conf_level)
     return replace(
         made,
         fit={
@@ -280,11 +288,41 @@ def sensitivity_bounds(
             "estimand": "ATT",
             "formula": groups.participation.formula,
             "n_left_out": groups.n_left_out,
-            "breakdown_lambda": _breakdown(lambda x: _nearest(_effects(groups, design.domain_weights, [x]))),
-            "breakdown_lambda_interval": _breakdown_of_interval(design, groups, outcome, conf_level),
+            "breakdown_lambda": _breakdown(lambda value: _nearest(model.effects([value]))),
+            "breakdown_lambda_interval": _breakdown_of_interval(design, model, outcome, conf_level),
             **evidence,
         },
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """The two groups under one set of weights, with the fitted participation model."""
+
+    groups: Groups
+    weights: Floats
+    tilt: Tilt
+
+    def effects(self, lambdas: Sequence[float]) -> Floats:
+        """Return lower and upper bound at each Lambda, shape (2 * len(lambdas),)."""
+        return np.array([made.mean[1] - made.mean[0] for made in self.means(lambdas)])
+
+    def means(self, lambdas: Sequence[float]) -> list[GroupMeans]:
+        """Return both groups' means where the others' is largest, then smallest, at each Lambda."""
+        own = self.groups.members(0)
+        mass, answers = (self.weights * self.tilt.balancing[:, 0])[own], self.groups.outcome[own]
+        found = []
+        for value in lambdas:
+            for sign in (1.0, -1.0):
+                factors = np.ones((len(own), 2))
+                factors[own, 0] = _extreme_factors(sign * answers, mass, value)
+                tilt = replace(
+                    self.tilt,
+                    balancing=self.tilt.balancing * factors,
+                    balancing_slope=self.tilt.balancing_slope * factors,
+                )
+                found.append(potential_outcome_means(self.groups, self.weights, "ipw", "ATT", tilt))
+        return found
 
 
 def _lambdas(given: float | Sequence[float]) -> list[float]:
@@ -298,18 +336,16 @@ def _lambdas(given: float | Sequence[float]) -> list[float]:
     return sorted({*GRID, *values} if isinstance(given, (int, float)) else set(values))
 
 
-def _bounds(design: Design, groups: Groups, lambdas: Sequence[float], outcome: str, conf_level: float) -> Estimates:
+def _bounds(design: Design, model: _Model, lambdas: Sequence[float], outcome: str, conf_level: float) -> Estimates:
     """Return lower and upper bound at each Lambda, with the influence of both."""
-    weights = design.domain_weights
-    means = [
-        potential_outcome_means(groups, weights, "ipw", "ATT", factors)
-        for factors in _extremes(groups, weights, lambdas)
-    ]
+    groups, means = model.groups, model.means(lambdas)
     z = np.column_stack([made.influence @ np.array([-1.0, 1.0]) for made in means])
     if design.replicates is None:
         contributions = design.contributions(z)
     else:
-        contributions = each_replicate(design, lambda replicate: _effects(groups, replicate, lambdas))
+        contributions = each_replicate(
+            design, lambda weights: _Model(groups, weights, tilt_of(groups, weights, "ATT")).effects(lambdas)
+        )
     k, n_used = 2 * len(lambdas), sum(groups.counts())
     return Estimates(
         verb="sensitivity_bounds",
@@ -330,35 +366,6 @@ def _bounds(design: Design, groups: Groups, lambdas: Sequence[float], outcome: s
         influence_of=lambda: design.influence(z),
         conf_level=conf_level,
     )
-
-
-def _effects(groups: Groups, weights: Floats, lambdas: Sequence[float]) -> Floats:
-    """Return lower and upper bound at each Lambda, shape (2 * len(lambdas),)."""
-    plain_means = potential_outcome_means(groups, weights, "ipw", "ATT")
-    own = groups.members(0)
-    mass = (weights * plain_means.balancing)[own]
-    answers = groups.outcome[own]
-    return np.array(
-        [
-            plain_means.mean[1] - float(mass * factors[own] @ answers) / float(mass @ factors[own])
-            for factors in _extremes(groups, weights, lambdas, mass)
-        ]
-    )
-
-
-def _extremes(groups: Groups, weights: Floats, lambdas: Sequence[float], mass: Floats | None = None) -> list[Floats]:
-    """Return what the others' odds are multiplied by where their mean is largest, then smallest, at each Lambda."""
-    own = groups.members(0)
-    if mass is None:
-        mass = (weights * potential_outcome_means(groups, weights, "ipw", "ATT").balancing)[own]
-    answers = groups.outcome[own]
-    found = []
-    for value in lambdas:
-        for sign in (1.0, -1.0):
-            factors = np.ones(len(weights))
-            factors[own] = _extreme_factors(sign * answers, mass, value)
-            found.append(factors)
-    return found
 
 
 def _extreme_factors(answers: Floats, mass: Floats, value: float) -> Floats:
@@ -389,12 +396,12 @@ def _breakdown(outside: Callable[[float], float]) -> float:
     return float(np.exp(float(root)))
 
 
-def _breakdown_of_interval(design: Design, groups: Groups, outcome: str, conf_level: float) -> float:
+def _breakdown_of_interval(design: Design, model: _Model, outcome: str, conf_level: float) -> float:
     if design.replicates is not None:
         return np.nan
 
     def outside(value: float) -> float:
-        limits = _bounds(design, groups, [value], outcome, conf_level).confidence_interval()
+        limits = _bounds(design, model, [value], outcome, conf_level).confidence_interval()
         return _nearest(np.array([limits[0, 0], limits[1, 1]]))
 
     return _breakdown(outside)

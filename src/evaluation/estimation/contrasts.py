@@ -102,7 +102,17 @@ def _combined(rows: Estimates, matrix: Floats, labels: list[str]) -> Estimates:
         contributions=combined,
         influence_of=None if influence_of is None else lambda: influence_of() @ matrix.T,
         conf_level=rows.conf_level,
+        bases=np.array([_smallest(rows, np.flatnonzero(row)) for row in used]),
     )
+
+
+def _smallest(rows: Estimates, at: NDArray[np.int64]) -> int:
+    """Count the respondents behind the smallest of the rows that are combined; a cell too small to show counts."""
+    bases = rows.base_sizes[at]
+    if rows.cell_counts is not None:
+        cells = rows.cell_counts[at]
+        bases = np.where((cells > 0) & (cells < rows.provenance.min_cell), cells, bases)
+    return int(bases[bases > 0].min(initial=np.iinfo(np.int64).max)) if (bases > 0).any() else 0
 
 
 def _respondents(rows: Estimates, at: NDArray[np.int64]) -> int:
@@ -147,7 +157,13 @@ def joined(parts: Sequence[Estimates]) -> Estimates:
         influence_of=(lambda: np.hstack([make() for make in makers])) if len(makers) == len(parts) else None,
         interval=None,
         columns={name: np.concatenate([part.columns[name] for part in parts]) for name in sorted(shared)},
+        bases=np.concatenate([part.base_sizes for part in parts]),
+        cell_counts=np.concatenate([_cell_counts(part) for part in parts]),
     )
+
+
+def _cell_counts(part: Estimates) -> NDArray[np.int64]:
+    return np.zeros(len(part), dtype=np.int64) if part.cell_counts is None else part.cell_counts
 
 
 def _refuse_unjoinable(parts: Sequence[Estimates]) -> None:

@@ -16,6 +16,7 @@ from evaluation.errors import EstimationError
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.domains import (
     Cells,
+    Outcomes,
     cells_by,
     counts,
     degrees_of_freedom,
@@ -102,7 +103,22 @@ def survey_mean(
     if deff:
         extra["deff"] = _design_effect(made, design, centred, outcomes.answered, cells, of_total=False)
     keys = _keys([(name, None) for name in outcomes.names], cells)
-    return _estimates("survey_mean", design, made, keys, cells, outcomes.answered, conf_level, extra)
+    means = _estimates("survey_mean", design, made, keys, cells, outcomes.answered, conf_level, extra)
+    return replace(means, cell_counts=_rarer_answers(design, outcomes, cells))
+
+
+def _rarer_answers(design: Design, outcomes: Outcomes, cells: Cells) -> NDArray[np.int64]:
+    """Count those who gave the rarer answer to each 0/1 item by domain; 0 where nobody did, or for other numbers."""
+    found = []
+    for j in range(len(outcomes.names)):
+        values, rows = outcomes.values[:, j], outcomes.answered[:, j] & design.present & (cells.code >= 0)
+        if not np.isin(values[rows], (0.0, 1.0)).all():
+            found.append(np.zeros(len(cells), dtype=np.int64))
+            continue
+        ones = np.bincount(cells.code[rows & (values == 1)], minlength=len(cells))
+        zeros = np.bincount(cells.code[rows & (values == 0)], minlength=len(cells))
+        found.append(np.where((ones == 0) | (zeros == 0), 0, np.minimum(ones, zeros)))
+    return np.concatenate(found)
 
 
 def survey_total(
@@ -305,13 +321,16 @@ def _of_levels(
             made = ratios(totals, at, np.tile(np.arange(len(cells)), len(levels)), below=below)
         else:
             made = ratios(totals, at, None)
+        inside = crossed[(crossed >= 0) & design.present]
+        chosen = np.bincount(inside, minlength=len(cells) * len(levels))[at]
         extra: dict[str, NDArray[Any]] = {}
         if deff:
             indicators = (code[:, None] == np.arange(len(levels))).astype(float)
             each = np.repeat(answered, len(levels), axis=1)
             extra["deff"] = _design_effect(made, design, indicators, each, cells, of_total=True)
         keys = _keys([(name, level) for level in levels], cells)
-        parts.append(_estimates(verb, design, made, keys, cells, answered, conf_level, extra))
+        part = _estimates(verb, design, made, keys, cells, answered, conf_level, extra)
+        parts.append(replace(part, cell_counts=chosen))
     return joined(parts)
 
 
