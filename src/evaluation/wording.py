@@ -286,8 +286,8 @@ _TERMS: dict[str, tuple[str, str]] = {
     "mean_respondents": ("응답자 평균", "mean of respondents"),
     "mean_drawn": ("추출된 전체의 평균", "mean of all drawn"),
     "smd": ("표준화 차이", "std. difference"),
-    "first_sample": ("첫째 표본의 값", "value in the first sample"),
-    "second_sample": ("둘째 표본의 값", "value in the second sample"),
+    "mean_first_sample": ("첫째 표본의 값", "value in the first sample"),
+    "mean_second_sample": ("둘째 표본의 값", "value in the second sample"),
     "mean_mode": ("이 방식의 평균", "mean in this mode"),
     "mean_reference": ("기준 방식의 평균", "mean in the reference mode"),
     # steps of a study, as the report's navigation calls them

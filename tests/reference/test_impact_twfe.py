@@ -210,3 +210,13 @@ def test_where_no_degrees_of_freedom_are_left_there_is_no_p_value():
     close(result.std_error[0], expected["coef"]["d_dong"]["se"], ERROR)
     assert result.df[0] == expected["df_resid"] < 0
     assert result.tidy()["p_value"].isna().all()
+
+
+def test_weights_of_the_treated_cells():
+    expected = cases("weights_efficient")["twfe_weights_gu_panel"]
+    weights = ev.twfe_weights(ev.survey_design(districts()), **PANEL, treatment="d")
+    close(weights.coefficient, expected["beta"], ESTIMATE)
+    cells = expected["n_pos"]  # R divides the variance of the weights by cells less one, the paper by cells
+    close(weights.sensitivity * np.sqrt((cells - 1) / cells), expected["sensibility"], ESTIMATE)
+    close(weights.frame["weight"].sum(), expected["sum_pos"], ESTIMATE)
+    assert (weights.n_positive, weights.n_negative) == (expected["n_pos"], expected["n_neg"])

@@ -150,9 +150,7 @@ def leave_out_clusters(
     Residuals from the full sample's effects differ from those of a part only by effects, so the part's squares
     are those of the residuals less what its own effects would still take up: sums per cluster are enough.
     """
-    ends = np.searchsorted(cluster, np.arange(n_clusters + 1))
-    slices = [slice(start, end) for start, end in pairwise(ends)]
-    own = np.stack([(within[:, part] * weights[part]) @ within[:, part].T for part in slices])
+    slices, own = _own_squares(within, weights, cluster, n_clusters)
     large = effects.cell // effects.shape[1]
     home = np.zeros(effects.shape[0], dtype=np.int64)
     home[large] = cluster
@@ -160,15 +158,30 @@ def leave_out_clusters(
         taken, shares = _nested(within, weights, effects, cluster, home, n_clusters)
     else:
         taken, shares = _crossed(within, weights, effects, slices, trend), np.full(n_clusters, np.nan)
-    inverse = np.linalg.inv(gram[1:, 1:])
     solved = [_coefficients(gram - mine - effect, gram) for mine, effect in zip(own, taken, strict=True)]
-    partial = np.einsum("ij,gjk,ki->gi", inverse, own[:, 1:, 1:], inverse) / np.diag(inverse)
     return LeftOut(
         np.stack([b for b, _ in solved]),
         np.stack([exists for _, exists in solved]),
-        partial,
-        shares + np.einsum("ij,gji->g", inverse, own[:, 1:, 1:]),
+        _partial_leverage(own, gram),
+        shares + np.einsum("ij,gji->g", np.linalg.inv(gram[1:, 1:]), own[:, 1:, 1:]),
     )
+
+
+def partial_leverage(within: Floats, weights: Floats, cluster: Codes, n_clusters: int, gram: Floats) -> Floats:
+    """Return the share of each cluster in what a coefficient rests on, shape (G, k); arguments as before."""
+    return _partial_leverage(_own_squares(within, weights, cluster, n_clusters)[1], gram)
+
+
+def _own_squares(within: Floats, weights: Floats, cluster: Codes, n_clusters: int) -> tuple[list[slice], Floats]:
+    """Rows of each cluster, and the weighted squares of its columns, shape (G, 1 + k, 1 + k)."""
+    ends = np.searchsorted(cluster, np.arange(n_clusters + 1))
+    slices = [slice(start, end) for start, end in pairwise(ends)]
+    return slices, np.stack([(within[:, part] * weights[part]) @ within[:, part].T for part in slices])
+
+
+def _partial_leverage(own: Floats, gram: Floats) -> Floats:
+    inverse = np.linalg.inv(gram[1:, 1:])
+    return np.asarray(np.einsum("ij,gjk,ki->gi", inverse, own[:, 1:, 1:], inverse) / np.diag(inverse))
 
 
 def _nested(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.design.collapse import mass_by
 from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.errors import (
-    ColumnError,
     EstimationError,
     FewClustersWarning,
     IdentificationError,
@@ -26,21 +26,18 @@ from evaluation.impact.few_clusters import (
     cluster_jackknife,
     cluster_sampling,
     leave_out_clusters,
+    partial_leverage,
 )
-from evaluation.regression.absorb import TwoWay, two_way
-from evaluation.regression.glm import read_model, read_outcome
+from evaluation.impact.fixed_effects import Regression, Solved, read_regression, solve
 from evaluation.results import Estimates, VarianceEngine
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 Inference = Literal["jackknife", "CV3J", "CR1", "CR0", "design", "HC1", "iid"]
 
 INFERENCE = ("jackknife", "CV3J", "CR1", "CR0", "design", "HC1", "iid")
 #: Rules that need a cluster.
 CLUSTERED = frozenset({"jackknife", "CV3J", "CR1", "CR0"})
-#: Below this share of its own variation a column is a combination of effects and other columns.
-NOTHING_LEFT = 1e-11
 #: With fewer treated, or fewer comparison, clusters a warning is given.
 FEW = 6
 
@@ -132,11 +129,9 @@ def twfe(
     require_design(design, "twfe")
     design.require_no_negative_weights("twfe")
     rule = _rule(inference, cluster)
-    regression = _read(design, outcome, treatment, covariates, unit, time, cluster, trends)
-    solved = _solve(regression)
+    regression = read_regression(design, outcome, treatment, covariates, unit, time, cluster, trends)
+    solved = solve(regression)
     _heed_shared_treatment(regression, rule)
-    if cluster is not None:
-        _heed_few_clusters(regression)
     n_used, k = len(regression.rows), len(regression.terms)
     plain = Estimates(
         verb="twfe",
@@ -150,59 +145,10 @@ def twfe(
         conf_level=conf_level,
         fit=_described(regression, solved, int(design.present.sum())),
     )
-    return _with_errors(plain, design, regression, solved, rule)
-
-
-@dataclass(frozen=True, eq=False)
-class _Regression:
-    """Rows that are used, ordered by cluster, and their columns; ``columns[0]`` is the outcome."""
-
-    outcome: str
-    terms: list[str]
-    n_treatments: int
-    rows: Codes
-    columns: Floats
-    weights: Floats
-    levels: dict[str, Codes]
-    names: dict[str, str]
-    labels: dict[str, pd.Index[Any]]
-    trend: Floats | None
-
-    @property
-    def unit_first(self) -> bool:
-        """Whether units are eliminated first and times solved for: always with trends or units within clusters."""
-        more_units = len(self.labels["unit"]) >= len(self.labels["time"])
-        return more_units or self.trend is not None or self.is_nested("unit")
-
-    def is_nested(self, effect: str) -> bool:
-        """Tell whether each level of an effect lies in one cluster."""
-        if "cluster" not in self.levels:
-            return False
-        cluster, level = self.levels["cluster"], self.levels[effect]
-        one = np.zeros(len(self.labels[effect]), dtype=np.int64)
-        one[level] = cluster
-        return bool((one[level] == cluster).all())
-
-    def effects(self, weights: Floats) -> TwoWay:
-        """Return the two sets of effects under these weights."""
-        unit, time = self.levels["unit"], self.levels["time"]
-        return two_way(unit, time, weights, self.trend) if self.unit_first else two_way(time, unit, weights)
-
-
-@dataclass(frozen=True, eq=False)
-class _Solved:
-    """Residuals of all columns from the effects, and what follows from them."""
-
-    effects: TwoWay
-    within: Floats
-    gram: Floats
-    coefficients: Floats
-    residual: Floats
-
-    @property
-    def inverse(self) -> Floats:
-        """Inverse of the regressors' weighted squares, shape (k, k)."""
-        return np.asarray(np.linalg.inv(self.gram[1:, 1:]))
+    result = _with_errors(plain, design, regression, solved, rule)
+    if cluster is not None:
+        _heed_few_clusters(regression)
+    return result
 
 
 def _rule(inference: str | None, cluster: str | None) -> str:
@@ -217,141 +163,14 @@ def _rule(inference: str | None, cluster: str | None) -> str:
     return rule
 
 
-def _read(
-    design: Design,
-    outcome: str,
-    treatment: str | Sequence[str],
-    covariates: str | Sequence[str],
-    unit: str,
-    time: str,
-    cluster: str | None,
-    trends: bool,
-) -> _Regression:
-    names = {"unit": unit, "time": time} | ({} if cluster is None else {"cluster": cluster})
-    coded = {role: pd.factorize(design.column(name), sort=True) for role, name in names.items()}
-    treatments = [treatment] if isinstance(treatment, str) else list(treatment)
-    if not treatments:
-        raise ColumnError("twfe: no treatment was named. Name a numeric column, such as treatment='district_dose'.")
-    y, _ = read_outcome(design, outcome, "gaussian")
-    columns = {outcome: y} | {f"{name}": product(design, name) for name in treatments}
-    used = design.present & np.logical_and.reduce([codes >= 0 for codes, _ in coded.values()])
-    used &= np.logical_and.reduce([~np.isnan(values) for values in columns.values()])
-    more, used = _covariates(design, outcome, covariates, used)
-    twice = [name for name in more if name in columns]
-    if twice or len(columns) != len(treatments) + 1:
-        raise ColumnError(
-            f"twfe: a column was named twice among outcome, treatment and covariates: {twice or treatments}."
-        )
-    if not used.any():
-        raise EstimationError(f"twfe: no respondent has a value of '{outcome}', the treatment and all covariates.")
-    rows = np.flatnonzero(used)
-    if cluster is not None:
-        rows = rows[np.argsort(coded["cluster"][0][rows], kind="stable")]
-    found = {role: pd.factorize(codes[rows], sort=True) for role, (codes, _) in coded.items()}
-    labels = {role: pd.Index(coded[role][1])[seen] for role, (_, seen) in found.items()}
-    return _Regression(
-        outcome,
-        [*treatments, *more],
-        len(treatments),
-        rows,
-        np.stack([values[rows] for values in (columns | more).values()]),
-        design.weights[rows],
-        {role: np.asarray(codes, dtype=np.int64) for role, (codes, _) in found.items()},
-        names,
-        labels,
-        _times(labels["time"], time) if trends else None,
-    )
-
-
-def product(design: Design, name: str) -> Floats:
-    """Return a numeric column, or the product of several (``"a:b"``), shape (n,), NaN where missing."""
-    parts = [name] if name in design.data.columns else name.split(":")
-    values = np.ones(len(design))
-    for part in parts:
-        column = design.column(part)
-        if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
-            raise ColumnError(
-                f"twfe: '{part}' is {column.dtype}, expected numbers (0/1, a dose). Make a 0/1 column of it first."
-            )
-        values = values * column.to_numpy(dtype=float, na_value=np.nan)
-    return values
-
-
-def _covariates(
-    design: Design, outcome: str, covariates: str | Sequence[str], used: Mask
-) -> tuple[dict[str, Floats], Mask]:
-    """Return the columns of covariates by term, and who of ``used`` has them all."""
-    if isinstance(covariates, str) and covariates.lstrip().startswith("~"):
-        model = read_model(design, outcome, covariates, "gaussian", among=used)
-        pairs = zip(model.terms, model.x.T, strict=True)
-        return {term: column for term, column in pairs if term != "(Intercept)"}, model.used
-    columns: dict[str, Floats] = {}
-    for name in [covariates] if isinstance(covariates, str) else covariates:
-        if name in design.data.columns and not _is_numeric(design.data[name]):
-            columns |= _levels(design.data[name], name, used)
-        else:
-            columns[name] = product(design, name)
-    for values in columns.values():
-        used = used & ~np.isnan(values)
-    return columns, used
-
-
-def _is_numeric(column: pd.Series[Any]) -> bool:
-    return bool(pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
-
-
-def _levels(column: pd.Series[Any], name: str, used: Mask) -> dict[str, Floats]:
-    codes, levels = pd.factorize(column, sort=True)
-    seen = [code for code in range(len(levels)) if (codes[used] == code).any()]
-    blank = np.where(codes < 0, np.nan, 0.0)
-    return {f"{name}[T.{levels[code]}]": np.where(codes == code, 1.0, blank) for code in seen[1:]}
-
-
-def _times(labels: pd.Index[Any], time: str) -> Floats:
-    try:
-        values = np.asarray(labels, dtype=float)
-    except (TypeError, ValueError):
-        raise ColumnError(f"twfe: trends=True needs a numeric time, but '{time}' is not. Use the year.") from None
-    return np.asarray(values - values.mean())
-
-
-def _solve(regression: _Regression, weights: Floats | None = None) -> _Solved:
-    weights = regression.weights if weights is None else weights
-    effects = regression.effects(weights)
-    within = np.stack([effects.sweep(column) for column in regression.columns])
-    gram = np.asarray((within * weights) @ within.T)
-    _refuse_unidentified(regression, weights, gram)
-    coefficients = np.asarray(np.linalg.solve(gram[1:, 1:], gram[1:, 0]), dtype=np.float64)
-    return _Solved(effects, within, gram, coefficients, within[0] - coefficients @ within[1:])
-
-
-def _refuse_unidentified(regression: _Regression, weights: Floats, gram: Floats) -> None:
-    columns = regression.columns[1:]
-    centre = (columns @ weights) / weights.sum()
-    own = (columns**2) @ weights - centre**2 * weights.sum()
-    left, names = gram[1:, 1:].copy(), regression.names
-    for j, term in enumerate(regression.terms):
-        if left[j, j] <= NOTHING_LEFT * max(own[j], gram[1 + j, 1 + j]) or gram[1 + j, 1 + j] <= NOTHING_LEFT * own[j]:
-            effects = f"effects of {names['unit']} and {names['time']}" + (
-                " and a trend of each unit" if regression.trend is not None else ""
-            )
-            alone = gram[1 + j, 1 + j] <= NOTHING_LEFT * own[j]
-            why = f"{effects} take up all its variation" if alone else f"{effects} and the columns before it make it up"
-            raise IdentificationError(
-                f"twfe: the coefficient of '{term}' is not identified, because {why}. Leave it out, or use a "
-                f"treatment that starts at different times in different units."
-            )
-        left = left - np.outer(left[:, j], left[j]) / left[j, j]
-
-
-def _influence(design: Design, regression: _Regression, solved: _Solved) -> Floats:
+def _influence(design: Design, regression: Regression, solved: Solved) -> Floats:
     """Return the coefficients' derivative in each respondent's weight, shape (n, k)."""
     z = np.zeros((len(design), len(regression.terms)))
     z[regression.rows] = (solved.inverse @ (solved.within[1:] * solved.residual)).T
     return z
 
 
-def _described(regression: _Regression, solved: _Solved, n_present: int) -> dict[str, Any]:
+def _described(regression: Regression, solved: Solved, n_present: int) -> dict[str, Any]:
     explained = float(solved.coefficients @ solved.gram[1:, 0] / solved.gram[0, 0]) if solved.gram[0, 0] > 0 else 1.0
     return {
         "outcome": regression.outcome,
@@ -367,7 +186,7 @@ def _described(regression: _Regression, solved: _Solved, n_present: int) -> dict
     }
 
 
-def _with_errors(plain: Estimates, design: Design, regression: _Regression, solved: _Solved, rule: str) -> Estimates:
+def _with_errors(plain: Estimates, design: Design, regression: Regression, solved: Solved, rule: str) -> Estimates:
     if rule == "design":
         return _design_errors(plain, design, regression, solved)
     if rule in {"HC1", "iid"}:
@@ -375,7 +194,7 @@ def _with_errors(plain: Estimates, design: Design, regression: _Regression, solv
     return _cluster_errors(plain, design, regression, solved, rule)
 
 
-def _design_errors(plain: Estimates, design: Design, regression: _Regression, solved: _Solved) -> Estimates:
+def _design_errors(plain: Estimates, design: Design, regression: Regression, solved: Solved) -> Estimates:
     if design.replicates is None:
         contributions = design.contributions(_influence(design, regression, solved))
     else:
@@ -386,7 +205,7 @@ def _design_errors(plain: Estimates, design: Design, regression: _Regression, so
     return _filled(plain, design.engine, contributions, df, {"rule": "design"})
 
 
-def _refitted(regression: _Regression, weights: Floats) -> Floats:
+def _refitted(regression: Regression, weights: Floats) -> Floats:
     """Return the coefficients under replicate weights, some of which are zero."""
     kept = weights[regression.rows] != 0
     rows = {role: pd.factorize(codes[kept], sort=True) for role, codes in regression.levels.items()}
@@ -399,10 +218,10 @@ def _refitted(regression: _Regression, weights: Floats) -> Floats:
         labels={role: regression.labels[role][seen] for role, (_, seen) in rows.items()},
         trend=None if regression.trend is None else regression.trend[rows["time"][1]],
     )
-    return _solve(part).coefficients
+    return solve(part).coefficients
 
 
-def _independent_errors(plain: Estimates, regression: _Regression, solved: _Solved, rule: str) -> Estimates:
+def _independent_errors(plain: Estimates, regression: Regression, solved: Solved, rule: str) -> Estimates:
     n, weights = len(regression.rows), regression.weights
     left = n - len(regression.terms) - solved.effects.rank
     if left <= 0:
@@ -416,43 +235,53 @@ def _independent_errors(plain: Estimates, regression: _Regression, solved: _Solv
     return replace(plain, vcov=vcov, df=np.full(k, float(left)), method=rule, fit={**plain.fit, "rule": rule})
 
 
-def _cluster_errors(plain: Estimates, design: Design, regression: _Regression, solved: _Solved, rule: str) -> Estimates:
-    codes, labels = regression.levels["cluster"], regression.labels["cluster"]
-    cluster, g = regression.names["cluster"], len(labels)
+def _cluster_errors(plain: Estimates, design: Design, regression: Regression, solved: Solved, rule: str) -> Estimates:
+    labels, cluster = regression.labels["cluster"], regression.names["cluster"]
+    g = len(labels)
     if g < 2:
         raise EstimationError(f"twfe: cluster '{cluster}' has {g} value, and an error needs at least two clusters.")
-    every = np.full(len(design), -1, dtype=np.int64)
-    every[regression.rows] = codes
-    left_out = leave_out_clusters(
-        solved.within, regression.weights, solved.effects, codes, g, regression.trend, solved.gram
-    )
-    engine: VarianceEngine
-    if rule in {"jackknife", "CV3J"}:
-        _refuse_unidentified_without(regression, left_out)
-        centre: Literal["estimate", "mean"] = "mean" if rule == "CV3J" else "estimate"
-        engine = cluster_jackknife(
-            design.data, cluster, every, g, centre=centre, labels=list(labels), left_out=left_out
-        )
-        contributions, small = left_out.coefficients - plain.estimate, "(G-1)/G"
-    else:
-        factor, small = _small_sample(regression, g) if rule == "CR1" else (1.0, "none")
-        scores = solved.inverse @ (solved.within[1:] * (regression.weights * solved.residual))
-        sums = np.stack([np.bincount(codes, row, minlength=g) for row in scores], axis=1)
-        engine = ClusterSums(cluster_sampling(design.data, cluster, every, g), rule=rule, cluster=cluster)
-        contributions = sums * np.sqrt(factor)
+    every = np.asarray(labels.get_indexer(pd.Index(design.data[cluster])), dtype=np.int64)
+    errors = _jackknife_errors if rule in {"jackknife", "CV3J"} else _sandwich_errors
+    engine, contributions, leverage, small = errors(plain, design, regression, solved, rule, every)
     fit = {
         "rule": "CV3" if rule == "jackknife" else rule,
         "cluster": cluster,
         "n_clusters": g,
         "small_sample": small,
-        "largest_leverage_cluster": labels[int(np.argmax(left_out.partial_leverage[:, 0]))],
-        "largest_leverage": float(left_out.partial_leverage[:, 0].max()),
+        "largest_leverage_cluster": labels[int(np.argmax(leverage[:, 0]))],
+        "largest_leverage": float(leverage[:, 0].max()),
     }
     made = _filled(plain, engine, contributions, g - 1, fit)
-    return replace(made, columns={"effective_clusters": 1 / (left_out.partial_leverage**2).sum(axis=0)})
+    return replace(made, columns={"effective_clusters": 1 / (leverage**2).sum(axis=0)})
 
 
-def _small_sample(regression: _Regression, g: int) -> tuple[float, str]:
+def _jackknife_errors(
+    plain: Estimates, design: Design, regression: Regression, solved: Solved, rule: str, every: Codes
+) -> tuple[VarianceEngine, Floats, Floats, str]:
+    """Return engine, leave-one-out deviations, partial leverage and the small-sample rule in words."""
+    labels, cluster = list(regression.labels["cluster"]), regression.names["cluster"]
+    codes, trend = regression.levels["cluster"], regression.trend
+    left = leave_out_clusters(solved.within, regression.weights, solved.effects, codes, len(labels), trend, solved.gram)
+    _refuse_unidentified_without(regression, left)
+    centre: Literal["estimate", "mean"] = "mean" if rule == "CV3J" else "estimate"
+    engine = cluster_jackknife(design.data, cluster, every, len(labels), centre=centre, labels=labels, left_out=left)
+    return engine, left.coefficients - plain.estimate, left.partial_leverage, "(G-1)/G"
+
+
+def _sandwich_errors(
+    plain: Estimates, design: Design, regression: Regression, solved: Solved, rule: str, every: Codes
+) -> tuple[VarianceEngine, Floats, Floats, str]:
+    """Return engine, scaled scores per cluster, partial leverage and the small-sample rule in words."""
+    codes, g, cluster = regression.levels["cluster"], len(regression.labels["cluster"]), regression.names["cluster"]
+    factor, small = _small_sample(regression, g) if rule == "CR1" else (1.0, "none")
+    scores = solved.inverse @ (solved.within[1:] * (regression.weights * solved.residual))
+    sums = np.stack([mass_by(codes, g, row) for row in scores], axis=1)
+    engine = ClusterSums(cluster_sampling(design.data, cluster, every, g), rule=rule, cluster=cluster)
+    leverage = partial_leverage(solved.within, regression.weights, codes, g, solved.gram)
+    return engine, sums * np.sqrt(factor), leverage, small
+
+
+def _small_sample(regression: Regression, g: int) -> tuple[float, str]:
     """Return fixest's factor: effects nested in the cluster do not count as parameters, trends always do."""
     sizes = [len(regression.labels[role]) for role in ("unit", "time") if not regression.is_nested(role)]
     k = len(regression.terms) + (sum(sizes) - len(sizes) + 1 if sizes else 1)
@@ -464,7 +293,7 @@ def _small_sample(regression: _Regression, g: int) -> tuple[float, str]:
     return (n - 1) / (n - k) * g / (g - 1), f"(n-1)/(n-{k}) G/(G-1), effects nested in the cluster not counted"
 
 
-def _refuse_unidentified_without(regression: _Regression, left_out: LeftOut) -> None:
+def _refuse_unidentified_without(regression: Regression, left_out: LeftOut) -> None:
     lost = ~left_out.identified[:, : regression.n_treatments]
     if not lost.any():
         return
@@ -491,7 +320,7 @@ def _filled(
     )
 
 
-def _heed_shared_treatment(regression: _Regression, rule: str) -> None:
+def _heed_shared_treatment(regression: Regression, rule: str) -> None:
     """Refuse "iid", and warn of "HC1", where respondents of a cell share the treatment."""
     if rule not in {"iid", "HC1"}:
         return
@@ -512,7 +341,7 @@ def _heed_shared_treatment(regression: _Regression, rule: str) -> None:
     warnings.warn(f"{told}, but HC1 takes rows as independent. Name a cluster.", SharedTreatmentWarning, stacklevel=3)
 
 
-def _heed_few_clusters(regression: _Regression) -> None:
+def _heed_few_clusters(regression: Regression) -> None:
     """Warn where a treatment rests on few clusters, or has few to be compared with."""
     cluster, time = regression.levels["cluster"], regression.levels["time"]
     g, t = len(regression.labels["cluster"]), len(regression.labels["time"])
