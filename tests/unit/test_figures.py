@@ -24,6 +24,7 @@ from evaluation.figures.plotting import plot
 
 HANDMADE = Path(__file__).with_name("handmade_results.py")
 made = SimpleNamespace(**runpy.run_path(str(HANDMADE)))
+kinds = SimpleNamespace(**runpy.run_path(str(HANDMADE.with_name("handmade_figures.py"))))
 WEIGHTS = np.linspace(10.0, 60.0, 183)
 
 
@@ -32,10 +33,11 @@ def drawn(kind, lang):
         return draw_weights(np.full(183, 33.8), WEIGHTS, made.PROVENANCE, upper=55.0, lang=lang)
     if kind == "margins":
         return draw_margins(made.MARGINS, made.PROVENANCE, lang=lang)
-    return plot(made.ALL[kind], lang=lang)
+    return plot({**made.ALL, **kinds.ALL}[kind], lang=lang)
 
 
-KINDS = [*sorted(made.ALL), "weights", "margins"]
+KINDS = [*sorted(made.ALL), *sorted(kinds.ALL), "weights", "margins"]
+WITHOUT_INTERVAL = {"weights", "margins"} | kinds.WITHOUT_INTERVAL
 
 
 def ink_at_the_border(png):
@@ -69,7 +71,7 @@ def test_survey_n_and_weight_stand_inside_the_picture(kind, lang):
     assert figure.caption in written
     for part in (made.PROVENANCE.title[lang], "n = 183", "pw"):
         assert part in figure.caption
-    assert ("95%" in figure.caption) == (kind not in {"weights", "margins"})
+    assert ("95%" in figure.caption) == (kind not in WITHOUT_INTERVAL)
 
 
 def test_all_labels_of_a_figure_lie_inside_it_and_beside_the_panel():

@@ -44,7 +44,7 @@ def draw_estimates(
         scale = _scale_name(result, panels, lang)
         sheet = Sheet(name, caption, [_panel_labels(panel) for panel in panels], marks, _panel_titles(panels), scale)
         for axes, panel in zip(sheet.axes, panels, strict=True):
-            _draw_intervals(axes, panel, zero=result.verb in wording.AGAINST_ZERO)
+            _draw_intervals(axes, panel, zero=_is_against_zero(result))
         if result.verb in _SHARES:
             same_scale(sheet.axes)
     return Figure(sheet.canvas, rows.drop(columns="is_single"), name, caption)
@@ -54,11 +54,20 @@ _MODELS = frozenset({"survey_glm"})
 _SHARES = frozenset({"survey_prop"})
 
 
+def _is_against_zero(result: Estimates) -> bool:
+    """Tell whether every estimate is a difference or a logarithm of a ratio."""
+    differences = {"difference", "log_risk_ratio", "log_odds_ratio"}
+    return result.verb in wording.AGAINST_ZERO or (
+        "quantity" in result.keys and bool(result.keys["quantity"].isin(differences).all())
+    )
+
+
 def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
     """Return ``tidy()`` with the panel and the row in which each estimate is drawn."""
     keys = result.keys.reset_index(drop=True)
     words = wording.label_keys(keys, result.provenance.labels, lang)
     by = [column for column in words if column not in {"term", "level"} and (words[column] != "").any()]
+    by = [column for column in by if column != "quantity" or words[column].nunique() > 1]
     level = words["level"] if "level" in words else pd.Series([""] * len(words))
     tidy = result.tidy().reset_index(drop=True)
     if by:

@@ -75,6 +75,9 @@ def plot(
     ColumnError
         Where ``reference`` names nothing that is estimated.
     """
+    is_rollout = all(hasattr(result, name) for name in ("cells", "stages", "provenance"))
+    if kind is not None and not is_rollout:
+        raise PublishError(f"kind belongs to a roll-out, got {type(result).__name__}; leave it out here.")
     limit = float(reference) if isinstance(reference, (int, float)) else None
     if isinstance(result, Estimates):
         result = shown(result)
@@ -89,7 +92,7 @@ def plot(
             )  # fmt: skip
         draw = _drawn_by(set(map(str, result.keys.columns)))
         return draw(result, title=title, lang=lang, reference=known, reference_label=reference_label)
-    if all(hasattr(result, name) for name in ("cells", "stages", "provenance")):
+    if is_rollout:
         return _draw_rollout(result, kind, title, lang)
     if time is not None or breaks is not None:
         raise PublishError("time and breaks belong to a trend of estimates; leave them out here.")

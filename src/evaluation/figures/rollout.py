@@ -192,7 +192,7 @@ def _points(rollout: Any) -> pd.DataFrame:
     planned = planned[planned["dongs"].diff() != 0].assign(series="planned", stage="")
     points = pd.concat([realised, planned], ignore_index=True).astype({"dongs": float})
     day = pd.to_datetime(points["date"])
-    points["x"] = day.dt.year + (day.dt.dayofyear - 1) / 365
+    points["x"] = day.dt.year + (day.dt.day_of_year - 1) / 365
     points["date"] = [f"{date:%Y-%m-%d}" for date in day]
     columns = ["series", "stage", "date", "dongs", "districts", "x"]
     return pd.DataFrame(points[columns])

@@ -188,15 +188,15 @@ def draw_tile(
     shade = SHADES[0 if pd.isna(share) else class_of(share)]
     place = (corner[0] + _MARGIN / 2, corner[1] + _MARGIN / 2)
     width, height = size[0] - _MARGIN, size[1] - _MARGIN
+    frame: dict[str, Any] = {"edgecolor": "#6B6B6B", "linewidth": 0.7}
     if HATCHES.get(split):
-        hatch: dict[str, Any] = {"facecolor": shade.fill, "edgecolor": shade.hatch, "hatch": HATCHES[split]}
-        axes.add_patch(Rectangle(place, width, height, linewidth=0, zorder=2, **hatch))
-        axes.add_patch(Rectangle(place, width, height, fill=False, edgecolor="#6B6B6B", linewidth=0.7, zorder=3))
+        hatch: dict[str, Any] = {"edgecolor": shade.hatch, "hatch": HATCHES[split], "linewidth": 0}
+        axes.add_patch(Rectangle(place, width, height, facecolor=shade.fill, zorder=2, **hatch))
+        axes.add_patch(Rectangle(place, width, height, fill=False, zorder=3, **frame))
     else:
-        axes.add_patch(
-            Rectangle(place, width, height, facecolor=shade.fill, edgecolor="#6B6B6B", linewidth=0.7, zorder=2)
-        )
+        axes.add_patch(Rectangle(place, width, height, facecolor=shade.fill, zorder=2, **frame))
+    halo = withStroke(linewidth=2.2, foreground=shade.fill)
     axes.text(
         corner[0] + size[0] / 2, corner[1] + size[1] / 2, text, ha="center", va="center_baseline", color=shade.ink,
-        fontsize=SIZES["small"], linespacing=1.15, zorder=4, path_effects=[withStroke(linewidth=2.2, foreground=shade.fill)],
+        fontsize=SIZES["small"], linespacing=1.15, zorder=4, path_effects=[halo],
     )  # fmt: skip
