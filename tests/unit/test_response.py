@@ -158,7 +158,7 @@ def test_independent_samples_add_their_variances() -> None:
     assert result.std_error[0] == pytest.approx(np.sqrt(sum(variances)), rel=TIGHT)
     welch = sum(variances) ** 2 / (variances[0] ** 2 / 2 + variances[1] ** 2 / 3)
     assert result.df == pytest.approx([welch, 2, 3], rel=TIGHT)
-    assert result.keys["quantity"].tolist() == ["difference", "first_sample", "second_sample"]
+    assert result.keys["quantity"].tolist() == ["difference", "mean_first_sample", "mean_second_sample"]
     assert result.vcov[0, 1] == pytest.approx(variances[0], rel=TIGHT)
     assert result.vcov[1, 2] == 0.0
     assert result.influence is None
@@ -242,3 +242,14 @@ def test_an_interviewer_who_sways_answers_is_seen(city_of: Callable[..., City], 
         statistic = result.tidy().loc[0, "statistic"]
         assert (statistic > 4) == switched, (item, statistic)
         assert abs(statistic) < 3.3 or switched  # one in a thousand
+
+
+def test_numbers_on_too_few_respondents_are_marked_here_too() -> None:
+    few = pd.DataFrame({"y": [0.0, 1.0, 5.0, 2.0] * 10 + [3.0] * 3, "mode": [1] * 40 + [2] * 3})
+    design = survey_design(few)
+    design = replace(design, provenance=replace(design.provenance, min_cell=5, min_base=30))
+    assert mode_contrast(design, "y").marks == ["[c]"] * 3
+    other = survey_design(few.iloc[:40])
+    result = independent_difference(survey_mean(domain(design, {"mode": 2}), "y"), survey_mean(other, "y"))
+    assert result.provenance.min_cell == 5
+    assert result.marks[:2] == ["[c]", "[c]"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -230,3 +231,9 @@ def test_rows_and_weights_in_another_order_or_size_change_nothing() -> None:
 
     again = jumps(survey_design(shuffled, weights="w"))
     np.testing.assert_allclose(np.asarray(jumps(design), float), np.asarray(again, float), rtol=1e-9, atol=1e-12)
+
+
+def test_a_change_from_a_wave_of_too_few_respondents_is_marked() -> None:
+    design = made({"a": [1.0, 2.0, 4.0]})
+    design = replace(design, provenance=replace(design.provenance, min_cell=5))
+    assert trend_change(survey_trend(design, "y", time="year"), 2010, 2012).marks == ["[c]"]

@@ -108,10 +108,7 @@ def _combined(rows: Estimates, matrix: Floats, labels: list[str]) -> Estimates:
 
 def _smallest(rows: Estimates, at: NDArray[np.int64]) -> int:
     """Count the respondents behind the smallest of the rows that are combined; a cell too small to show counts."""
-    bases = rows.base_sizes[at]
-    if rows.cell_counts is not None:
-        cells = rows.cell_counts[at]
-        bases = np.where((cells > 0) & (cells < rows.provenance.min_cell), cells, bases)
+    bases = bases_of(rows)[at]
     return int(bases[bases > 0].min(initial=np.iinfo(np.int64).max)) if (bases > 0).any() else 0
 
 
@@ -124,6 +121,14 @@ def _respondents(rows: Estimates, at: NDArray[np.int64]) -> int:
         domains = by_kind.setdefault(frozenset(own), {})
         domains[tuple(own.values())] = max(domains.get(tuple(own.values()), 0), int(rows.n_obs[row]))
     return max((sum(domains.values()) for domains in by_kind.values()), default=0)
+
+
+def bases_of(rows: Estimates) -> NDArray[np.int64]:
+    """Return the respondents that each row's disclosure hangs on: its base, or the rarer answer where that is small."""
+    bases, cells = rows.base_sizes, rows.cell_counts
+    if cells is None:
+        return bases
+    return np.where((cells > 0) & (cells < rows.provenance.min_cell), cells, bases)
 
 
 def joined(parts: Sequence[Estimates]) -> Estimates:

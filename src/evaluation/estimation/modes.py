@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.errors import ColumnError, did_you_mean
 from evaluation.estimation.contrasts import joined
-from evaluation.estimation.counterfactual import Groups, Method, groups_of, potential_outcome_means
+from evaluation.estimation.counterfactual import Method, groups_of, potential_outcome_means
 from evaluation.estimation.domains import code_levels
 from evaluation.estimation.means import survey_prop
 from evaluation.results import Estimates
@@ -146,22 +145,19 @@ def _between(
     contributions = design.contributions(z) if design.replicates is None else each_replicate(
         design, lambda weights: slope @ potential_outcome_means(groups, weights, method, "ATE").mean
     )  # fmt: skip
+    n_reference, n_own = groups.counts()
     return Estimates(
         verb="mode_contrast",
         keys=pd.DataFrame({"term": outcome, mode: level, "quantity": ["difference", "mean_mode", "mean_reference"]}),
         estimate=slope @ made.mean,
         vcov=design.engine.covariance(contributions),
         df=np.full(3, float(design.degrees_of_freedom(groups.used))),
-        n_obs=_sizes(groups),
+        n_obs=np.array([n_reference + n_own, n_own, n_reference]),
         provenance=design.provenance,
         engine=design.engine,
         contributions=contributions,
         influence_of=lambda: design.influence(z),
         conf_level=conf_level,
+        bases=np.array([min(n_reference, n_own), n_own, n_reference]),
         fit={"reference": str(reference), "formula": groups.participation.formula, "n_left_out": groups.n_left_out},
     )
-
-
-def _sizes(groups: Groups) -> NDArray[np.int64]:
-    reference, own = groups.counts()
-    return np.array([reference + own, own, reference])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evaluation.design.design import Design, domain, require_design, survey_design
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import ColumnError, EstimationError, IdentificationError, did_you_mean
-from evaluation.estimation.contrasts import joined
+from evaluation.estimation.contrasts import bases_of, joined
 from evaluation.estimation.domains import is_text, names_of
 from evaluation.estimation.means import survey_mean, survey_prop
 from evaluation.regression.glm import fit, inverse_link, read_model
@@ -270,6 +270,8 @@ def response_contrast(design: Design, *, responded: str, variables: Names, conf_
         contributions=contributions,
         influence_of=None if upper is None or lower is None else lambda: upper() - lower(),
         conf_level=conf_level,
+        bases=answered.base_sizes,
+        cell_counts=answered.cell_counts,
         columns={"mean_respondents": answered.estimate, "mean_drawn": drawn.estimate, "smd": smd},
         fit={"responded": responded, "n_drawn": int(design.present.sum()), "n_respondents": int(inside.present.sum())}
         | _r_indicator(design, responded, names),
@@ -368,7 +370,7 @@ def independent_difference(one: Estimates, other: Estimates, *, conf_level: floa
     with np.errstate(divide="ignore", invalid="ignore"):
         df = (first + second) ** 2 / (first**2 / one.df + second**2 / other.df)
     order = (np.arange(3 * k).reshape(3, k).T).ravel()
-    quantities = np.repeat(["difference", "first_sample", "second_sample"], k)
+    quantities = np.repeat(["difference", "mean_first_sample", "mean_second_sample"], k)
     keys = pd.concat([one.keys] * 3, ignore_index=True).assign(quantity=quantities)
     result = Estimates(
         verb="independent_difference",
@@ -377,6 +379,7 @@ def independent_difference(one: Estimates, other: Estimates, *, conf_level: floa
         vcov=matrix @ both @ matrix.T,
         df=np.concatenate([df, one.df, other.df]),
         n_obs=np.concatenate([one.n_obs + other.n_obs, one.n_obs, other.n_obs]),
+        bases=np.concatenate([np.minimum(bases_of(one), bases_of(other)), bases_of(one), bases_of(other)]),
         provenance=_both(one.provenance, other.provenance),
         conf_level=conf_level,
         method=f"{one.variance_method} + {other.variance_method}, independent samples",
@@ -437,4 +440,6 @@ def _both(one: Provenance, other: Provenance) -> Provenance:
         notice=texts(one.notice, other.notice, ". "),
         n=one.n + other.n,
         weight=one.weight if one.weight == other.weight else f"{one.weight} / {other.weight}",
+        min_cell=max(one.min_cell, other.min_cell),
+        min_base=max(one.min_base, other.min_base),
     )

@@ -14,6 +14,7 @@ from scipy import stats
 from evaluation import wording
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
+from evaluation.estimation.contrasts import bases_of
 from evaluation.estimation.domains import names_of
 from evaluation.estimation.means import survey_mean
 from evaluation.results import Estimates, Provenance, frame_html, plain
@@ -210,6 +211,7 @@ def _changes(trend: Estimates, time: str, start: float, end: float, between: lis
         contributions=None if contributions is None else contributions @ matrix.T,
         influence_of=None if influence_of is None else lambda: influence_of() @ matrix.T,
         conf_level=trend.conf_level,
+        bases=np.minimum(bases_of(trend)[first], bases_of(trend)[last]),
         columns={"break": np.array([str(changed[t]["time"]) if t in changed else "" for t in keys["term"]])},
         fit={"time": time, "start": start, "end": end, "not_comparable": between},
     )
