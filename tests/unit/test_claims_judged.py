@@ -308,23 +308,29 @@ def test_facts_are_those_that_the_survey_and_the_published_tables_hold(monkeypat
 
 
 def test_the_first_lines_say_why_the_widest_gap_proves_nothing(seoul):
-    english, korean = seoul.headline("en").sentences, seoul.headline("ko").sentences
-    assert len(english) == len(korean) == 5
-    assert english[0] == "“84.7% > 59.4%” proves nothing: two questions, two populations."
-    assert "neighbourhood" in english[1]
-    assert "ten years" in english[2]
-    assert "everybody" in english[4]
-    assert "동네" in korean[1]
-    assert seoul.verdict("en").sentences[:5] == english
-    assert seoul.verdict("en").sentences[5].startswith("46 claims: ")
-    assert all(len(line) < 250 for line in english)
+    english, korean = seoul.headline("en"), seoul.headline("ko")
+    assert len(english.sentences) == len(korean.sentences) == 5
+    assert english.sentences[0] == "“84.7% > 59.4%” proves nothing: two questions, two populations."
+    assert korean.sentences[0] == "“84.7% > 59.4%”: 아무것도 증명하지 못한다. 질문도 대상도 다르다."
+    assert all(len(line) < 250 for line in (*english.sentences, *korean.sentences))
+    asked, whom, _ = english.card.frame.to_numpy().tolist()
+    assert asked[1:] == ["wants to stay in the neighbourhood", "wants to live in Seoul in ten years"]
+    assert "participants in community projects" in whom[1]
+    assert "all residents" in whom[2]
+    assert "everybody" in english.sentences[4]
+    assert "동네" in korean.sentences[1]
+    shown = english._repr_html_()
+    assert shown == seoul.headline("en")._repr_html_()
+    assert all(line.replace("'", "&#x27;") in shown for line in english.sentences[3:])
+    assert repr(english).splitlines() == list(english.sentences)
+    assert seoul.verdict("en").sentences[0] == english.sentences[0]
+    assert seoul.verdict("en").sentences[1].startswith("46 claims: ")
 
 
 def test_a_study_without_such_a_gap_opens_with_its_verdict(monkeypatch):
     monkeypatch.setenv("EVALUATION_PROJECT", str(ROOT))
     report = check_claims("api_2000", ROOT / "outputs" / "reference" / "api_2000")
     assert report.headline("en") == report.verdict("en")
-    assert report._repr_html_().count("<table") == 1
     assert not report.is_judged
     assert report.conclusion() == "All 62 claims marked as reproducible are reproduced."
 
@@ -336,10 +342,12 @@ def test_the_table_begins_with_effects_and_marks_judgements(seoul, lang):
     assert headings == [words[0 if lang == "ko" else 1] for words in SECTIONS.values()]
     assert sum(rows for _, rows in made.groups) == 46
     first, verdict, why = made.frame.columns
-    assert made.frame[first].str.startswith("A2 “84.7% > 59.4%”").sum() == 1
+    assert set(made.frame[first]) == {check.claim.claim_id for check in seoul.checks}
+    assert made.frame.set_index(first).loc["A2", why].startswith("“84.7% > 59.4%” (")
     marked = made.frame[verdict].str.contains("(판단)" if lang == "ko" else "(judgement)", regex=False)
     assert marked.sum() == sum(bool(check.claim.judged.declared) for check in seoul.checks)
-    assert bool(made.frame[why].str.contains("[가-힣]").any()) is (lang == "ko")
+    assert bool(made.frame[why].str.contains("[가-힣]").all()) is (lang == "ko")
+    assert lang == "ko" or not made.frame[why].str.contains("[가-힣]").any()
     assert seoul._repr_html_() == seoul._repr_html_()
     assert len(made.data) == 46
 
@@ -384,7 +392,7 @@ def test_a_finding_that_differs_from_the_register_fails_the_review(copy, name, k
     assert Review("seoul_2016", report, {}, "", copy.root).exit_code == 1
     made = report.as_table("en")
     assert made.groups[0][0] == "Not as the register expects"
-    shown = made.frame.set_index(made.frame.iloc[:, 0].str.split().str[0]).loc[claim_id, "verdict"]
+    shown = made.frame.set_index("claim").loc[claim_id, "verdict"]
     assert "the register says: " in shown
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -14,10 +16,10 @@ from evaluation.tables import Table
 
 _WORDS = {
     "title": ("발표된 주장과 확인한 결과", "Published claims and what can be said of them"),
-    "why": ("까닭", "why"),
-    "asked": ("무엇을 물었나", "what was asked"),
-    "whom": ("누구에게", "of whom"),
-    "published": ("어디에 실렸나", "published in"),
+    "why": ("인용과 까닭", "quote and why"),
+    "asked": ("질문", "asked"),
+    "whom": ("대상", "people"),
+    "published": ("출처", "source"),
     "share": ("비율", "share"),
     "declared": ("판단", "judgement"),
     "open": ("주장 목록에 적힌 것과 다르게 나온 것", "Not as the register expects"),
@@ -30,6 +32,35 @@ _WORDS = {
 def word(key: str, lang: str) -> str:
     """Return a word of the page."""
     return _WORDS[key][0 if lang == "ko" else 1]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A published gap on one small page: its two sides beside each other, and what would settle it.
+
+    Attributes
+    ----------
+    sentences : tuple of str
+        Why it proves nothing, what was asked of whom on either side, what sample size has to do with it, and what
+        would settle it: five lines.
+    card : Table
+        What was asked, of whom, published where; the first of the sentences is its title.
+    """
+
+    sentences: tuple[str, ...]
+    card: Table = field(repr=False)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.sentences)
+
+    def _repr_html_(self) -> str:
+        below = "".join(f"<p>{html.escape(line)}</p>" for line in self.sentences[3:])
+        return f"{self.card._repr_html_()}\n{below}"
+
+
+def headline_of(gap: Gap, lang: str) -> Headline:
+    """Return a gap as it opens the review."""
+    return Headline(headline_lines(gap, lang), headline_card(gap, lang))
 
 
 def leading_gap(checks: Iterable[ClaimCheck]) -> Gap | None:
@@ -45,7 +76,7 @@ def headline_lines(gap: Gap, lang: str) -> tuple[str, ...]:
     settle = missing_words(gap.missing, lang)
     if lang == "ko":
         return (
-            f"“{gap.quote}”: 이것으로 증명되는 것은 없다. {found(gap.key, lang)}.",
+            f"“{gap.quote}”: 아무것도 증명하지 못한다. {found(gap.key, lang).removesuffix('다름')}다르다.",
             *asked,
             f"응답자 수는 문제가 아니다: {size}",
             f"가려내려면 필요한 것: {settle}.",
@@ -96,9 +127,9 @@ def judged_table(checks: Sequence[ClaimCheck], data: pd.DataFrame, notes: tuple[
         groups[words[0 if lang == "ko" else 1]] = here
     ordered = [check for group in groups.values() for check in group]
     cells = {
-        wording.term("claim", lang): [_claim_words(check, lang) for check in ordered],
+        wording.term("claim", lang): [check.claim.claim_id for check in ordered],
         wording.term("verdict", lang): [_verdict_words(check, lang) for check in ordered],
-        word("why", lang): [why(check, lang) for check in ordered],
+        word("why", lang): [f"{_quoted(check, lang)} {why(check, lang)}".strip() for check in ordered],
     }
     return Table(
         title=word("title", lang),
@@ -111,11 +142,9 @@ def judged_table(checks: Sequence[ClaimCheck], data: pd.DataFrame, notes: tuple[
     )
 
 
-def _claim_words(check: ClaimCheck, lang: str) -> str:
+def _quoted(check: ClaimCheck, lang: str) -> str:
     judged = check.claim.judged
-    if judged is None:
-        return check.claim.claim_id
-    return f"{check.claim.claim_id} “{judged.quote}” ({judged.short[0 if lang == 'ko' else 1]})"
+    return "" if judged is None else f"“{judged.quote}” ({judged.short[0 if lang == 'ko' else 1]})."
 
 
 def _verdict_words(check: ClaimCheck, lang: str) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from evaluation import project, wording
 from evaluation.claims.facts import facts_file, read_facts
-from evaluation.claims.layout import headline_card, headline_lines, judged_table, leading_gap, section_of, why
+from evaluation.claims.layout import Headline, headline_lines, headline_of, judged_table, leading_gap, section_of, why
 from evaluation.claims.numbers import published_contents
 from evaluation.claims.register import named_numbers, read_claims
 from evaluation.claims.verdicts import ClaimCheck, Verdict, check_claim
@@ -71,7 +71,7 @@ class ClaimsReport:
             else f"All {marked} claims marked as reproducible are reproduced."
         )
 
-    def headline(self, lang: str | None = None) -> wording.Statement:
+    def headline(self, lang: str | None = None) -> Headline | wording.Statement:
         """Say of the widest gap between figures that are not alike, in five lines, why it proves nothing.
 
         Parameters
@@ -81,12 +81,12 @@ class ClaimsReport:
 
         Returns
         -------
-        Statement
+        Headline or Statement
             What was asked of whom, and what would settle it; without any such gap, the verdict.
         """
         lang = project.language() if lang is None else lang
         gap = leading_gap(self.checks)
-        return self.verdict(lang) if gap is None else wording.Statement(headline_lines(gap, lang))
+        return self.verdict(lang) if gap is None else headline_of(gap, lang)
 
     def tidy(self) -> pd.DataFrame:
         """Return one row per claim: printed, reproduced, verdict, difference in printed units, tolerance, address."""
@@ -127,7 +127,7 @@ class ClaimsReport:
         lang = project.language() if lang is None else lang
         if self.is_judged:
             gap = leading_gap(self.checks)
-            return wording.Statement((*(headline_lines(gap, lang) if gap else ()), self._sections(lang)))
+            return wording.Statement((*(headline_lines(gap, lang)[:1] if gap else ()), self._sections(lang)))
         counts = [(wording.term(kind, lang), number) for kind, number in self.counts().items()]
         open_ids = [check.claim.claim_id for check in self.checks if check.is_open]
         if lang == "ko":
@@ -190,14 +190,10 @@ class ClaimsReport:
         return [f"{shortened(ids, lang=lang)}: {reason}" for reason, ids in reasons.items()]
 
     def __repr__(self) -> str:
-        return "\n\n".join(repr(item) for item in self._shown(project.language()))
+        return repr(self.as_table(project.language()))
 
     def _repr_html_(self) -> str:
-        return "\n<br>\n".join(item._repr_html_() for item in self._shown(project.language()))
-
-    def _shown(self, lang: str) -> list[Table]:
-        gap = leading_gap(self.checks)
-        return [*([headline_card(gap, lang)] if gap else []), self.as_table(lang)]
+        return self.as_table(project.language())._repr_html_()
 
 
 def _judged_cells(check: ClaimCheck) -> dict[str, str]:
