@@ -68,7 +68,8 @@ def known_effects(study: str, *, item: str, key: Key | None = None) -> pd.DataFr
     """
     if key is not None and key not in COLUMNS[1:4]:
         raise EstimationError(f"known_effects: key must be one of {list(COLUMNS[1:4])}, got {key!r}.")
-    survey = read_study(study).survey if study in project.study_ids() else study
+    is_survey = (project.project_root() / "surveys" / study / "survey.yml").is_file()
+    survey = study if is_survey else read_study(study).survey
     if not (project.survey_folder(survey) / TRUTH_FILE).is_file():
         return None
     known = read_truth(survey)

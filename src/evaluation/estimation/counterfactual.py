@@ -299,7 +299,7 @@ class _Prediction:
 
 
 def potential_outcome_means(
-    groups: Groups, weights: Floats, method: Method, estimand: Estimand, odds_factor: Floats | None = None
+    groups: Groups, weights: Floats, method: Method, estimand: Estimand, tilt: Tilt | None = None
 ) -> GroupMeans:
     """Return the two groups' means at the composition of the estimand, with their influence.
 
@@ -315,8 +315,8 @@ def potential_outcome_means(
         participation in it), ``aipw``, ``ipwra``.
     estimand : {"ATT", "ATE", "ATC", "ATO"}
         Target composition.
-    odds_factor : ndarray, shape (n,), optional
-        What the others' odds of participation are off by, for ``ipw`` of "ATT": multiplies their weights.
+    tilt : Tilt, optional
+        Of these weights, where the caller has it already, as it is or changed.
 
     Notes
     -----
@@ -327,10 +327,8 @@ def potential_outcome_means(
     """
     if estimand not in ESTIMANDS:
         raise EstimationError(f"estimand must be one of {list(ESTIMANDS)}, got {estimand!r}.")
-    tilt = tilt_of(groups, weights, estimand) if method in WITH_PROPENSITY else observed_tilt(groups, estimand)
-    if odds_factor is not None:
-        factors = np.column_stack([odds_factor, np.ones_like(odds_factor)])
-        tilt = replace(tilt, balancing=tilt.balancing * factors, balancing_slope=tilt.balancing_slope * factors)
+    if tilt is None:
+        tilt = tilt_of(groups, weights, estimand) if method in WITH_PROPENSITY else observed_tilt(groups, estimand)
     if method == "difference_from_all":
         tilt = replace(tilt, balancing=np.column_stack([groups.used, groups.members(1)]).astype(float))
     means, columns = np.empty(2), []
