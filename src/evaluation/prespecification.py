@@ -44,7 +44,10 @@ class Question(Strict):
 
 
 class ComparisonPlan(Question):
-    """One comparison: an outcome in two groups of one design, or a mean against a figure published elsewhere."""
+    """One comparison: an outcome in two groups of one design, or a mean against a figure published elsewhere.
+
+    ``printed`` is what was published of participants, in the units of the outcome.
+    """
 
     outcome: str
     treatment: str | None = None
@@ -55,6 +58,7 @@ class ComparisonPlan(Question):
     evidence: Evidence = "adjusted"
     subgroups: list[str] = Field(default_factory=list)
     benchmark: str | None = None
+    printed: float | None = None
     comparator_outcome: str | None = None
 
 

@@ -24,7 +24,18 @@ RESOLVED = "study.json"
 
 Scalar = str | int | float | bool | None
 #: Parts of a notebook that need more than a survey; cells tagged ``if-<section>`` run for studies that name it.
-Section = Literal["comparisons", "benchmarks", "roster", "rollout", "indicators", "trend", "judgements"]
+Section = Literal[
+    "comparisons",
+    "benchmarks",
+    "roster",
+    "districts",
+    "rollout",
+    "indicators",
+    "trend",
+    "judgements",
+    "distribution",
+    "truth",
+]
 
 
 class Strict(BaseModel):

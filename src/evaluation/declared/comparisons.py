@@ -50,6 +50,8 @@ class DeclaredComparison:
         The other question, where the comparator answered another one.
     benchmark : Benchmark or None
         The published figure, where the comparator is one.
+    printed : float or None
+        What was published of participants.
     added : str or None
         Date, where the comparison was not among those registered.
     """
@@ -64,6 +66,7 @@ class DeclaredComparison:
     comparability: Comparability
     comparator_outcome: str | None
     benchmark: Benchmark | None
+    printed: float | None
     added: str | None
 
     @property
@@ -134,6 +137,7 @@ def declared_comparison(study: str, name: str, **parameters: Any) -> DeclaredCom
         _comparability(declared),
         declared.comparator_outcome,
         _benchmark(study, name, declared),
+        declared.printed,
         declared.added,
     )
 
