@@ -30,6 +30,7 @@ from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+DesignEffect = bool | Literal["replace"]
 Names = str | Sequence[str]
 
 
@@ -38,7 +39,7 @@ def survey_mean(
     variables: Names,
     *,
     by: Names | None = None,
-    deff: bool = False,
+    deff: DesignEffect = False,
     listwise: bool = False,
     conf_level: float = 0.95,
 ) -> Estimates:
@@ -52,8 +53,9 @@ def survey_mean(
         Numeric columns; a missing answer leaves its respondent out of that variable only.
     by : str or list of str, optional
         Columns whose combinations are the domains; the covariance between domains is kept.
-    deff : bool, default False
-        Add the design effect against simple random sampling without replacement.
+    deff : bool or "replace", default False
+        Add the design effect against simple random sampling without replacement; "replace": with replacement, which
+        is what weights that do not sum to the population call for.
     listwise : bool, default False
         Leave a respondent out of all variables where one is missing, as R does.
     conf_level : float, default 0.95
@@ -101,7 +103,7 @@ def survey_mean(
     made = ratios(totals, at, at + p, np.repeat(centre, len(cells)))
     extra: dict[str, NDArray[Any]] = {}
     if deff:
-        extra["deff"] = _design_effect(made, design, centred, outcomes.answered, cells, of_total=False)
+        extra["deff"] = _design_effect(made, design, centred, outcomes.answered, cells, deff, of_total=False)
     keys = _keys([(name, None) for name in outcomes.names], cells)
     means = _estimates("survey_mean", design, made, keys, cells, outcomes.answered, conf_level, extra)
     return replace(means, cell_counts=_rarer_answers(design, outcomes, cells))
@@ -126,7 +128,7 @@ def survey_total(
     variables: Names,
     *,
     by: Names | None = None,
-    deff: bool = False,
+    deff: DesignEffect = False,
     listwise: bool = False,
     conf_level: float = 0.95,
 ) -> Estimates:
@@ -141,8 +143,9 @@ def survey_total(
         adds nothing: the total is that of those who answer.
     by : str or list of str, optional
         Columns whose combinations are the domains.
-    deff : bool, default False
-        Add the design effect against simple random sampling without replacement.
+    deff : bool or "replace", default False
+        Add the design effect against simple random sampling without replacement; "replace": with replacement, which
+        is what weights that do not sum to the population call for.
     listwise : bool, default False
         Leave a respondent out of all variables where one is missing.
     conf_level : float, default 0.95
@@ -184,7 +187,7 @@ def survey_total(
     made = ratios(domain_totals(design, columns, cells), _positions(len(cells), len(terms), len(terms)), None)
     extra: dict[str, NDArray[Any]] = {}
     if deff:
-        extra["deff"] = _design_effect(made, design, columns, answered, cells, of_total=True)
+        extra["deff"] = _design_effect(made, design, columns, answered, cells, deff, of_total=True)
     return _estimates("survey_total", design, made, _keys(terms, cells), cells, answered, conf_level, extra)
 
 
@@ -305,7 +308,7 @@ def _of_levels(
     cells: Cells,
     conf_level: float,
     *,
-    deff: bool = False,
+    deff: DesignEffect = False,
 ) -> Estimates:
     """Count the levels of categorical variables by domain, or take their shares; a level is a cell of its own."""
     parts = []
@@ -327,7 +330,7 @@ def _of_levels(
         if deff:
             indicators = (code[:, None] == np.arange(len(levels))).astype(float)
             each = np.repeat(answered, len(levels), axis=1)
-            extra["deff"] = _design_effect(made, design, indicators, each, cells, of_total=True)
+            extra["deff"] = _design_effect(made, design, indicators, each, cells, deff, of_total=True)
         keys = _keys([(name, level) for level in levels], cells)
         part = _estimates(verb, design, made, keys, cells, answered, conf_level, extra)
         parts.append(replace(part, cell_counts=chosen))
@@ -374,8 +377,17 @@ def _estimates(
 
 
 def _design_effect(
-    made: Ratios, design: Design, values: Floats, answered: Mask, cells: Cells, *, of_total: bool
+    made: Ratios,
+    design: Design,
+    values: Floats,
+    answered: Mask,
+    cells: Cells,
+    deff: DesignEffect,
+    *,
+    of_total: bool,
 ) -> Floats:
+    if deff not in (True, "replace"):
+        raise EstimationError(f"deff must be True, False or 'replace', got {deff!r}.")
     effects = []
     variances = np.diag(design.engine.covariance(made.contributions)).reshape(values.shape[1], len(cells))
     for j in range(values.shape[1]):
@@ -384,7 +396,8 @@ def _design_effect(
             w, y, n = design.weights[rows], values[rows, j], int(rows.sum())
             size = w.sum()
             spread = (w * (y - (w * y).sum() / size) ** 2).sum() / size * n / (n - 1) if n > 1 else np.nan
-            simple = spread / n * (1 - n / size) * (size**2 if of_total else 1.0)
+            left = 1.0 if deff == "replace" else 1 - n / size
+            simple = spread / n * left * (size**2 if of_total else 1.0)
             effects.append(variances[j, d] / simple if simple > 0 else np.nan)
     return np.array(effects)
 
