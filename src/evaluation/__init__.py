@@ -9,7 +9,8 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
    ``survey_chisq`` estimate; ``domain`` restricts, ``contrast`` combines, ``as_replicates`` changes the variance.
 5. ``assess_comparability`` says what may be compared; ``overlap`` and ``balance_table`` come before any outcome;
    ``group_difference``, ``regression_adjusted``, ``g_computation``, ``ipw``, ``aipw``, ``ipwra`` estimate differences,
-   ``benchmark_difference`` one from a published figure; ``e_value`` says what it would take to explain them.
+   ``benchmark_difference`` one from a published figure; ``effect_ladder`` sets them side by side, ``decompose_gap``
+   takes a published gap apart; ``e_value`` and ``sensitivity_bounds`` say what it would take to explain them.
 6. ``table`` and ``plot`` show; ``publish`` is the one door out; ``check_claims`` holds it against what was printed.
 """
 
