@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.regression.glm import Model, fit, inverse_link, mean_and_information
+from evaluation.regression.glm import Model, fit, inverse_link
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -68,14 +68,20 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Effect:
-    """An effect and how it moves with the weight of a respondent in row j who answered y: by ``constant + slope y``."""
+    """An effect and how it moves with the weight of a respondent in row j who answered y: by ``constant + slope y``.
+
+    ``log_odds`` are the coefficients of the propensity, where there is one.
+    """
 
     estimate: float
     constant: Floats
     slope: Floats
+    log_odds: Floats | None = None
 
 
-def effect(comparison: Comparison, estimator: Estimator, *, with_influence: bool = True) -> Effect:
+def effect(
+    comparison: Comparison, estimator: Estimator, *, with_influence: bool = True, start: Floats | None = None
+) -> Effect:
     """Return the average effect on the treated between two periods.
 
     Parameters
@@ -85,6 +91,8 @@ def effect(comparison: Comparison, estimator: Estimator, *, with_influence: bool
         Doubly robust, inverse-probability weighted (Hajek), or outcome regression.
     with_influence : bool, default True
         False skips the influence (zeros).
+    start : ndarray, shape (p,), optional
+        Coefficients near those of the propensity.
 
     Raises
     ------
@@ -109,11 +117,12 @@ def effect(comparison: Comparison, estimator: Estimator, *, with_influence: bool
             raise CellError(NOBODY)
     comparison = _without_redundant(comparison)
     tally = _Tally(comparison, with_influence)
-    propensity = None if estimator == "reg" else _propensity(comparison)
+    propensity = None if estimator == "reg" else _propensity(comparison, start)
     for sign, inside in comparison.periods():
         _add_treated(tally, sign, inside, estimator)
         _add_comparison(tally, -sign, inside, estimator, propensity)
-    return Effect(tally.estimate, tally.constant, tally.slope)
+    log_odds = None if propensity is None else propensity.coefficients
+    return Effect(tally.estimate, tally.constant, tally.slope, log_odds)
 
 
 def _without_redundant(comparison: Comparison) -> Comparison:
@@ -135,26 +144,33 @@ def _without_redundant(comparison: Comparison) -> Comparison:
 
 @dataclass(frozen=True, eq=False)
 class _Propensity:
-    """Odds of being treated, (J,), and the influence of the log odds' coefficients, (J, p)."""
+    """Coefficients of the log odds, (p,), the odds, (J,), and treatment less its probability, (J,)."""
 
+    coefficients: Floats
     odds: Floats
-    movement: Floats
+    residual: Floats
+
+    def movement(self, comparison: Comparison, direction: Floats) -> Floats:
+        """Return the influence of the coefficients, shape (J, p), times a direction, shape (p,)."""
+        chance = self.odds / (1 + self.odds)
+        information = comparison.x.T @ ((comparison.weight * chance * (1 - chance))[:, None] * comparison.x)
+        return np.asarray(self.residual * (comparison.x @ np.linalg.solve(information, direction)))
 
 
-def _propensity(comparison: Comparison) -> _Propensity:
+def _propensity(comparison: Comparison, start: Floats | None) -> _Propensity:
     x, weight, d = comparison.x, comparison.weight, comparison.treated.astype(float)
-    scaled = weight / weight.mean()
+    if start is not None and len(start) != x.shape[1]:
+        start = None
     model = Model(x, d, np.ones(len(d), dtype=bool), [str(j) for j in range(x.shape[1])], "", "")
     try:
-        coefficients = fit(model, scaled, "binomial")
+        coefficients = fit(model, weight / weight.mean(), "binomial", start)
     except (IdentificationError, EstimationError):
         raise CellError(NO_OVERLAP) from None
-    e, information = mean_and_information(model, scaled, coefficients, "binomial")
-    movement = np.linalg.solve(information, (x * (d - e)[:, None]).T).T / weight.mean()
     log_odds = x @ coefficients
-    if log_odds.max() > 30 or not (inverse_link(log_odds, "binomial") < 1).all():
+    e = inverse_link(log_odds, "binomial")
+    if log_odds.max() > 30 or not (e < 1).all():
         raise CellError(NO_OVERLAP)
-    return _Propensity(np.exp(log_odds), np.asarray(movement))
+    return _Propensity(coefficients, np.exp(log_odds), d - e)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +229,7 @@ class _Tally:
             self.constant -= sign * share * prediction.mean / size
             self._move(-sign, weighted @ x / size, prediction)
         if through is not None:
-            self.constant += sign * (through.movement @ ((weighted * (residual - mean)) @ x)) / size
+            self.constant += sign * through.movement(at, (weighted * (residual - mean)) @ x / size)
 
     def add_prediction(self, sign: float, prediction: _Prediction) -> None:
         """Add the mean prediction over the treated of both periods."""

@@ -37,6 +37,9 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Inference = Literal["design", "cluster", "jackknife"]
 
+#: Influence columns made at once; bounds the memory of large tables.
+BLOCK = 8
+
 
 @dataclass(frozen=True, eq=False)
 class ClusterSums(TaylorEngine):
@@ -129,7 +132,7 @@ class Fitted:
                 continue
             without[:, column] = made[1].estimate
             for left_out in np.unique(self.table.cluster[made[0]]):
-                without[left_out, column] = _estimate(self.table, cell, self.estimator, int(left_out))
+                without[left_out, column] = _estimate(self.table, cell, self.estimator, int(left_out), made[1].log_odds)
         return without
 
     def record_mask(self, pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
@@ -180,11 +183,13 @@ class Fitted:
         return ClusterSums(Sampling((stage,), design.data, psu=(clusters.name,)), cluster=clusters.name)
 
 
-def _estimate(table: CellTable, cell: Cell, estimator: Estimator, without: int = -1) -> float:
+def _estimate(
+    table: CellTable, cell: Cell, estimator: Estimator, without: int = -1, start: Floats | None = None
+) -> float:
     if cell.is_reference:
         return 0.0
     try:
-        return effect(table.comparison(cell, without)[1], estimator, with_influence=False).estimate
+        return effect(table.comparison(cell, without)[1], estimator, with_influence=False, start=start).estimate
     except CellError:
         return float("nan")
 
@@ -367,7 +372,9 @@ def _estimates(
         resampled = each_replicate(design, lambda weights: fitted.estimates(fitted.table.reweighted(weights)))
         contributions = resampled
     else:
-        contributions = fitted.contributions(fitted.influence())
+        each = np.eye(len(fitted.cells))
+        blocks = [each[first : first + BLOCK] for first in range(0, len(each), BLOCK)]
+        contributions = np.hstack([fitted.contributions(fitted.influence(block)) for block in blocks])
     fitted = replace(fitted, resampled=resampled)
     engine = fitted.engine()
     vcov = covariance(engine, contributions)

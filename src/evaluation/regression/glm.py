@@ -329,9 +329,9 @@ def mean_and_information(model: Model, weights: Floats, coefficients: Floats, fa
     return mean, np.asarray(model.x.T @ weighted)
 
 
-def fit(model: Model, weights: Floats, family: Family) -> Floats:
-    """Return the coefficients that solve the weighted score equations, shape (p,)."""
-    coefficients = np.zeros(model.x.shape[1])
+def fit(model: Model, weights: Floats, family: Family, start: Floats | None = None) -> Floats:
+    """Return the coefficients that solve the weighted score equations, shape (p,), sought from ``start``."""
+    coefficients = np.zeros(model.x.shape[1]) if start is None else start
     for _ in range(MAXIMUM_STEPS):
         mean, information = mean_and_information(model, weights, coefficients, family)
         try:
