@@ -5,6 +5,7 @@ import json
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +18,7 @@ from evaluation.claims.words import DECLARED, FOUND, MISSING, SECTIONS
 from evaluation.errors import ClaimError
 from evaluation.printed import parse_printed
 from evaluation.review import Review
+from evaluation.study.manifest import input_files
 from evaluation.tables import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -352,6 +354,14 @@ def test_the_table_begins_with_effects_and_marks_judgements(seoul, lang):
     assert len(made.data) == 46
 
 
+def test_as_text_the_claims_fit_a_terminal(seoul):
+    text = seoul.summary()
+    assert max(map(len, text.splitlines())) <= 106
+    assert "\n  A2  not comparable (judgement)\n      “84.7% > 59.4%” (Center introduction). Two questions" in text
+    assert text.index("What is said about effects") < text.index("Contradictions and errors") < text.index("What holds")
+    assert " ".join(text.split()).endswith("All turn out as the register says.")
+
+
 def test_every_word_stands_in_both_languages():
     for words in (*FOUND.values(), *DECLARED.values(), *MISSING.values(), *SECTIONS.values()):
         assert any("가" <= letter <= "힣" for letter in words[0])
@@ -474,6 +484,12 @@ def test_the_review_writes_the_judged_claims_as_json(seoul):
     first = next(claim for claim in record["claims"] if claim["claim_id"] == "C3")
     assert (first["computed"], first["expected"]) == ("contradicted", "contradicted")
     assert str(ROOT) not in text
+
+
+def test_the_manifest_of_a_run_names_register_and_facts(monkeypatch):
+    monkeypatch.setenv("EVALUATION_PROJECT", str(ROOT))
+    plan = SimpleNamespace(study="seoul_2016", specification=SimpleNamespace(survey="seoul_2016"), steps=())
+    assert {"params/claims/seoul_2016.csv", "params/claims/seoul_2016_facts.csv"} <= set(input_files(plan))
 
 
 def test_facts_are_no_register_of_a_study(copy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -121,15 +122,12 @@ def section_of(check: ClaimCheck) -> Section:
 
 def judged_table(checks: Sequence[ClaimCheck], data: pd.DataFrame, notes: tuple[str, ...], lang: str) -> Table:
     """Return every judged claim with its verdict and why, what matters first."""
-    groups: dict[str, list[ClaimCheck]] = {word("open", lang): [check for check in checks if check.is_open]}
-    for section, words in SECTIONS.items():
-        here = [check for check in checks if not check.is_open and section_of(check) == section]
-        groups[words[0 if lang == "ko" else 1]] = here
+    groups = _groups(checks, lang)
     ordered = [check for group in groups.values() for check in group]
     cells = {
         wording.term("claim", lang): [check.claim.claim_id for check in ordered],
         wording.term("verdict", lang): [_verdict_words(check, lang) for check in ordered],
-        word("why", lang): [f"{_quoted(check, lang)} {why(check, lang)}".strip() for check in ordered],
+        word("why", lang): [_quote_and_why(check, lang) for check in ordered],
     }
     return Table(
         title=word("title", lang),
@@ -138,8 +136,34 @@ def judged_table(checks: Sequence[ClaimCheck], data: pd.DataFrame, notes: tuple[
         source="",
         notes=notes,
         lang=lang,
-        groups=tuple((heading, len(group)) for heading, group in groups.items() if group),
+        groups=tuple((heading, len(group)) for heading, group in groups.items()),
     )
+
+
+def judged_text(checks: Sequence[ClaimCheck], notes: tuple[str, ...], lang: str) -> str:
+    """Return the same as plain text, in lines that a terminal can show."""
+    lines = [word("title", lang)]
+    for heading, group in _groups(checks, lang).items():
+        lines += ["", heading]
+        for check in group:
+            lines.append(f"  {check.claim.claim_id}  {_verdict_words(check, lang)}")
+            indent = " " * 6
+            lines += textwrap.wrap(_quote_and_why(check, lang), 100, initial_indent=indent, subsequent_indent=indent)
+    lines += ["", *(line for note in notes for line in textwrap.wrap(note, 106))]
+    return "\n".join(lines)
+
+
+def _groups(checks: Sequence[ClaimCheck], lang: str) -> dict[str, list[ClaimCheck]]:
+    """Return the claims by heading: first what is not as the register says, then by section."""
+    groups = {word("open", lang): [check for check in checks if check.is_open]}
+    for section, words in SECTIONS.items():
+        here = [check for check in checks if not check.is_open and section_of(check) == section]
+        groups[words[0 if lang == "ko" else 1]] = here
+    return {heading: group for heading, group in groups.items() if group}
+
+
+def _quote_and_why(check: ClaimCheck, lang: str) -> str:
+    return f"{_quoted(check, lang)} {why(check, lang)}".strip()
 
 
 def _quoted(check: ClaimCheck, lang: str) -> str:

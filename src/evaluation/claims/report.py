@@ -13,7 +13,16 @@ import pandas as pd
 
 from evaluation import project, wording
 from evaluation.claims.facts import facts_file, read_facts
-from evaluation.claims.layout import Headline, headline_lines, headline_of, judged_table, leading_gap, section_of, why
+from evaluation.claims.layout import (
+    Headline,
+    headline_lines,
+    headline_of,
+    judged_table,
+    judged_text,
+    leading_gap,
+    section_of,
+    why,
+)
 from evaluation.claims.numbers import published_contents
 from evaluation.claims.register import named_numbers, read_claims
 from evaluation.claims.verdicts import ClaimCheck, Verdict, check_claim
@@ -110,7 +119,7 @@ class ClaimsReport:
     def summary(self) -> str:
         """Return the claims as a plain English text table, below it the reasons and the counts."""
         if self.is_judged:
-            return f"{self.as_table('en')!r}"
+            return judged_text(self.checks, (self._sections("en"),), "en")
         table = self.tidy()[["claim_id", "printed", "reproduced", "verdict", "tolerance"]]
         text = table.assign(tolerance=[f"{value:g}" for value in table["tolerance"]]).to_string(index=False)
         told = "\n".join(self._reasons("en"))
@@ -190,7 +199,10 @@ class ClaimsReport:
         return [f"{shortened(ids, lang=lang)}: {reason}" for reason, ids in reasons.items()]
 
     def __repr__(self) -> str:
-        return repr(self.as_table(project.language()))
+        lang = project.language()
+        if self.is_judged:
+            return judged_text(self.checks, (self._sections(lang),), lang)
+        return repr(self.as_table(lang))
 
     def _repr_html_(self) -> str:
         return self.as_table(project.language())._repr_html_()

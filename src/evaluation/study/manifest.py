@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import project
+from evaluation.claims.facts import facts_file
 from evaluation.errors import ProjectError
 from evaluation.prespecification import prespecification_file
 from evaluation.project import LOG, MANIFEST
@@ -128,6 +129,7 @@ def input_files(plan: Plan) -> list[str]:
     root = project.project_root()
     survey = root / "surveys" / plan.specification.survey
     files = [root / "params" / f"{plan.study}.yml", root / "params" / "claims" / f"{plan.study}.csv"]
+    files.append(facts_file(plan.study))
     files.append(prespecification_file(plan.study))
     files += [file for file in survey.rglob("*") if not _is_cache(file.relative_to(survey))]
     files += [root / "notebooks" / f"{step.notebook}.ipynb" for step in plan.steps]
