@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from evaluation import wording
+from evaluation.disclosure import meanings
 from evaluation.figures.canvas import BLUE, DIAMOND, GREY, INK, Figure, Sheet, theme, upright
 from evaluation.figures.intervals import diamond_name, reference_values
 from evaluation.results import Estimates
 
 _EVENT_HEIGHT = 2.6
 _COHORT_HEIGHT = 1.25
+_LEFT = 0.9
 _SHADE = "#F0F0F0"
 _HOLLOW: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": BLUE, "markersize": 6.5}
 _FILLED: dict[str, Any] = {"marker": "o", "color": BLUE, "markersize": 6.5}
+_BARE: dict[str, Any] = {"marker": "o", "color": GREY, "markersize": 3.5}
 _BASE: dict[str, Any] = {"marker": "x", "color": INK, "markersize": 7, "markeredgewidth": 1.8}
 
 Reference = Mapping[Any, float] | pd.DataFrame | None
@@ -50,7 +54,7 @@ def draw_events(
     overall = rows[rows["event_time"].isna()]
     rows = rows[rows["event_time"].notna()].sort_values(["panel", "event_time"], kind="stable", ignore_index=True)
     rows["x"] = rows["event_time"].astype(float)
-    rows["stage"] = np.select([rows["is_base"], rows["x"] < 0], ["reference", "before"], "since")
+    rows["stage"] = _stages(rows, rows["x"] < 0)
     return _figure(result, rows, overall, title, lang, diamond_name(reference, reference_label, lang))
 
 
@@ -79,7 +83,7 @@ def draw_group_time(
     rows = _with_known(result, reference, lang)
     rows["x"] = rows["time"].astype(float)
     start = rows["cohort"].astype(float)
-    rows["stage"] = np.select([rows["is_base"], rows["x"] < start], ["reference", "before"], "since")
+    rows["stage"] = _stages(rows, rows["x"] < start)
     started = [wording.term("started_in", lang).format(year=f"{year:g}") for year in start]
     several = rows["panel"].nunique() > 1
     rows["panel"] = [
@@ -94,8 +98,13 @@ def _with_known(result: Estimates, reference: Reference, lang: str | None) -> pd
     known = np.full(len(result), np.nan) if reference is None else reference_values(result, reference)
     words = wording.label_keys(result.keys.reset_index(drop=True), result.provenance.labels, lang)
     panel = words["term"] if "term" in words else pd.Series([""] * len(words))
-    base = (tidy["estimate"] == 0) & (tidy["std_error"] == 0)
-    return tidy.assign(panel=panel, reference=known, is_base=base)
+    return tidy.assign(panel=panel, reference=known)
+
+
+def _stages(rows: pd.DataFrame, before: pd.Series[bool]) -> NDArray[Any]:
+    """Tell the reference period, effects without an error, and those before and since the start."""
+    base = (rows["estimate"] == 0) & (rows["std_error"] == 0)
+    return np.select([base, rows["std_error"].isna(), before], ["reference", "bare", "before"], "since")
 
 
 def _figure(
@@ -115,7 +124,7 @@ def _figure(
     with theme():
         heights = [_COHORT_HEIGHT if cohorts else _EVENT_HEIGHT] * len(panels)
         scale = wording.term("time" if cohorts else "event_time", lang)
-        sheet = Sheet(name, caption, heights, marks, titles, scale)
+        sheet = Sheet(name, caption, heights, marks, titles, scale, left=_LEFT)
         for axes, panel in zip(sheet.axes, panels, strict=True):
             start = float(panel["cohort"].iloc[0]) if cohorts else 0.0
             _draw_points(axes, panel, start, (rows["x"].min(), rows["x"].max()))
@@ -123,7 +132,7 @@ def _figure(
         limits = [axes.get_ylim() for axes in sheet.axes]
         for axes in sheet.axes if cohorts else []:
             axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-    return Figure(sheet.canvas, rows.drop(columns=["is_base", "x"]), name, caption)
+    return Figure(sheet.canvas, rows.drop(columns="x"), name, caption)
 
 
 def _marks(rows: pd.DataFrame, lang: str | None) -> dict[str, dict[str, Any]]:
@@ -131,6 +140,7 @@ def _marks(rows: pd.DataFrame, lang: str | None) -> dict[str, dict[str, Any]]:
         "before": ("before_start", _HOLLOW),
         "since": ("since_start", _FILLED),
         "reference": ("reference_period", _BASE),
+        "bare": ("no_standard_error", _BARE),
     }
     shown = set(rows["stage"])
     return {wording.term(word, lang): style for stage, (word, style) in kinds.items() if stage in shown}
@@ -143,13 +153,14 @@ def _notes(result: Estimates, rows: pd.DataFrame, overall: pd.DataFrame, lang: s
         places = wording.common_decimals([row["std_error"]]) or 3
         value, low, high = (wording.number(row[column], places) for column in ("estimate", "conf_low", "conf_high"))
         named = f"{row['panel']}, " if overall["panel"].nunique() > 1 else ""
-        notes.append(f"{named}{wording.term('overall', lang)}: {value} ({low} – {high})")
+        interval = wording.term("no_standard_error", lang) if np.isnan(row["std_error"]) else f"{low} – {high}"
+        notes.append(f"{named}{wording.term('overall', lang)}: {value} ({interval})")
     if "band_low" in rows:
         notes.append(wording.term("simultaneous_band", lang))
-    absent = max(len(result.fit.get("not_identified", ())), int(rows["estimate"].isna().sum()))
+    absent = len(result.fit.get("not_identified", ()))
     if absent:
         notes.append(f"{wording.term('not_identified_cells', lang)}: {absent}")
-    return notes
+    return [*notes, *meanings([result], wording.language_of(lang))]
 
 
 def _draw_points(axes: Axes, panel: pd.DataFrame, start: float, span: tuple[float, float]) -> None:
@@ -163,7 +174,7 @@ def _draw_points(axes: Axes, panel: pd.DataFrame, start: float, span: tuple[floa
     axes.vlines(
         panel["x"][drawn], panel["conf_low"][drawn], panel["conf_high"][drawn], color=BLUE, linewidth=2, zorder=2
     )
-    for stage, style in (("before", _HOLLOW), ("since", _FILLED), ("reference", _BASE)):
+    for stage, style in (("before", _HOLLOW), ("since", _FILLED), ("reference", _BASE), ("bare", _BARE)):
         own = panel["stage"] == stage
         axes.plot(panel["x"][own], panel["estimate"][own], linestyle="none", zorder=3, **style)
     axes.plot(panel["x"], panel["reference"], linestyle="none", markersize=9, zorder=4, **DIAMOND)

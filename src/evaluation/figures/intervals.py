@@ -80,6 +80,10 @@ def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
         panel = pd.Series([""] * len(words)) if _one_scale(tidy) else words["term"]
     intercept = [str(term).strip("()").lower() in {"intercept", "const"} for term in keys["term"]]
     single = not by and not (level != "").any()
+    if "overall" in set(keys["term"]) and result.verb == "aggregate":
+        overall = keys["term"] == "overall"
+        row = row.mask(overall, wording.term("overall", lang))
+        panel = panel.mask(overall, next(iter(panel[~overall]), ""))
     if "mark" in tidy:
         row = (row + " " + tidy["mark"]).str.rstrip()
     return tidy.assign(panel=panel, row=row, is_intercept=intercept, is_single=single)

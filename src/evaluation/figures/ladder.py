@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from evaluation import wording
+from evaluation.disclosure import meanings
 from evaluation.figures.canvas import BLUE, DASHED, DIAMOND, INK, Figure, Sheet, same_scale, theme
 from evaluation.figures.intervals import diamond_name, reference_values
 from evaluation.results import Estimates
@@ -59,7 +60,9 @@ def draw_ladder(
     )
     name = title or wording.estimates_title(result, lang)
     notes = [f"{wording.term('estimand', lang)}: {result.fit['estimand']}"] if "estimand" in result.fit else []
-    caption = wording.caption(result.provenance, result.conf_level, lang, notes=notes)
+    caption = wording.caption(
+        result.provenance, result.conf_level, lang, notes=[*notes, *meanings([result], wording.language_of(lang))]
+    )
     panels = [panel for _, panel in rows.groupby("panel", sort=False)]
     stages = [stage for stage in _STYLES if (rows["stage"] == stage).any()] if column == "method" else []
     marks: dict[str, dict[str, Any]] = {wording.term(stage, lang): _STYLES[stage] for stage in stages}
@@ -77,6 +80,8 @@ def draw_ladder(
 
 
 def _with_note(row: Mapping[Any, Any], label: str, lang: str | None) -> str:
+    if row.get("mark"):
+        return f"{label} {row['mark']}"
     if np.isnan(row["estimate"]):
         return f"{label} ({wording.term('identified_not', lang)})"
     if str(row.get("identified", "")).startswith("assumed"):

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
 from evaluation import wording
+from evaluation.disclosure import meanings
 from evaluation.errors import ColumnError, PublishError, did_you_mean
 from evaluation.figures.canvas import (
     BLUE,
@@ -41,7 +42,7 @@ LINES: tuple[tuple[str, Any, str], ...] = (
     ("#8A6D00", (0, (1, 3)), "X"),
 )
 _HEIGHT = 2.2
-_RIGHT = 0.3
+_LEFT, _RIGHT = 0.9, 0.3
 _LABEL_WIDTH = 1.35
 _BREAK_WIDTH = 1.7
 #: Share of the time between two waves by which the lines of groups stand beside each other.
@@ -99,7 +100,7 @@ def draw_trend(
             "with ev.domain, or show them with ev.table."
         )
     name = title or wording.estimates_title(result, lang)
-    caption = wording.caption(result.provenance, result.conf_level, lang, notes=_notes(told, lang))
+    caption = wording.caption(result.provenance, result.conf_level, lang, notes=_notes(result, told, lang))
     panels = [panel for _, panel in rows.groupby("panel", sort=False)]
     titles = [str(panel["panel"].iloc[0]) for panel in panels]
     marks = {diamond_name(reference, reference_label, lang): DIAMOND} if rows["reference"].notna().any() else {}
@@ -107,7 +108,7 @@ def draw_trend(
         labels = {group: wrapped(group, _LABEL_WIDTH, "label") if group else [] for group in groups}
         right = _RIGHT + max([0.0, *(inches(line, "label") for lines in labels.values() for line in lines)])
         scale = wording.heading(time, result.provenance.labels, lang)
-        sheet = Sheet(name, caption, [_HEIGHT] * len(panels), marks, titles, scale, right=right)
+        sheet = Sheet(name, caption, [_HEIGHT] * len(panels), marks, titles, scale, left=_LEFT, right=right)
         for axes, panel in zip(sheet.axes, panels, strict=True):
             _draw_lines(axes, panel, labels, (rows["x"].min(), rows["x"].max()))
             _draw_breaks(axes, told.get(panel["term"].iloc[0], {}), _waves(rows))
@@ -150,8 +151,9 @@ def _breaks(
     return {term: {float(wave): str(text) for wave, text in sorted(breaks.items())} for term in terms}
 
 
-def _notes(told: Mapping[str, Mapping[float, str]], lang: str | None) -> list[str]:
-    return [wording.term("line_broken", lang)] if any(told.values()) else []
+def _notes(result: Estimates, told: Mapping[str, Mapping[float, str]], lang: str | None) -> list[str]:
+    broken = [wording.term("line_broken", lang)] if any(told.values()) else []
+    return [*broken, *meanings([result], wording.language_of(lang))]
 
 
 def _draw_lines(axes: Axes, panel: pd.DataFrame, labels: Mapping[str, list[str]], span: tuple[float, float]) -> None:
@@ -169,7 +171,8 @@ def _draw_lines(axes: Axes, panel: pd.DataFrame, labels: Mapping[str, list[str]]
                 marker=marker, markersize=5.5,
             )  # fmt: skip
         axes.plot(x, own["reference"], linestyle="none", markersize=8, zorder=4, **DIAMOND)
-        ends.append((float(own["estimate"].iloc[-1]), group, colour))
+        values = own["estimate"].dropna()
+        ends += [(float(values.iloc[-1]), group, colour)] if len(values) else []
     upright(axes, (span[0] - 0.5, span[1] + 0.5))
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
