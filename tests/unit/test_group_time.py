@@ -1,6 +1,8 @@
 """Effects by cohort and time: hand-made cases, derivatives, left-out clusters, known truth, wrong input."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -249,6 +251,24 @@ def test_known_truth_is_recovered_where_trends_differ_by_who_lives_there():
         assert (np.abs(made.estimate[1:] - truth) < 4 * made.std_error[1:]).all()
     biased = ev.aggregate(effects(cross_sections(frame)), type="dynamic", min_e=0)
     assert (np.abs(biased.estimate[1:] - truth) > 2 * biased.std_error[1:]).any()
+
+
+def test_synthetic_seouls_effects_by_district_cohort_are_recovered():
+    folder = Path(__file__).parents[2] / "surveys" / "seoul_2016"
+    rows = json.loads((folder / "truth.json").read_text(encoding="utf-8"))["rollout"]["by_district_cohort"]
+    truth = pd.DataFrame(rows).set_index(["district_cohort", "year"])["effect"]
+    waves = ev.panel(ev.survey_design(ev.read_survey("seoul_2016", sample="citizens_waves")), time="year")
+    asked = {"outcome": "knows_center", "cohort": "district_cohort", "covariates": ["sex", "age_group"]}
+    made = ev.att_gt(waves, **asked)
+    known = truth.loc[list(zip(made.keys["cohort"], made.keys["time"], strict=True))].to_numpy()
+    apart = (made.estimate - known) / made.std_error
+    assert np.abs(apart).max() < 3.5
+    assert 0.6 < np.sqrt((apart**2).mean()) < 1.4
+    districts = ev.att_gt(waves, **asked, cluster="district")
+    lost = {(row["cohort"], row["time"]) for row in districts.fit["without_error"]}
+    assert lost == {(2015, 2017), (2016, 2017), (2017, 2016), (2017, 2017)}
+    years = ev.aggregate(districts, type="dynamic", supported_only=True, min_e=0)
+    assert (years.std_error > 0).all()
 
 
 def test_a_universal_base_is_zero_and_leads_lead_to_it():
