@@ -298,10 +298,9 @@ def test_the_truth_stands_beside_every_rung_and_every_part():
     assert whole["part"].eq("").all()
 
 
-def test_a_real_survey_has_no_known_effects():
+def test_a_real_survey_has_no_known_effects_nor_has_an_item_that_participation_does_not_move():
     assert ev.known_effects("api_2000", item="api00") is None
-    with pytest.raises(EstimationError, match="Did you mean 'stay'"):
-        ev.known_effects("seoul_2016", item="stays")
+    assert ev.known_effects("seoul_2016", item="knows_center") is None
     with pytest.raises(EstimationError, match="key must be one of"):
         ev.known_effects("seoul_2016", item="stay", key="rung")
 

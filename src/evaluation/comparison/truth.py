@@ -13,7 +13,7 @@ import pandas as pd
 from evaluation import project
 from evaluation.comparison.decomposition import PARTS
 from evaluation.comparison.ladder import BENCHMARK, RUNGS
-from evaluation.errors import EstimationError, did_you_mean
+from evaluation.errors import EstimationError
 from evaluation.specification import read_study
 from evaluation.synthetic.files import TRUTH_FILE, read_truth
 from evaluation.synthetic.truth import PUBLISHED_PAIR
@@ -52,12 +52,12 @@ def known_effects(study: str, *, item: str, key: Key | None = None) -> pd.DataFr
     pandas.DataFrame or None
         Columns ``term, part, method, quantity, truth``, of the middle three one filled in each row: parts of the
         published gap (``stay`` alone); the effect on participants beside each rung of the ladder; means, effects
-        and what participants differ by anyway. None where no truth is known, which is the rule.
+        and what participants differ by anyway. None where no truth is known, which is the rule, or none of the item.
 
     Raises
     ------
     EstimationError
-        The city has no such item, or ``key`` is unknown.
+        ``key`` is unknown.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def known_effects(study: str, *, item: str, key: Key | None = None) -> pd.DataFr
     known = read_truth(survey)
     own = known["items"].get(item) or known.get(item)
     if not (isinstance(own, dict) and "att" in own):
-        raise EstimationError(f"known_effects: no effect on '{item}' is known. {did_you_mean(item, known['items'])}")
+        return None
     rows = [*_parts(item, known["decomposition"]), *_rungs(item, own), *_quantities(item, own)]
     blank = dict.fromkeys(COLUMNS, "")
     whole = pd.DataFrame([{**blank, **row} for row in rows], columns=list(COLUMNS))
