@@ -366,7 +366,7 @@ def leave_one_out(result: Estimates) -> LeaveOneOut:
     Returns
     -------
     LeaveOneOut
-        One row per key and cluster: the key columns, the cluster under its column's name, ``estimate`` without it,
+        One row per key and cluster: keys, the cluster (text) under its column's name, ``estimate`` without it,
         ``change`` (that less the estimate from all), ``leverage`` and ``partial_leverage`` where the estimator
         knows them.
 
@@ -386,7 +386,7 @@ def leave_one_out(result: Estimates) -> LeaveOneOut:
             "'jackknife'."
         )
     g = engine.sampling.n_units
-    labels = list(engine.labels) or list(range(1, g + 1))
+    labels = list(map(str, engine.labels or range(1, g + 1)))
     parts = []
     for row in range(len(result)):
         keys = {str(name): [value] * g for name, value in result.keys.iloc[row].items()}
