@@ -198,6 +198,7 @@ _TERMS: dict[str, tuple[str, str]] = {
     "since_start": ("시작 이후", "since the start"),
     "reference_period": ("비교 기준 시점", "reference period"),
     "simultaneous_band": ("가는 선: 동시 신뢰대", "thin bars: simultaneous band"),
+    "no_bar": ("막대 없는 점은 표준오차를 구할 수 없음", "points without a bar have no standard error"),
     "no_standard_error": ("표준오차 없음", "no standard error"),
     "overall": ("전체 평균", "overall"),
     "not_identified_cells": ("식별되지 않아 그리지 않은 시점", "periods not identified and not drawn"),

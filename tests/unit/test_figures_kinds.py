@@ -1,5 +1,6 @@
 """Each kind of figure shows what it must, refuses what it cannot show, and is the same bytes twice."""
 
+import dataclasses
 import io
 import itertools
 import runpy
@@ -166,6 +167,22 @@ def test_an_event_study_tells_before_from_since_and_names_the_overall_effect():
     assert figure.data["reference"].tolist()[4:] == [6.0, 10.0, 14.0, 18.0]
     assert legend(figure)[:3] == ["before the start", "since the start", "reference period"]
     assert "overall: 12.0 (5.6 – 18.4)" in figure.caption
+
+
+def test_a_published_event_study_whose_blanks_came_back_as_none_is_drawn_with_its_band():
+    band = {
+        name: np.array([None, *[half] * 8], dtype=object) for name, half in (("band_low", -9.0), ("band_high", 9.0))
+    }
+    figure = plot(dataclasses.replace(kinds.EVENTS, columns=band), lang="en")
+    assert "thin bars: simultaneous band" in figure.caption
+    assert figure.data["band_high"].tolist() == [9.0] * 8
+
+
+def test_an_effect_without_an_error_is_no_exact_effect():
+    vcov = np.where(np.arange(9)[:, None] == 8, np.nan, kinds.EVENTS.vcov)
+    figure = plot(dataclasses.replace(kinds.EVENTS, vcov=vcov), lang="en")
+    assert figure.data["stage"].iloc[-1] == "bare"
+    assert "no standard error" in legend(figure)
 
 
 def test_group_time_effects_are_a_panel_per_start_on_one_scale():

@@ -96,7 +96,8 @@ def upright(axes: Axes, limits: tuple[float, float]) -> None:
     """Furnish a panel over time: whole years below, no grid between them, numbers without commas."""
     axes.set_xlim(*limits)
     axes.grid(visible=False, axis="x")
-    axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+    room = axes.get_position().width * WIDTH / (max(inches(f"{limit:.0f}", "label") for limit in limits) + 0.09)
+    axes.xaxis.set_major_locator(MaxNLocator(max(2, min(12, int(room))), integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.10g}"))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
 

@@ -98,7 +98,8 @@ def _with_known(result: Estimates, reference: Reference, lang: str | None) -> pd
     known = np.full(len(result), np.nan) if reference is None else reference_values(result, reference)
     words = wording.label_keys(result.keys.reset_index(drop=True), result.provenance.labels, lang)
     panel = words["term"] if "term" in words else pd.Series([""] * len(words))
-    return tidy.assign(panel=panel, reference=known)
+    bands = {name: pd.to_numeric(tidy[name]) for name in ("band_low", "band_high") if name in tidy}
+    return tidy.assign(panel=panel, reference=known, **bands)
 
 
 def _stages(rows: pd.DataFrame, before: pd.Series[bool]) -> NDArray[Any]:

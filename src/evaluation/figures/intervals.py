@@ -34,6 +34,8 @@ def draw_estimates(
     rows = _arranged(result, lang).assign(reference=known)
     caption = wording.caption(result.provenance, result.conf_level, lang)
     caption = "; ".join((caption, *meanings([result], lang or project.language())))
+    if (rows["estimate"].notna() & rows["conf_low"].isna()).any():
+        caption += f"; {wording.term('no_bar', lang)}"
     if result.verb in _MODELS:
         rows, dropped = rows[~rows["is_intercept"]], int(rows["is_intercept"].sum())
         caption += f"; {wording.term('no_intercept', lang)}" if dropped else ""

@@ -42,7 +42,7 @@ LINES: tuple[tuple[str, Any, str], ...] = (
     ("#8A6D00", (0, (1, 3)), "X"),
 )
 _HEIGHT = 2.2
-_LEFT, _RIGHT = 0.9, 0.3
+_LEFT, _RIGHT = 0.82, 0.3
 _LABEL_WIDTH = 1.35
 _BREAK_WIDTH = 1.7
 #: Share of the time between two waves by which the lines of groups stand beside each other.
