@@ -11,6 +11,7 @@ python3 run.py X ...      anything else goes to the `evaluation` command (python
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -19,6 +20,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -175,13 +178,59 @@ def run_tests(arguments: list[str]) -> int:
     pytest = [python(), "-m", "pytest", "-q", *arguments]
     if any(not argument.startswith("-") for argument in arguments):
         return run(pytest)
-    failed = [("tests", run(pytest))]
-    for study in sorted(path.parent for path in (ROOT / "outputs" / "reference").glob("*/conftest.py")):
-        say(f"nbval: outputs/reference/{study.name}")
-        failed.append((f"outputs/reference/{study.name}", run([*pytest, "--nbval", study])))
+    studies = sorted(path.parent for path in (ROOT / "outputs" / "reference").glob("*/conftest.py"))
+    published = [(f"outputs/reference/{study.name}", [*pytest, "--nbval", study]) for study in studies]
+    for name, _ in published:
+        say(f"nbval: {name}, beside the tests; its report follows theirs")
+    with Beside(published) as beside:
+        failed = [("tests", run(pytest)), *beside.results()]
     for name, code in failed:
         say(f"{name}: {'passed' if code == 0 else f'FAILED (exit {code})'}")
     return max(code != 0 for _, code in failed)
+
+
+class Beside:
+    """Programs that run one after the other while another runs, their reports kept until they are asked for."""
+
+    def __init__(self, programs: list) -> None:
+        self.programs = programs
+        self.started: list = []
+        self.reports = contextlib.ExitStack()
+        self.stopped = False
+        self.worker = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> Beside:
+        self.worker.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stopped = True
+        for _, process, _ in self.started:
+            if process.poll() is None:
+                process.terminate()
+        self.worker.join(timeout=30)
+        self.reports.close()
+
+    def results(self) -> list:
+        """Wait for all, print what each said, and return name and exit code of each."""
+        self.worker.join()
+        codes = []
+        for name, process, report in self.started:
+            report.seek(0)
+            say(name)
+            print(report.read().decode("utf-8", "replace"), flush=True)
+            codes.append((name, process.returncode))
+        return codes
+
+    def _work(self) -> None:
+        for name, command in self.programs:
+            if self.stopped:
+                return
+            report = self.reports.enter_context(tempfile.TemporaryFile())
+            words = [str(part) for part in command]
+            process = subprocess.Popen(words, cwd=ROOT, stdout=report, stderr=subprocess.STDOUT)
+            self.started.append((name, process, report))
+            process.wait()
 
 
 def run_checks(arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,8 +18,9 @@ from pydantic import Field, ValidationError
 
 from evaluation import project
 from evaluation.errors import StudyError, did_you_mean
-from evaluation.results import card_html
-from evaluation.specification import RESOLVED, Strict, Text, faults_of
+from evaluation.results import Labels, PlainLabels, card_html
+from evaluation.specification import RESOLVED, Strict, Text, faults_of, read_study
+from evaluation.survey.codebook import read_codebook
 
 Entry = TypeVar("Entry")
 Evidence = Literal["benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"]
@@ -101,11 +102,14 @@ class Prespecification:
         Of all entries that were not added later.
     is_registered : bool
         Whether the file names this hash; otherwise nothing was fixed yet.
+    labels : Labels
+        Words for columns.
     """
 
     content: Content
     sha256: str
     is_registered: bool
+    labels: Labels = field(default_factory=PlainLabels, repr=False)
 
     def comparison(self, name: str) -> ComparisonPlan:
         """Return a comparison; a StudyError names the nearest where there is none."""
@@ -154,13 +158,17 @@ class Prespecification:
             ("결과를 읽기 전에 정함", "아직 등록되지 않음: 아래 해시를 파일의 sha256에 적을 것"),
             ("fixed before outcomes were read", "not registered yet: write the hash below into the file as sha256"),
         )[k][0 if self.is_registered else 1]
+
+        def named(column: str) -> str:
+            return self.labels.variable(column, project.language())
+
         return [
             (heads[0], f"{self.content.registered}, {words}"),
             (heads[1], self.sha256),
             (heads[2], "; ".join(titles[name] for name in self.content.comparisons)),
-            (heads[3], ", ".join(subgroups) or heads[7]),
+            (heads[3], ", ".join(map(named, subgroups)) or heads[7]),
             (heads[4], "; ".join(titles[name] for name in self.content.policies) or heads[7]),
-            (heads[5], ", ".join(self.content.covariates)),
+            (heads[5], ", ".join(map(named, self.content.covariates))),
             (heads[6], "; ".join(later) or heads[7]),
         ]
 
@@ -214,7 +222,12 @@ def read_prespecification(study: str) -> Prespecification:
             f"{content.sha256[:12]}…, now {found[:12]}…). Restore them; what is new goes into an entry of its own with "
             "'added: <date>'."
         )
-    return Prespecification(content, found, content.sha256 is not None)
+    return Prespecification(content, found, content.sha256 is not None, _labels(study))
+
+
+def _labels(study: str) -> Labels:
+    file = project.survey_folder(read_study(study).survey) / "codebook.csv"
+    return read_codebook(file, place=f"the codebook of study '{study}'") if file.is_file() else PlainLabels()
 
 
 def prespecification_file(study: str) -> Path:

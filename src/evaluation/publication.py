@@ -360,6 +360,16 @@ class PublishedEstimates(Mapping[str, Estimates]):
     def __len__(self) -> int:
         return len(self.estimates)
 
+    def part(self, *beginnings: str) -> PublishedEstimates:
+        """Return the estimates whose names begin so, in their order; a PublishError where there is none."""
+        chosen = {name: item for name, item in self.estimates.items() if name.startswith(beginnings)}
+        if not chosen:
+            raise PublishError(
+                f"no step published an estimate that begins with {' or '.join(map(repr, beginnings))}; "
+                f"published are {', '.join(self.estimates) or 'none'}."
+            )
+        return PublishedEstimates(chosen, {name: title for name, title in self.titles.items() if name in chosen})
+
     def tidy(self) -> pd.DataFrame:
         """Return all rows under each other: name, row as address and in words, numbers."""
         return group_frame(self.estimates)

@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from evaluation.specification import Section
 from evaluation.study.parameters import declared_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +23,8 @@ LANGUAGES = ("en", "ko")
 
 #: A notebook is an argument: a sentence, a call, a display. What is longer belongs into the package.
 FEWEST_CELLS, MOST_CELLS, MOST_LINES = 5, 20, 5
+#: An annual report and a comparison that shows its diagnostics first are longer; most of their cells only publish.
+LONGER = {"30_comparison": 36, "40_impact": 36, "50_report": 56}
 #: Syntax that has no place in a template; imports are looked at apart.
 REFUSED = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While, ast.If, ast.With, ast.Try),
@@ -45,7 +49,7 @@ def tags_of(cell):
 
 
 def test_there_is_a_template_per_step():
-    assert {"10_profile", "20_weighting", "50_report", "90_review"} <= {path.stem for path in TEMPLATES}
+    assert {"10_profile", "20_weighting", "30_comparison", "40_impact", "50_report", "90_review"} <= {path.stem for path in TEMPLATES}
 
 
 @each
@@ -92,7 +96,7 @@ def test_parameters_are_typed_literals_with_a_comment(path):
 @each
 def test_code_is_a_few_short_cells_of_plain_calls(path):
     cells = code_of(read(path))
-    assert FEWEST_CELLS <= len(cells) <= MOST_CELLS
+    assert FEWEST_CELLS <= len(cells) <= LONGER.get(path.stem, MOST_CELLS)
     for cell in cells:
         if "parameters" in tags_of(cell):
             continue
@@ -120,7 +124,9 @@ def test_every_text_stands_in_english_and_in_korean(path):
     assert texts
     assert len(texts) + len(code_of(read(path))) == len(cells), "text and code only"
     for english, korean in zip(texts[::2], texts[1::2], strict=True):
-        assert (tags_of(english), tags_of(korean)) == (["lang-en"], ["lang-ko"])
+        assert (tags_of(english)[0], tags_of(korean)[0]) == ("lang-en", "lang-ko")
+        assert tags_of(english)[1:] == tags_of(korean)[1:]
+        assert all(tag.removeprefix("if-") in get_args(Section) for tag in tags_of(english)[1:])
         assert english.id.removesuffix("-en") == korean.id.removesuffix("-ko")
         assert cells.index(korean) == cells.index(english) + 1
         assert not re.search(r"[가-힣]", english.source), english.id

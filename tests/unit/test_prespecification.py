@@ -1,7 +1,6 @@
 """What was fixed before outcomes were read stays as it was, and what came later says so."""
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from evaluation import project
 from evaluation.errors import StudyError
 from evaluation.prespecification import Content, hash_of, prespecification_file, read_prespecification
-from evaluation.specification import RESOLVED
+from evaluation.specification import RESOLVED, read_study
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,8 +91,9 @@ def test_inside_a_run_the_file_must_be_the_one_that_was_there_when_it_began(file
     run.mkdir()
     monkeypatch.setenv(project.RUN_VARIABLE, str(run))
     monkeypatch.setenv(project.STEP_VARIABLE, "comparison")
-    record = {"study": "seoul_2016", "prespecification_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-    (run / RESOLVED).write_text(json.dumps(record), encoding="utf-8")
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    resolved = read_study("seoul_2016", resolved=False).model_copy(update={"prespecification_sha256": sha256})
+    (run / RESOLVED).write_text(resolved.model_dump_json(by_alias=True), encoding="utf-8")
     assert read_prespecification("seoul_2016").is_registered
     file.write_bytes(file.read_bytes() + b"# a thought\n")
     with pytest.raises(StudyError, match="changed while the run was under way"):

@@ -282,25 +282,51 @@ def test_what_is_not_its_own_is_forwarded_to_the_evaluation_command(bench, monke
     assert ("python3 run.py test" in capsys.readouterr().out) is (arguments == ["--help"])
 
 
-def test_testing_runs_everything_published_under_nbval_with_options_too_but_a_path_only_itself(bench, monkeypatch):
-    monkeypatch.setattr(bench, "set_up", lambda: None)
+@pytest.fixture
+def beside(bench, monkeypatch):
+    """What run.py starts beside the tests: noted like the rest, and ended with the code that was told for it."""
+    commands = []
+
+    class Program:
+        def __init__(self, words, *, stdout, **options):
+            commands.append(words)
+            stdout.write(f"said by {Path(words[-1]).name}\n".encode())
+            self.returncode = next((code for part, code in bench.recorder.codes.items() if part in words[-1]), 0)
+
+        def wait(self):
+            return self.returncode
+
+        def poll(self):
+            return self.returncode
+
+    monkeypatch.setattr(bench.subprocess, "Popen", Program)
     for study in ("one", "two"):
         folder = bench.ROOT / "outputs" / "reference" / study
         folder.mkdir(parents=True)
         (folder / "conftest.py").touch()
+    return commands
+
+
+def test_testing_runs_everything_published_under_nbval_with_options_too_but_a_path_only_itself(
+    bench, beside, monkeypatch, capsys
+):
+    monkeypatch.setattr(bench, "set_up", lambda: None)
     for options in ([], ["-rs"]):
         bench.recorder.commands.clear()
+        beside.clear()
         assert bench.main(["test", *options]) == 0
-        assert [command.split("-m pytest -q")[1].split() for command in bench.recorder.commands] == [
-            options,
-            [*options, "--nbval", str(bench.ROOT / "outputs" / "reference" / "one")],
-            [*options, "--nbval", str(bench.ROOT / "outputs" / "reference" / "two")],
+        assert [command.split("-m pytest -q")[1].split() for command in bench.recorder.commands] == [options]
+        assert [words[4:] for words in beside] == [
+            [*options, "--nbval", str(bench.ROOT / "outputs" / "reference" / study)] for study in ("one", "two")
         ]
+    assert "said by one\n" in capsys.readouterr().out
     bench.recorder.commands.clear()
+    beside.clear()
     bench.main(["test", "tests/unit", "-x"])
-    assert len(bench.recorder.commands) == 1
-    bench.recorder.codes = {"reference/two": 1, "reference\\two": 1}
+    assert (len(bench.recorder.commands), beside) == (1, [])
+    bench.recorder.codes = {"two": 1}
     assert bench.main(["test"]) == 1
+    assert "outputs/reference/two: FAILED (exit 1)" in capsys.readouterr().out
 
 
 def test_checking_fails_where_one_check_fails(bench, monkeypatch):

@@ -93,7 +93,7 @@ class DeclaredComparison:
             (heads[1], known if self.added is None else later),
             (heads[2], " / ".join(wordings)),
             (heads[3], "; ".join(self.comparability.text().splitlines())),
-            (heads[4], self.comparability.strongest_sentence(("d만큼", "d")[k])),
+            (heads[4], self.comparability.strongest_sentence(("아래만큼", "the difference below")[k])),
         ]
 
     def __repr__(self) -> str:

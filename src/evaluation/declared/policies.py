@@ -184,7 +184,8 @@ class PolicyEvidence:
         return (f"{effect}%p({low}~{high})", f"{effect} percentage points ({low} to {high})")[k]
 
     def __repr__(self) -> str:
-        return "\n".join(f"{head}: {text}" for head, text in self._card())
+        *reasons, (_, sentence) = self._card()
+        return "\n".join([f"{sentence}.", *(f"{head}: {text.rstrip('.')}." for head, text in reasons)])
 
     def _repr_html_(self) -> str:
         return card_html(self._card())
