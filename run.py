@@ -226,7 +226,7 @@ class Beside:
         for name, command in self.programs:
             if self.stopped:
                 return
-            report = self.reports.enter_context(tempfile.TemporaryFile())
+            report = self.reports.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
             words = [str(part) for part in command]
             process = subprocess.Popen(words, cwd=ROOT, stdout=report, stderr=subprocess.STDOUT)
             self.started.append((name, process, report))

@@ -67,7 +67,7 @@ _ROOMS = {
     "impact.leads": ("pretrend_test", "simultaneous_bands"),
     "tables": ("table",),
     "figures.plotting": ("plot",),
-    "wording": ("statement",),
+    "sentences": ("statement",),
     "publication": ("publish",),
     "claims.arithmetic": ("counts_behind", "needed_sample_size", "share_of_others"),
     "claims.numbers": ("published_estimates",),

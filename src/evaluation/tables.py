@@ -29,11 +29,21 @@ SHARE_VERBS = frozenset({"survey_prop"})
 
 _HIDDEN = frozenset({"statistic", "df", "mark"})
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
-_KEYS = ("margin", "variable", "level", "term", "reason", "step")
+_KEYS = ("margin", "variable", "covariate", "level", "term", "reason", "step")
 #: Columns of plain frames whose cells are words of the workbench.
-_OWN_WORDS = frozenset({"reason", "step"})
+_OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered"})
+#: Columns of plain frames that tell the rows of one result apart, as the results themselves have them.
+_ROW_KEYS = frozenset({"method", "part", "quantity"})
 #: Columns of plain frames that go into the CSV only, where another column says the same in short.
-_CSV_ONLY = {"arguments": "step"}
+_CSV_ONLY = {"arguments": "step"} | dict.fromkeys(
+    (
+        *("mean_participants_weighted", "mean_comparison_weighted", "variance_ratio_raw", "variance_ratio_weighted"),
+        *("ks_raw", "ks_weighted"),
+    ),
+    "smd_weighted",
+)
+#: Columns of plain frames that are shown to three decimals, whatever their size.
+_THREE_PLACES = frozenset({"mean_participants_raw", "mean_comparison_raw", "smd_raw", "smd_weighted", "missed_by"})
 
 
 @runtime_checkable
@@ -287,8 +297,14 @@ def _estimates_table(result: Estimates, title: str | None, lang: str, notes: tup
         source=wording.caption(result.provenance, result.conf_level, lang, marks=""),
         notes=(*lines, *disclosure.meanings([result], lang), *notes),
         lang=lang,
-        numeric=tuple(numbers),
+        numeric=tuple(name for name in numbers if name not in _texts(result, lang)),
     )
+
+
+def _texts(result: Estimates, lang: str) -> set[str]:
+    """Return the headings of further columns that hold words."""
+    worded = [name for name, values in result.columns.items() if not all(_is_number(value) for value in values)]
+    return {_plain_heading(name, result.provenance.labels, lang) for name in worded}
 
 
 def _key_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
@@ -322,7 +338,9 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     for name, values in disclosure.shown(result).columns.items():
         if name not in _HIDDEN:
             own = _free(columns, _plain_heading(name, result.provenance.labels, lang), name)
-            columns[own] = [_plain_cell(value) for value in values]
+            columns[own] = [
+                _plain_cell(value) if _is_number(value) else wording.term(str(value), lang) for value in values
+            ]
     return columns
 
 
@@ -507,10 +525,14 @@ def _plain_cells(frame: pd.DataFrame, column: str, values: Any, labels: Labels, 
         return [wording.number(100 * value, 1) for value in values]
     if column in _OWN_WORDS:
         return [wording.term(str(value), lang) for value in values]
-    if column in {"term", "margin", "variable"}:
+    if column in _ROW_KEYS:
+        return wording.label_keys(frame[[column]], labels, lang)[column].tolist()
+    if column in _THREE_PLACES:
+        return [wording.number(value, 3) for value in values]
+    if column in {"term", "margin", "variable", "covariate"}:
         return [wording.term_label(value, labels, lang) for value in values]
     if column == "level":
-        owners = frame["margin"] if "margin" in frame else frame.get("term", [""] * len(frame))
+        owners = next((frame[name] for name in ("margin", "covariate", "term") if name in frame), [""] * len(frame))
         pairs = zip(values, owners, strict=True)
         return [
             "" if wording.is_absent(value) else wording.value_label(owner, value, labels, lang)
@@ -531,7 +553,11 @@ def with_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _plain_cell(value: Any) -> str:
-    return wording.plain_number(float(value)) if isinstance(value, (int, float, np.number)) else str(value)
+    return wording.plain_number(float(value)) if _is_number(value) else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number))
 
 
 def _frame(columns: dict[str, list[str]]) -> pd.DataFrame:

@@ -49,7 +49,9 @@ def tags_of(cell):
 
 
 def test_there_is_a_template_per_step():
-    assert {"10_profile", "20_weighting", "30_comparison", "40_impact", "50_report", "90_review"} <= {path.stem for path in TEMPLATES}
+    assert {"10_profile", "20_weighting", "30_comparison", "40_impact", "50_report", "90_review"} <= {
+        path.stem for path in TEMPLATES
+    }
 
 
 @each

@@ -17,8 +17,8 @@ from scipy import special, stats
 import evaluation as ev
 from evaluation import disclosure
 
-#: Relative. ITERATED: R ends the logit where the deviance changes by less than 1e-8 of itself, and takes its errors from
-#: the working weights of the step before; ours goes on until nothing moves.
+#: Relative. ITERATED: R ends the logit where the deviance changes by less than 1e-8 of itself, and takes its errors
+#: from the working weights of the step before; ours goes on until nothing moves.
 ESTIMATE, ERROR, ITERATED = 1e-8, 1e-6, 2e-5
 FLOOR = 1e-12
 

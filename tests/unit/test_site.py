@@ -11,7 +11,7 @@ from fontTools.ttLib import TTFont
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from evaluation import wording
+from evaluation import sentences
 from evaluation.errors import ProjectError, PublishError
 from evaluation.figures import plotting
 from evaluation.publication import publish
@@ -47,7 +47,7 @@ def executed(heading, lang):
             new_code_cell(f"plotting.plot(m['MEANS'], lang={lang!r})"),
             new_code_cell("print('힣뷁')"),
             new_code_cell(
-                f"from evaluation import wording\nwording.statement(m['TOTAL'], {lang!r})",
+                f"from evaluation import sentences\nsentences.statement(m['TOTAL'], {lang!r})",
                 metadata={"tags": ["headline"]},
             ),
         ],
@@ -116,7 +116,7 @@ def test_the_start_page_says_what_was_asked_found_and_read(run):
     assert '<img src="../figures/api_means.png"' in page
     assert "n = 183" in page
     assert "평균표" in page
-    said = wording.statement(made.TOTAL, lang).sentences[0]
+    said = sentences.statement(made.TOTAL, lang).sentences[0]
     assert page.index(f'<p class="lead">{said}</p>') < page.index(
         '<a class="main-link" href="notebooks/50_report.html">'
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation import wording
+from evaluation import sentences, vocabulary, wording
 from evaluation.errors import ProjectError
 from evaluation.results import Provenance
 
@@ -94,7 +94,7 @@ def test_a_p_value_is_never_shown_as_zero():
 
 
 def test_every_word_exists_in_both_languages_and_the_korean_one_is_korean_where_the_english_is_not_a_symbol():
-    for words in (wording._TERMS, wording._VERBS):
+    for words in (vocabulary.TERMS, vocabulary.VERBS):
         for korean, english in words.values():
             assert korean.strip()
             assert english.strip()
@@ -132,4 +132,4 @@ def test_an_unknown_language_is_refused():
 )
 def test_korean_particles_fit_the_word_before_them(verb, estimate, error, said):
     result = made.made(verb, {"term": ["api00"]}, [estimate], [error])
-    assert said in wording.statement(result, "ko").sentences[0]
+    assert said in sentences.statement(result, "ko").sentences[0]

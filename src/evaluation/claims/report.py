@@ -28,6 +28,7 @@ from evaluation.claims.register import named_numbers, read_claims
 from evaluation.claims.verdicts import ClaimCheck, Verdict, check_claim
 from evaluation.claims.words import DECLARED, FOUND, SECTIONS, found
 from evaluation.publication import read_estimates
+from evaluation.sentences import Statement
 from evaluation.tables import Table
 
 _DIFFERS_BY = re.compile(r"differs by (?P<units>\S+) printed units")
@@ -80,7 +81,7 @@ class ClaimsReport:
             else f"All {marked} claims marked as reproducible are reproduced."
         )
 
-    def headline(self, lang: str | None = None) -> Headline | wording.Statement:
+    def headline(self, lang: str | None = None) -> Headline | Statement:
         """Say of the widest gap between figures that are not alike, in five lines, why it proves nothing.
 
         Parameters
@@ -125,7 +126,7 @@ class ClaimsReport:
         told = "\n".join(self._reasons("en"))
         return "\n\n".join(part for part in (text, told, str(self.verdict("en"))) if part)
 
-    def verdict(self, lang: str | None = None) -> wording.Statement:
+    def verdict(self, lang: str | None = None) -> Statement:
         """Say how many claims got which verdict, and which remain open; of a judged register, its headline first.
 
         Parameters
@@ -136,16 +137,16 @@ class ClaimsReport:
         lang = project.language() if lang is None else lang
         if self.is_judged:
             gap = leading_gap(self.checks)
-            return wording.Statement((*(headline_lines(gap, lang)[:1] if gap else ()), self._sections(lang)))
+            return Statement((*(headline_lines(gap, lang)[:1] if gap else ()), self._sections(lang)))
         counts = [(wording.term(kind, lang), number) for kind, number in self.counts().items()]
         open_ids = [check.claim.claim_id for check in self.checks if check.is_open]
         if lang == "ko":
             told = ", ".join(f"{kind} {number}건" for kind, number in counts)
             rest = f"남은 주장: {shortened(open_ids, lang=lang)}." if open_ids else "남은 주장 없음."
-            return wording.Statement((f"주장 {len(self.checks)}건: {told or '없음'}. {rest}",))
+            return Statement((f"주장 {len(self.checks)}건: {told or '없음'}. {rest}",))
         told = ", ".join(f"{number} {kind}" for kind, number in counts)
         rest = f"Open: {shortened(open_ids)}." if open_ids else "None remains open."
-        return wording.Statement((f"{len(self.checks)} claims: {told or 'none'}. {rest}",))
+        return Statement((f"{len(self.checks)} claims: {told or 'none'}. {rest}",))
 
     def as_table(self, lang: str) -> Table:
         """Return the claims as a table, grouped by where they were printed; what remains open comes first."""

@@ -1,5 +1,6 @@
 """Adjusted differences: worked by hand, their influence by numerical derivative, and what is refused."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -310,8 +311,11 @@ def test_a_refused_comparison_computes_nothing(respondents):
 def test_sentences_name_each_row_and_ascribe_nothing(respondents):
     result = adjusted("aipw", design_of(respondents))
     english, korean = (ev.statement(result, lang).sentences for lang in ("en", "ko"))
-    assert english[0].startswith("Trust: the adjusted difference (doubly robust) is estimated at")
-    assert english[2].startswith("Trust: the mean of the comparison group is estimated at")
-    assert korean[1].startswith("trust 참여자 평균은")
+    assert re.match(
+        r"Trust: mean of participants \S+, mean of the comparison group \S+; adjusted difference \(doubly robust\) \S+ "
+        r"\(95% interval \S+ to \S+; n = 240\)\.",
+        english[0],
+    )
+    assert korean[0].startswith("trust: 참여자 평균 ")
     for word in ("caus", "effect", "impact", "효과", "영향"):
         assert word not in " ".join([*english, *korean])

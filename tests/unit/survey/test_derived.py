@@ -56,7 +56,10 @@ def test_an_answer_that_stands_in_no_part_or_in_two_is_refused(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a,binary,A,no_yes,,,q2: 1 = 1; 2..4 = 0,,,", "derived from 'q2', which is no variable further up. Known: q1, age"),
+        (
+            "a,binary,A,no_yes,,,q2: 1 = 1; 2..4 = 0,,,",
+            "derived from 'q2', which is no variable further up. Known: q1, age",
+        ),
         ("a,binary,A,no_yes,,,q1: 1 = 1; 2..4 = 2,,,", r"derived as 2, not one of its codes \['0', '1'\]"),
         ("a,binary,A,no_yes,,,q1: 1..4,,,", "has derived '1..4', expected e.g. '1..3 = 1'"),
         ("a,binary,A,no_yes,,,q1:,,,", "has derived 'q1:', expected e.g. 'AGE: 18..29 = young"),
