@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from evaluation import wording
 from evaluation.results import SMALL_BASE, SMALL_CELL, Estimates
 from evaluation.specification import Text
 
@@ -58,7 +59,7 @@ def counts(estimates: Estimates) -> list[str]:
     texts = []
     for mark, n, left in zip(masked.marks, estimates.n_obs, masked.n_obs, strict=True):
         hidden = mark == SMALL_CELL and left == 0
-        texts.append((f"<{limit}" if 0 < n < limit else mark) if hidden else f"{int(n):,}")
+        texts.append((f"<{limit}" if 0 < n < limit else mark) if hidden else f"{int(n):,}" if n else wording.ABSENT)
     return texts
 
 

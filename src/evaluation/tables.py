@@ -35,7 +35,7 @@ _OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered"})
 #: Columns of plain frames that tell the rows of one result apart, as the results themselves have them.
 _ROW_KEYS = frozenset({"method", "part", "quantity"})
 #: Columns of plain frames that go into the CSV only, where another column says the same in short.
-_CSV_ONLY = {"arguments": "step"} | dict.fromkeys(
+_CSV_ONLY = {"arguments": "step", "source": "measure"} | dict.fromkeys(
     (
         *("mean_participants_weighted", "mean_comparison_weighted", "variance_ratio_raw", "variance_ratio_weighted"),
         *("ks_raw", "ks_weighted"),
@@ -336,7 +336,7 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
         columns[wording.term("p_value", lang)] = _marked(result, probabilities)
     columns[wording.term("n_obs", lang)] = disclosure.counts(result)
     for name, values in disclosure.shown(result).columns.items():
-        if name not in _HIDDEN:
+        if name not in _HIDDEN and not (name == "segment" and len(set(values)) == 1):
             own = _free(columns, _plain_heading(name, result.provenance.labels, lang), name)
             columns[own] = [
                 _plain_cell(value) if _is_number(value) else wording.term(str(value), lang) for value in values
@@ -358,7 +358,9 @@ def _numbers(result: Estimates) -> tuple[list[str], list[str], list[str]]:
     )
     places = _places(result.keys["term"], estimate, error)
     intervals = [_interval(low, high, digits) for (low, high), digits in zip(limits, places, strict=True)]
-    estimates, errors = map(wording.number, estimate, places), map(wording.number, error, places)
+    estimates, errors = map(wording.number, estimate, places), list(map(wording.number, error, places))
+    for row in np.flatnonzero((result.n_obs == 0) & (error == 0)):
+        errors[row] = intervals[row] = wording.ABSENT  # a published figure whose error nobody published
     return _marked(whole, estimates), _marked(whole, errors), _marked(whole, intervals)
 
 

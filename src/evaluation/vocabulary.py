@@ -186,7 +186,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "simultaneous_band": ("가는 선: 동시 신뢰대", "thin bars: simultaneous band"),
     "no_bar": ("막대 없는 점은 표준오차를 구할 수 없음", "points without a bar have no standard error"),
     "no_standard_error": ("표준오차 없음", "no standard error"),
-    "overall": ("전체 평균", "overall"),
+    "overall": ("전체", "overall"),
     "not_identified_cells": ("식별되지 않아 그리지 않은 시점", "periods not identified and not drawn"),
     "not_identified_for": ("식별되지 않은 시작 연도", "not identified for the start in"),
     "started_in": ("{year}년 시작", "start in {year}"),

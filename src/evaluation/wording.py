@@ -163,6 +163,8 @@ def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
     known = labels.variable(text, lang)
     if known != text:
         return known
+    if text == "overall":
+        return term("overall", lang)
     dummy = _DUMMY.match(text)
     if CROSS in text:
         return " × ".join(term_label(part, labels, lang) for part in text.split(CROSS))

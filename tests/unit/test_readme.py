@@ -1,5 +1,6 @@
-"""The README's walk-through runs as it stands, on a file such as it describes."""
+"""The README's walk-throughs run as they stand, one on a file such as it describes, and its numbers are ours."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation.comparison.comparability import GRADES, Measurement, assess_comparability
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SEOUL, OWN_CSV = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def own_survey(n=600):
@@ -27,6 +31,12 @@ def own_survey(n=600):
     )
 
 
+def run_as_a_notebook_would(code):
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    return names
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
 def test_the_walk_through_runs(tmp_path, monkeypatch, encoding):
     columns = re.search(r"```csv\n(.*?)\n", README)[1].split(",")
@@ -34,9 +44,7 @@ def test_the_walk_through_runs(tmp_path, monkeypatch, encoding):
     assert list(frame.columns) == columns
     frame.to_csv(tmp_path / "my_survey.csv", index=False, encoding=encoding)
     monkeypatch.chdir(tmp_path)
-    code = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
-    names = {}
-    exec(compile(code, "README.md", "exec"), names)
+    names = run_as_a_notebook_would(OWN_CSV)
     assert names["raked"].weights.sum() == pytest.approx(1_000_000)
     written = pd.read_csv(tmp_path / "settle.csv")
     assert sorted(written["district"].unique()) == ["구로구", "마포구", "종로구"]
@@ -44,6 +52,38 @@ def test_the_walk_through_runs(tmp_path, monkeypatch, encoding):
         names["means"], {"women - men": {"settle | level=yes,sex=f": 1, "settle | level=yes,sex=m": -1}}
     )
     assert last.std_error[0] > 0
+
+
+def test_the_seoul_walk_through_runs_and_misses_the_truth_as_the_readme_says():
+    names = run_as_a_notebook_would(SEOUL)
+    assert names["pair"].comparability.grade == 1
+    assert names["same"].comparability.grade == 2
+    remains = names["parts"].tidy().set_index("part")["estimate"]["effect"]
+    assert remains > true_parts()["effect"]
+
+
+def true_parts():
+    return json.loads((ROOT / "surveys" / "seoul_2016" / "truth.json").read_text(encoding="utf-8"))["decomposition"]
+
+
+def test_the_readme_states_the_true_parts_of_the_gap():
+    stated = re.search(
+        r"of the ([\d.]+) points, ([\d.]+) are the other question, ([\d.]+) are who takes part, and ([\d.]+) are\s+"
+        r"the programme",
+        README,
+    )
+    parts = true_parts()
+    known = [parts[name] for name in ("gap", "item_mismatch", "selection", "effect")]
+    assert list(stated.groups()) == [f"{100 * value:.1f}" for value in known]
+
+
+def test_the_readme_gives_every_grade_the_words_the_workbench_uses():
+    table = dict(re.findall(r"^\| ([1-5]) \| [^|]+ \| ([^|]+) \|$", README, flags=re.MULTILINE))
+    side = Measurement("stay", population="residents")
+    for evidence, grade in GRADES.items():
+        verdict = assess_comparability(side, side, evidence=evidence, contains_participants=False)
+        words = set(re.findall(r"[a-z]{3,}", verdict.strongest_sentence("d", "en")))
+        assert set(re.findall(r"[a-z]{3,}", table[str(grade)])) <= words
 
 
 def test_the_readme_names_what_exists():
@@ -69,6 +109,11 @@ def test_the_readme_counts_the_claims_of_the_register():
     stated = int(re.search(r"(\d+) printed numbers, all reproduced", README)[1])
     assert stated == len(register)
     assert (register["reproducible"] == "yes").all()
+
+
+def test_the_readme_counts_the_judged_claims():
+    register = pd.read_csv(ROOT / "params" / "claims" / "seoul_2016.csv")
+    assert {int(number) for number in re.findall(r"(\d+) (?:published )?claims", README)} == {len(register)}
 
 
 def test_the_readme_states_the_published_result():

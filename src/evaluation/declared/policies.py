@@ -29,6 +29,19 @@ _CONTROLS = {
 FEWEST_CLUSTERS = 12
 #: A joint test of the leads below this level counts as a pre-trend.
 LEVEL = 0.05
+#: The most that may be written once the staggered design does not hold, by what is left of its grade.
+_WEAKENED = {
+    1: (
+        "파일에 시행된 것으로 적힌 구가 다른 구보다 {gap} 더 달라졌다고만 쓸 수 있음. 정책과 관련짓지 않음",
+        "may only say that districts which the file counts as reached changed by {gap} more than others; nothing is "
+        "ascribed to the policy",
+    ),
+    2: (
+        "먼저 시행된 구가 아직 시행되지 않은 구보다 {gap} 더 달라졌다고만 쓸 수 있음. 정책과 관련짓지 않음",
+        "may only say that districts reached early changed by {gap} more than those not yet reached; nothing is "
+        "ascribed to the policy",
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,8 +187,13 @@ class PolicyEvidence:
             (heads[1], repr(self.schedule).splitlines()[0]),
             (heads[2], f"{before} ({test})"),
             (heads[3], left_out),
-            (heads[4], self.comparability.strongest_sentence(self._gap(k))),
+            (heads[4], self._sentence(k)),
         ]
+
+    def _sentence(self, k: int) -> str:
+        if self.grade in _WEAKENED:
+            return _WEAKENED[self.grade][k].format(gap=self._gap(k))
+        return self.comparability.strongest_sentence(self._gap(k))
 
     def _gap(self, k: int) -> str:
         effect, low, high = (

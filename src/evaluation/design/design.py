@@ -162,7 +162,7 @@ class Design:
             (word("sampling"), self.sampling.text()),
             (
                 word("weights"),
-                f"{wording.weight_name(self.provenance.weight)}, {word('sum')} {self.weights.sum():,.6g}",
+                f"{wording.weight_name(self.provenance.weight)}, {word('sum')} {_sum(self.weights)}",
             ),
             (word("variance"), f"{word(self.engine.method)}, {word('degrees_of_freedom')} {self.degrees_of_freedom()}"),
         ]
@@ -377,6 +377,11 @@ def require_design(design: object, verb: str) -> None:
             f"{verb} needs a design, got {type(design).__name__}. Declare how respondents were drawn first: "
             f"ev.survey_design(data, weights=...)."
         )
+
+
+def _sum(weights: Floats) -> str:
+    total = float(weights.sum())
+    return f"{total:,.6g}" if abs(total) < 1e6 else f"{total:,.0f}"
 
 
 def domain(design: Design, where: Mapping[str, Any]) -> Design:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from evaluation.errors import EstimationError, IdentificationError, did_you_mean
 from evaluation.estimation.contrasts import bases_of
 from evaluation.estimation.domains import names_of
 from evaluation.estimation.means import survey_mean
-from evaluation.results import Estimates, Provenance, frame_html, plain
+from evaluation.results import Estimates, Provenance, plain
 from evaluation.specification import Text
 
 Floats = NDArray[np.float64]
@@ -272,7 +273,8 @@ class BreakTable:
         return "\n".join([f"find_breaks: {self.provenance.survey}, {len(self.rows)} jumps tested", *found])
 
     def _repr_html_(self) -> str:
-        return frame_html(self.tidy())
+        found = self.sentences() or (wording.term("no_breaks"),)
+        return "".join(f"<p>{escape(sentence)}</p>" for sentence in found)
 
 
 def _told(row: Mapping[Any, Any], time: str, provenance: Provenance, lang: str | None) -> str:

@@ -178,7 +178,7 @@ class Fitted:
             return design.engine
         clusters = self.clusters
         if self.inference == "jackknife":
-            return cluster_jackknife(design.data, clusters.name, clusters.code, len(clusters))
+            return cluster_jackknife(design.data, clusters.name, clusters.code, len(clusters), labels=clusters.levels)
         stage = Stage(clusters.code, np.zeros(len(clusters), dtype=np.int64), 1, np.zeros(1))
         return ClusterSums(Sampling((stage,), design.data, psu=(clusters.name,)), cluster=clusters.name)
 
