@@ -54,12 +54,13 @@ def test_the_walk_through_runs(tmp_path, monkeypatch, encoding):
     assert last.std_error[0] > 0
 
 
-def test_the_seoul_walk_through_runs_and_misses_the_truth_as_the_readme_says():
+def test_the_seoul_walk_through_runs_and_finds_what_the_readme_says():
     names = run_as_a_notebook_would(SEOUL)
     assert names["pair"].comparability.grade == 1
     assert names["same"].comparability.grade == 2
-    remains = names["parts"].tidy().set_index("part")["estimate"]["effect"]
-    assert remains > true_parts()["effect"]
+    found = names["parts"].tidy().set_index("part")["estimate"]["selection"]
+    stated = re.search(r"finds only ([\d.]+) of those ([\d.]+)", README)
+    assert stated.groups() == (f"{100 * found:.1f}", f"{100 * true_parts()['selection']:.1f}")
 
 
 def true_parts():
