@@ -2,16 +2,25 @@
 
 A notebook writes ``import evaluation as ev`` and nothing else. The flow:
 
-1. ``open_study`` says which study, in which language; ``read_survey`` and ``read_margins`` read what it is about.
+1. ``open_study`` says which study, in which language; ``read_survey``, ``read_margins`` and ``read_indicators`` read
+   what it is about, ``read_prespecification`` what it fixed before outcomes were read.
 2. ``survey_design`` declares how respondents were drawn; ``study_design`` replays what a study declares.
 3. ``poststratify``, ``rake``, ``calibrate``, ``trim_weights`` return a new design each.
 4. ``survey_mean``, ``survey_total``, ``survey_prop``, ``survey_ratio``, ``survey_quantile``, ``survey_glm``,
    ``survey_chisq`` estimate; ``domain`` restricts, ``contrast`` combines, ``as_replicates`` changes the variance.
-5. ``assess_comparability`` says what may be compared; ``overlap`` and ``balance_table`` come before any outcome;
-   ``group_difference``, ``regression_adjusted``, ``g_computation``, ``ipw``, ``aipw``, ``ipwra`` estimate differences,
-   ``benchmark_difference`` one from a published figure; ``effect_ladder`` sets them side by side, ``decompose_gap``
-   takes a published gap apart; ``e_value`` and ``sensitivity_bounds`` say what it would take to explain them.
-6. ``table`` and ``plot`` show; ``publish`` is the one door out; ``check_claims`` holds it against what was printed.
+   ``survey_trend`` follows waves up to a break, ``response_table`` says who answered, ``independent_difference``
+   compares two samples.
+5. ``declared_comparison`` opens a comparison that was fixed, ``assess_comparability`` says what may be compared;
+   ``overlap`` and ``balance_table`` come before any outcome; ``group_difference``, ``regression_adjusted``,
+   ``g_computation``, ``ipw``, ``aipw``, ``ipwra`` estimate differences, ``benchmark_difference`` one from a published
+   figure; ``effect_ladder`` sets them side by side, ``decompose_gap`` takes a published gap apart; ``e_value`` and
+   ``sensitivity_bounds`` say what it would take to explain them.
+6. ``read_rollout`` reads a staged policy, ``declared_policy`` opens a question about it; ``check_schedule`` tells the
+   plan from what happened, ``exposure`` adds it to a design; ``panel`` and ``identified_cells`` come before any
+   outcome; ``att_gt`` estimates by cohort and time, ``aggregate`` sums up, ``pretrend_test`` and ``leave_one_out``
+   doubt it; ``twfe`` stands beside it; ``policy_evidence`` says what may be written.
+7. ``table``, ``plot`` and ``statement`` show; ``publish`` is the one door out; ``check_claims`` holds what was printed
+   against it.
 """
 
 from __future__ import annotations
