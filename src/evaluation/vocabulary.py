@@ -90,6 +90,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "part_remainder": ("나머지 (응답 누락)", "remainder (missing answers)"),
     "identified": ("식별", "identified"),
     "yes": ("예", "yes"),
+    "not_drawn": ("범주가 많아 그리지 않음", "too many levels to be drawn"),
     "no": ("아니요", "no"),
     "comparison": ("비교집단", "comparison group"),
     "pooled": ("두 집단", "both groups"),

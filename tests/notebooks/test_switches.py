@@ -264,7 +264,7 @@ def test_roster_and_citizens_are_held_against_each_other_as_a_difference_with_it
     difference = rows(page, "sources", "quantity").loc["difference"]
     seen = {name: page.truth["expectations"][name]["happy"] for name in ("roster", "citizens")}
     assert holds(difference, seen["roster"] - seen["citizens"]["participants"])
-    shown = f"[{difference['conf_low']:.3f}, {difference['conf_high']:.3f}]"
+    shown = f"[{difference['conf_low']:.4f}, {difference['conf_high']:.4f}]"
     for lang, words in (("en", "Difference between independent samples"), ("ko", "독립 표본 간 차이")):
         said = report(lang=lang).said["sources"]
         assert words in said
@@ -393,7 +393,7 @@ def test_a_file_that_carries_the_plan_is_told_apart_and_bears_no_sentence_about_
     assert "nothing is ascribed to the policy" in page.said["headline"].splitlines()[0]
 
 
-@pytest.mark.parametrize(("lang", "words"), [("en", "check the wording"), ("ko", "문구")])
+@pytest.mark.parametrize(("lang", "words"), [("en", "check the wording"), ("ko", "문항을 확인할 것")])
 def test_a_new_wording_shows_as_a_break_of_the_trend_in_its_year_and_nowhere_else(city, lang, words):
     chosen = {"study": STUDY, "lang": lang, "outcome": "rely", "by": "participant"}
     said = run(city(WAVES, wording_break=True), "50_report", "breaks", **chosen).said["breaks"]
@@ -402,4 +402,4 @@ def test_a_new_wording_shows_as_a_break_of_the_trend_in_its_year_and_nowhere_els
     assert "2015" in flagged[0]
     assert words in flagged[0]
     calm = run(city(WAVES), "50_report", "breaks", **chosen)
-    assert (calm.made["breaks"].frame["verdict"] == "").all()
+    assert (calm.made["breaks"].tidy()["verdict"] == "").all()

@@ -15,6 +15,8 @@ from evaluation.results import Provenance
 MARGIN_COLUMNS = ("margin", "level", "target", "before", "after")
 #: Shares that differ by less were not changed by weighting.
 _SAME_SHARE = 1e-9
+#: A margin of more levels is no picture any more; the caption names it.
+MOST_LEVELS = 40
 
 
 def draw_margins(
@@ -37,17 +39,22 @@ def draw_margins(
     Returns
     -------
     Figure
+        A margin of more than 40 levels is not drawn, unless it is the only one; the caption names it and ``data``
+        holds it.
     """
     missing = [column for column in MARGIN_COLUMNS if column not in frame.columns]
     if missing:
         raise ColumnError(f"a margin figure needs the columns {', '.join(MARGIN_COLUMNS)}; missing: {missing}.")
     one = bool(np.allclose(frame["before"], frame["after"], rtol=0, atol=_SAME_SHARE))
     name = title or wording.term("sample_title" if one else "margins_title", lang)
-    caption = wording.caption(provenance, None, lang)
     keys = frame[["margin", "level"]].rename(columns={"margin": "term"}).reset_index(drop=True)
     words = wording.label_keys(keys, provenance.labels, lang)
     data = frame.reset_index(drop=True).assign(panel=words["term"], row=words["level"])
-    panels = [panel for _, panel in data.groupby("panel", sort=False)]
+    every = [panel for _, panel in data.groupby("panel", sort=False)]
+    panels = [panel for panel in every if len(panel) <= MOST_LEVELS] or every
+    left_out = [str(panel["panel"].iloc[0]) for panel in every if not any(panel is drawn for drawn in panels)]
+    notes = [f"{wording.term('not_drawn', lang)}: {', '.join(left_out)}"] if left_out else []
+    caption = wording.caption(provenance, None, lang, notes=notes)
     dots: dict[str, dict[str, Any]] = {
         **({} if one else {"before": {"marker": "o", "color": GREY, "markersize": 6}}),
         "after": {"marker": "o", "color": BLUE, "markersize": 6},
