@@ -85,6 +85,8 @@ def set_up() -> None:
              "Check the network and pip's settings (pip config list), then start run.py again.")  # fmt: skip
     if run([python(), "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", ROOT]) != 0:
         stop("The package 'evaluation' could not be installed from src/ (see above).")
+    # Where Python is told to keep no compiled files, every kernel would compile its packages again.
+    run([python(), "-m", "compileall", "-q", ROOT / "src"])
     settings = VENV / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(json.dumps(LAB_SETTINGS), encoding="utf-8")
@@ -122,7 +124,7 @@ def sync_with_uv() -> bool:
         say("uv is not to be had; pip installs instead (slower)")
         return False
     told = pip_settings()
-    sync = [program("uv"), "pip", "sync", "-q", "--require-hashes", "--python", python(), LOCK]
+    sync = [program("uv"), "pip", "sync", "-q", "--compile-bytecode", "--require-hashes", "--python", python(), LOCK]
     if told.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         sync.append("--no-index")
     if run(sync, env={**os.environ, **uv_settings(told)}) == 0 and works(python()):

@@ -108,12 +108,12 @@ def test_a_python_without_venv_is_told_what_to_install(bench, monkeypatch, capsy
 def test_setting_up_installs_the_lock_by_uv_then_the_package_then_stamps(bench):
     bench.set_up()
     python = bench.recorder.commands[0].split(" ")[0]
+    sync = f"{bench.program('uv')} pip sync -q --compile-bytecode --require-hashes --python {bench.python()}"
     assert bench.recorder.commands == [
         f"{python} -m pip install -q {bench.UV}",
-        f"{bench.program('uv')} pip sync -q --require-hashes --python {bench.python()} {bench.LOCK}".replace(
-            str(bench.VENV), ".venv"
-        ),
+        f"{sync} {bench.LOCK}".replace(str(bench.VENV), ".venv"),
         f"{python} -m pip install -q --no-deps --no-build-isolation -e {bench.ROOT}",
+        f"{python} -m compileall -q {bench.ROOT / 'src'}",
     ]
     assert re.fullmatch(r"uv==\d+\.\d+\.\d+", bench.UV)
     assert (bench.VENV / "workbench.stamp").is_file()
@@ -173,7 +173,7 @@ def test_where_uv_is_not_to_be_had_pip_installs_the_same_lock_with_its_hashes(be
     bench.set_up()
     assert not bench.recorder.started("pip sync")
     assert bench.recorder.started(f"-m pip install -q --require-hashes -r {bench.LOCK}")
-    assert bench.recorder.commands[-1].endswith(f"-e {bench.ROOT}")
+    assert bench.recorder.commands[-2].endswith(f"-e {bench.ROOT}")
     assert "uv is not to be had; pip installs instead" in capsys.readouterr().out
     assert (bench.VENV / "workbench.stamp").is_file()
 
