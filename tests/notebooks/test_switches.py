@@ -265,7 +265,7 @@ def test_roster_and_citizens_are_held_against_each_other_as_a_difference_with_it
     seen = {name: page.truth["expectations"][name]["happy"] for name in ("roster", "citizens")}
     assert holds(difference, seen["roster"] - seen["citizens"]["participants"])
     shown = f"[{difference['conf_low']:.4f}, {difference['conf_high']:.4f}]"
-    for lang, words in (("en", "Difference between independent samples"), ("ko", "독립 표본 간 차이")):
+    for lang, words in (("en", "Difference between independent samples"), ("ko", "독립 표본 사이의 차이")):
         said = report(lang=lang).said["sources"]
         assert words in said
         assert shown in said
