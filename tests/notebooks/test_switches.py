@@ -174,9 +174,14 @@ def holds(row, truth):
 
 
 @pytest.fixture(scope="module")
-def comparison(people):
+def comparison(city, people):
     """Give what the comparison notebook says of a city's citizens by the names that are wanted."""
-    return functools.cache(lambda *wanted, **switches: run(people(**switches), "30_comparison", *wanted))
+
+    @functools.cache
+    def run_comparison(*wanted, **switches):
+        return run(city(CITIZENS, **switches) if switches else people(), "30_comparison", *wanted)
+
+    return run_comparison
 
 
 @pytest.fixture(scope="module")
