@@ -351,7 +351,8 @@ class PublishedEstimates(Mapping[str, Estimates]):
 
     def __getitem__(self, name: str) -> Estimates:
         if name not in self.estimates:
-            raise PublishError(f"no step published an estimate '{name}'. {did_you_mean(name, self.estimates)}")
+            hint = did_you_mean(name, self.estimates) if self.estimates else "Run the steps before this one first."
+            raise PublishError(f"no step published an estimate '{name}'. {hint}")
         return self.estimates[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -51,6 +51,9 @@ def statement(result: Estimates, lang: str | None = None) -> Statement:
     scale, unit = (100.0, "%") if result.verb == "survey_prop" else (1.0, "")
     words = wording.label_keys(result.keys, result.provenance.labels, lang)
     limits = scale * result.confidence_interval()
+    if f"sentence_{lang}" in result.fit:
+        said = str(result.fit[f"sentence_{lang}"]).rstrip(".")
+        return Statement((f"{said}.", *_notice(result, lang)))
     if _is_comparison(result):
         return Statement((_compared(result, words, lang), *_ascribed(result, lang), *_notice(result, lang)))
     sentences = []

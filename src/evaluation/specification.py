@@ -35,6 +35,7 @@ Section = Literal[
     "judgements",
     "distribution",
     "truth",
+    "modes",
 ]
 
 

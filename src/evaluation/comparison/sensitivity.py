@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ from evaluation.estimation.counterfactual import (
     potential_outcome_means,
     tilt_of,
 )
-from evaluation.results import Estimates, Provenance, frame_html, plain
+from evaluation.results import Estimates, Provenance, plain
 
 Floats = NDArray[np.float64]
 Scale = Literal["risk_ratio", "odds_ratio", "odds_ratio_rare", "smd"]
@@ -98,7 +99,7 @@ class EValue:
         return self.text()
 
     def _repr_html_(self) -> str:
-        return frame_html(self.tidy())
+        return f"<p>{escape(self.text())}</p>"
 
 
 def e_value(

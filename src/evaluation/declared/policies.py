@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evaluation import project, wording
@@ -150,6 +151,8 @@ class PolicyEvidence:
         Which schedule the file carries.
     n_unsupported : int
         Effects of the overall kind that were left out because they hang on one cluster.
+    estimated : Estimates
+        The overall effect as it was summed up.
     """
 
     comparability: Comparability
@@ -159,6 +162,17 @@ class PolicyEvidence:
     leads: TestResult
     schedule: ScheduleCheck
     n_unsupported: int
+    estimated: Estimates = field(repr=False)
+
+    @property
+    def overall(self) -> Estimates:
+        """The overall effect with its grade and the sentence that it bears, for what is published of it."""
+        said = {
+            "evidence_grade": self.grade,
+            "sentence_ko": self._sentence(0),
+            "sentence_en": _as_written(self._sentence(1)),
+        }
+        return replace(self.estimated, fit={**self.estimated.fit, **said})
 
     @property
     def grade(self) -> int:
@@ -193,7 +207,7 @@ class PolicyEvidence:
     def _sentence(self, k: int) -> str:
         if self.grade in _WEAKENED:
             return _WEAKENED[self.grade][k].format(gap=self._gap(k))
-        return self.comparability.strongest_sentence(self._gap(k))
+        return self.comparability.strongest_sentence(self._gap(k), ("ko", "en")[k])
 
     def _gap(self, k: int) -> str:
         effect, low, high = (
@@ -254,8 +268,20 @@ def policy_evidence(
     )
     unsupported = overall.fit.get("without_error", [])
     return PolicyEvidence(
-        comparability, float(overall.estimate[0]), float(low), float(high), leads, schedule, _after(unsupported)
+        comparability,
+        float(overall.estimate[0]),
+        float(low),
+        float(high),
+        leads,
+        schedule,
+        _after(unsupported),
+        overall,
     )
+
+
+def _as_written(permission: str) -> str:
+    """Return the sentence that a permission ("may say that ...") allows."""
+    return wording.capital(re.sub(r"^may (only )?say that ", "", permission))
 
 
 def _after(cells: Any) -> int:

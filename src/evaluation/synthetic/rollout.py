@@ -118,17 +118,14 @@ def dong_effects(dongs: pd.DataFrame, residents: Whole, year: int, switches: Swi
         share = np.where(since == -1, ANTICIPATED_SHARE, share)
     effects = FULL_EFFECT * factor * share
     if switches.spillover:
-        effects = effects + SPILLOVER * ((since < 0) & _has_covered_neighbour(dongs, year))
+        effects = effects + SPILLOVER * ((since < 0) & _has_begun(dongs, year))
     return effects
 
 
-def _has_covered_neighbour(dongs: pd.DataFrame, year: int) -> NDArray[np.bool_]:
-    """Whether the dong before or after, round the district, is covered."""
+def _has_begun(dongs: pd.DataFrame, year: int) -> NDArray[np.bool_]:
+    """Whether some dong of the district is covered."""
     covered = dongs["covered_wave"] <= year
-    by_district = covered.groupby(dongs["district"])
-    before = by_district.shift(1).fillna(by_district.transform("last"))
-    after = by_district.shift(-1).fillna(by_district.transform("first"))
-    return (before.astype(bool) | after.astype(bool)).to_numpy()
+    return np.asarray(covered.groupby(dongs["district"]).transform("max"), dtype=bool)
 
 
 def untreated_drift(dongs: pd.DataFrame, year: int, switches: Switches) -> Floats:

@@ -37,7 +37,7 @@ class Switches:
     anticipation : bool
         A third of the first year's effect comes one wave early.
     spillover : bool
-        Dongs not yet covered gain two points from a covered neighbour.
+        Dongs not yet covered gain two points once another dong of their district is covered.
     mode_effect : bool
         An interviewer's presence turns some "no" into "yes".
     wording_break : bool
