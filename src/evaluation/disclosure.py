@@ -15,7 +15,8 @@ from evaluation.specification import Text
 #: What the marks mean, for the note below a table or figure.
 _MEANINGS = {
     SMALL_CELL: Text(
-        ko="[c]: 응답자 {n}명 미만의 칸이라 표시하지 않음", en="[c]: not shown, a cell of fewer than {n} respondents"
+        ko="[c]: 응답자나 한 응답을 고른 사람이 {n}명 미만이라 표시하지 않음",
+        en="[c]: not shown, fewer than {n} respondents, or fewer than {n} who gave one of the answers",
     ),
     SMALL_BASE: Text(
         ko="[u]: 응답자 {n}명 미만에 근거하여 표시하지 않음", en="[u]: not shown, fewer than {n} respondents"
@@ -54,11 +55,11 @@ def shown(estimates: Estimates) -> Estimates:
 
 def counts(estimates: Estimates) -> list[str]:
     """Return the number of respondents of each row as it may be shown: ``<5`` where it is too small itself."""
-    limit = estimates.provenance.min_cell
+    limits = {SMALL_CELL: estimates.provenance.min_cell, SMALL_BASE: estimates.provenance.min_base}
     masked = shown(estimates)
     texts = []
     for mark, n, left in zip(masked.marks, estimates.n_obs, masked.n_obs, strict=True):
-        hidden = mark == SMALL_CELL and left == 0
+        hidden, limit = mark != "" and left == 0, limits.get(mark, 0)
         texts.append((f"<{limit}" if 0 < n < limit else mark) if hidden else f"{int(n):,}" if n else wording.ABSENT)
     return texts
 

@@ -147,16 +147,19 @@ class Prespecification:
 
     def _card(self) -> list[tuple[str, str]]:
         k = 0 if project.language() == "ko" else 1
-        heads = (("등록", "SHA-256", "비교", "하위 집단", "정책 효과", "보정 변수", "나중에 추가", "없음"),
-                 ("registered", "SHA-256", "comparisons", "subgroups", "policy effects", "adjusted for", "added later",
-                  "none"))[k]  # fmt: skip
+        heads = (("등록", "항목의 SHA-256", "비교", "하위 집단", "정책 효과", "보정 변수", "나중에 추가", "없음"),
+                 ("registered", "SHA-256 of the entries", "comparisons", "subgroups", "policy effects", "adjusted for",
+                  "added later", "none"))[k]  # fmt: skip
         entries: dict[str, Question] = {**self.content.comparisons, **self.content.policies}
         titles = {name: entry.title.in_language(project.language()) for name, entry in entries.items()}
         subgroups = sorted({name for entry in self.content.comparisons.values() for name in entry.subgroups})
         later = [f"{titles[name]} ({entry.added})" for name, entry in entries.items() if entry.added]
         words = (
-            ("결과를 읽기 전에 정함", "아직 등록되지 않음: 아래 해시를 파일의 sha256에 적을 것"),
-            ("fixed before outcomes were read", "not registered yet: write the hash below into the file as sha256"),
+            ("실행을 시작할 때 해시로 고정", "아직 등록되지 않음: 아래 해시를 파일의 sha256에 적을 것"),
+            (
+                "held by this hash from the start of each run",
+                "not registered yet: write the hash below into the file as sha256",
+            ),
         )[k][0 if self.is_registered else 1]
 
         def named(column: str) -> str:

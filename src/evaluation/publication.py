@@ -15,7 +15,7 @@ import html
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ import numpy as np
 import pandas as pd
 
 from evaluation import disclosure, project, wording
-from evaluation.errors import ClaimError, PublishError, did_you_mean
+from evaluation.errors import ClaimError, EvaluationError, PublishError, did_you_mean
 from evaluation.figures.canvas import Figure
 from evaluation.project import LOG, MANIFEST, STEP_VARIABLE
 from evaluation.results import TIDY_COLUMNS, Estimates, Provenance, holds_records
-from evaluation.specification import RESOLVED
+from evaluation.specification import RESOLVED, read_study
+from evaluation.survey.source import read_description
 from evaluation.tables import (
     Table,
     Tabular,
@@ -165,25 +166,45 @@ def _files_of(name: str, item: Any, title: str | None) -> Files:
     if isinstance(item, Estimates):
         content = disclosure.shown(item).to_dict()
         record = json.dumps({"name": name, **content}, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-        rows = _frame_bytes(name, long_frame(item))
+        rows = _frame_bytes(name, _noticed(long_frame(item), item.provenance.notice.values()))
         return {f"estimates/{name}.json": record.encode("utf-8"), f"tables/{name}.csv": rows}
     if isinstance(item, Figure):
         return {
             f"figures/{name}.png": item.png(),
             f"figures/{name}.svg": item.svg(),
-            f"figures/{name}.csv": _frame_bytes(name, item.data),
+            f"figures/{name}.csv": _frame_bytes(name, _noticed(item.data, _warned(item.caption))),
         }
     if isinstance(item, Table):
-        return {f"tables/{name}.csv": _frame_bytes(name, item.data)}
+        return {f"tables/{name}.csv": _frame_bytes(name, _noticed(item.data, _warned(item.source)))}
     if isinstance(item, pd.DataFrame):
         _frame_bytes(name, item)
         return {f"tables/{name}.csv": _frame_bytes(name, with_index(item))}
     if isinstance(item, Tidy | Tabular):
-        return {f"tables/{name}.csv": _frame_bytes(name, table(item, title=title or name).data)}
+        return _files_of(name, table(item, title=title or name), None)
     raise PublishError(
         f"'{name}': {type(item).__name__} cannot be published. Publish estimates, ev.table(...), ev.plot(...), "
         "a DataFrame of aggregates, or a mapping of names to these."
     )
+
+
+def _noticed(frame: pd.DataFrame, notices: Iterable[str]) -> pd.DataFrame:
+    """Return a frame whose rows carry what a reader of the file alone must know, e.g. that the data are synthetic."""
+    said = " / ".join(notices)
+    if not said or "notice" in frame or holds_records(frame):
+        return frame
+    return frame.assign(notice=said)
+
+
+def _warned(text: str) -> Iterable[str]:
+    """Return the notice of the study's survey, in all languages, where a caption carries it in one."""
+    study = project.current_study()
+    if study is None:
+        return ()
+    with contextlib.suppress(EvaluationError):
+        notices = read_description(read_study(study).survey).notices()
+        if any(notice in text for notice in notices.values()):
+            return notices.values()
+    return ()
 
 
 def _frame_bytes(name: str, frame: pd.DataFrame) -> bytes:

@@ -261,6 +261,9 @@ class Estimates:
             return self
         limit = np.inf if "quantity" in self.keys else self.provenance.min_cell
         counted = (self.n_obs < limit) & np.array([mark == SMALL_CELL for mark in marks])
+        if counted.any():
+            # One hidden count is what the others leave of the total: those of the other marked rows go with it.
+            counted = hidden
         columns = {name: _blanked(values, hidden) for name, values in self.columns.items()}
         return replace(
             self,
@@ -317,7 +320,7 @@ class Estimates:
 
     def _counts_shown(self) -> NDArray[Any]:
         """Return ``n_obs``; of a masked result NaN where the count itself would tell how small a group is."""
-        hidden = (self.n_obs == 0) & (np.asarray(self.columns.get("mark", "")) == SMALL_CELL)
+        hidden = (self.n_obs == 0) & (np.asarray(self.columns.get("mark", "")) != "")
         return np.where(hidden, np.nan, self.n_obs) if hidden.any() else self.n_obs
 
     def glance(self) -> pd.DataFrame:

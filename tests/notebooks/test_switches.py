@@ -388,7 +388,7 @@ def at_the_start(page, **changed):
     effects = ev.att_gt(page.made["observed"], **(page.made["question"].effects | changed), inference="jackknife")
     events = ev.aggregate(effects, type="dynamic", supported_only=True)
     with in_project(page.root):
-        known = ev.known_policy_effects(STUDY, events, over=effects)
+        known = ev.known_policy_effects(STUDY, events)
     return ev.against_truth(events, known).tidy().set_index("event_time").loc[0]
 
 

@@ -40,8 +40,16 @@ def six_digits(result, row):
 def test_each_row_is_marked_by_the_respondents_behind_it(design):
     means = ev.survey_mean(design, "income", by="area")
     assert disclosure.marks(means) == ["", "", "[u]", "[c]"]
-    assert disclosure.counts(means) == ["200", "40", "22", "<5"]
+    assert disclosure.counts(means) == ["200", "40", "<30", "<5"]
     assert disclosure.marks(ev.survey_mean(survey_design(design.data), "income", by="area")) == [""] * 4
+
+
+def test_a_count_that_is_shown_beside_a_hidden_one_must_not_give_it_away(design):
+    """With 22 beside the hidden cell and the total known, the hidden count would be what is left."""
+    means = ev.survey_mean(design, "income", by="area")
+    alone = ev.survey_mean(ev.domain(design, {"area": ["big", "middle", "small"]}), "income", by="area")
+    assert disclosure.counts(means)[2] == "<30"
+    assert disclosure.counts(alone)[2] == "22"
 
 
 def test_a_result_without_marked_rows_comes_back_as_it_is(design):
@@ -63,10 +71,10 @@ def test_marked_numbers_stand_in_no_table_repr_sentence_or_figure(design):
         assert "[c]" in text
     for row in (0, 1):
         assert six_digits(means, row)[0] in repr(means)
-    assert shown.frame.iloc[2].tolist()[1:5] == ["[u]", "[u]", "[u]", "22"]
+    assert shown.frame.iloc[2].tolist()[1:5] == ["[u]", "[u]", "[u]", "<30"]
     assert shown.frame.iloc[3].tolist()[1:5] == ["[c]", "[c]", "[c]", "<5"]
     assert "[u]: not shown, fewer than 30 respondents" in shown.caption
-    assert "[c]: 응답자 5명 미만의 칸이라 표시하지 않음" in table(means, lang="ko").caption
+    assert "[c]: 응답자나 한 응답을 고른 사람이 5명 미만이라 표시하지 않음" in table(means, lang="ko").caption
     assert figure.data["estimate"].isna().tolist() == [False, False, True, True]
     assert "fewer than 30 respondents" in figure.caption
 
@@ -85,7 +93,7 @@ def test_published_files_hold_blanks_and_marks_and_are_read_back(design, tmp_pat
     content = json.loads((tmp_path / "estimates" / "by_area.json").read_text(encoding="utf-8"))
     assert [row["mark"] for row in content["rows"]] == ["", "", "[u]", "[c]"]
     assert [row["estimate"] is None for row in content["rows"]] == [False, False, True, True]
-    assert [row["n_obs"] for row in content["rows"]] == [200, 40, 22, None]
+    assert [row["n_obs"] for row in content["rows"]] == [200, 40, None, None]
     vcov = np.array(content["vcov"], dtype=float)
     assert np.isnan(vcov).tolist() == [[False, False, True, True]] * 2 + [[True] * 4] * 2
     rows = pd.read_csv(tmp_path / "tables" / "by_area.csv")

@@ -166,7 +166,7 @@ def test_an_event_study_tells_before_from_since_and_names_the_overall_effect():
     assert figure.data["stage"].tolist() == ["before"] * 3 + ["reference"] + ["since"] * 4
     assert figure.data["reference"].tolist()[4:] == [6.0, 10.0, 14.0, 18.0]
     assert legend(figure)[:3] == ["before the start", "since the start", "reference period"]
-    assert "overall: 12.0 (5.6 – 18.4)" in figure.caption
+    assert "plain mean of the years since the start: 12.0 (5.6 – 18.4)" in figure.caption
 
 
 def test_a_published_event_study_whose_blanks_came_back_as_none_is_drawn_with_its_band():

@@ -26,7 +26,10 @@ _WORDS = {
     "open": ("주장 목록에 적힌 것과 다르게 나온 것", "Not as the register expects"),
     "expects": ("주장 목록에는", "the register says"),
     "settle": ("가려내려면", "It would take"),
-    "in_run": ("합성 도시에서 (이 수에 맞추어 만든 값)", "in the synthetic city, which is calibrated to it"),
+    "in_run": (
+        "합성 명부 표본에서 응답한 사람의 값 (도시 자체는 인쇄된 수에 맞추어 만듦)",
+        "among those who answered in the synthetic roster sample; the city itself is made to meet the printed figure",
+    ),
 }
 
 

@@ -12,7 +12,10 @@ SECTIONS: dict[Section, tuple[str, str]] = {
     "contradictions": ("서로 어긋나거나 잘못된 수", "Contradictions and errors"),
     "plans": ("계획과 결과", "Plans and what became of them"),
     "imprecise": ("맞지 않거나 분명하지 않은 셈", "Arithmetic that fails or is unclear"),
-    "sound": ("셈이 맞는 것", "What holds"),
+    "sound": (
+        "셈이나 다른 자료가 맞는 것 (효과에 대한 말이 아님)",
+        "Arithmetic or another source agrees (says nothing on effects)",
+    ),
     "unchecked": ("공개 자료로 확인할 수 없는 것", "What nothing public can check"),
 }
 

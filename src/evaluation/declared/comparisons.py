@@ -252,7 +252,8 @@ def benchmark_differences(study: str, **parameters: Any) -> DeclaredEstimates:
     -------
     DeclaredEstimates
         One per comparison with a published figure: the difference, the participants' mean, the figure. Where the
-        figure has no standard error the interval is that of the mean alone and ``fit`` says so.
+        figure has a standard error, published or assumed, a second one (``..._exact``) takes it as exact: the interval
+        is then that of the mean alone, and ``fit`` says so.
     """
     plan = read_prespecification(study)
     made: dict[str, Estimates] = {}
@@ -262,10 +263,22 @@ def benchmark_differences(study: str, **parameters: Any) -> DeclaredEstimates:
             comparison = declared_comparison(study, name, **parameters)
             made[f"benchmark_{name}"] = _named(study, comparison, _held_against)
             titles[f"benchmark_{name}"] = declared.title
+            if comparison.benchmark is not None and comparison.benchmark.std_error is not None:
+                made[f"benchmark_{name}_exact"] = _named(study, comparison, _held_against_exact)
+                titles[f"benchmark_{name}"] = _titled(
+                    declared.title, "수치의 오차를 가정", "the figure's error assumed"
+                )
+                titles[f"benchmark_{name}_exact"] = _titled(
+                    declared.title, "수치를 오차 없는 값으로", "the figure taken as exact"
+                )
     return DeclaredEstimates(made, titles)
 
 
-def _held_against(comparison: DeclaredComparison) -> Estimates:
+def _held_against_exact(comparison: DeclaredComparison) -> Estimates:
+    return _held_against(comparison, with_error=False)
+
+
+def _held_against(comparison: DeclaredComparison, *, with_error: bool = True) -> Estimates:
     figure, design = comparison.benchmark, comparison.design
     if figure is None:
         raise StudyError(f"comparison '{comparison.name}' names no published figure.")
@@ -276,7 +289,7 @@ def _held_against(comparison: DeclaredComparison) -> Estimates:
         survey_mean(participants, comparison.outcome),
         figure.value,
         comparability=comparison.comparability,
-        std_error=figure.std_error,
+        std_error=figure.std_error if with_error else None,
         participant_share=share if figure.contains_participants else None,
     )
 

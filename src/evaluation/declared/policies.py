@@ -169,7 +169,7 @@ class PolicyEvidence:
         """The overall effect with its grade and the sentence that it bears, for what is published of it."""
         said = {
             "evidence_grade": self.grade,
-            "sentence_ko": self._sentence(0),
+            "sentence_ko": f"{self._sentence(0)} ({self._scope(0)})",
             "sentence_en": _as_written(self._sentence(1)),
         }
         return replace(self.estimated, fit={**self.estimated.fit, **said})
@@ -182,8 +182,8 @@ class PolicyEvidence:
     def _card(self) -> list[tuple[str, str]]:
         k = 0 if project.language() == "ko" else 1
         heads = (
-            ("근거 등급", "시행 일정", "시행 전", "빠진 칸", "쓸 수 있는 말"),
-            ("evidence", "schedule", "before the start", "left out", "what may be written"),
+            ("근거 등급", "범위", "시행 일정", "시행 전", "빠진 효과", "쓸 수 있는 말"),
+            ("evidence", "scope", "schedule", "before the start", "left out", "what may be written"),
         )[k]
         is_flat = self.leads.p_value >= LEVEL
         before = (
@@ -193,21 +193,37 @@ class PolicyEvidence:
         )[0 if is_flat else 1][k]  # fmt: skip
         test = f"F = {self.leads.statistic:.2f}, p = {self.leads.p_value:.3f}"
         left_out = (
-            f"비교할 구가 하나뿐이어서 오차를 구할 수 없는 효과 {self.n_unsupported}개",
-            f"{self.n_unsupported} effects without an error, because they hang on a single district",
+            f"시행 뒤의 효과 {self.n_unsupported}개: 비교할 구가 하나뿐이어서 오차를 구할 수 없음",
+            f"{self.n_unsupported} effects after the start, without an error because they hang on a single district",
         )[k]
         return [
             (heads[0], "; ".join(self.comparability.text().splitlines())),
-            (heads[1], repr(self.schedule).splitlines()[0]),
-            (heads[2], f"{before} ({test})"),
-            (heads[3], left_out),
-            (heads[4], self._sentence(k)),
+            (heads[1], self._scope(k)),
+            (heads[2], repr(self.schedule).splitlines()[0]),
+            (heads[3], f"{before} ({test})"),
+            (heads[4], left_out),
+            (heads[5], self._sentence(k)),
         ]
 
     def _sentence(self, k: int) -> str:
         if self.grade in _WEAKENED:
             return _WEAKENED[self.grade][k].format(gap=self._gap(k))
         return self.comparability.strongest_sentence(self._gap(k), ("ko", "en")[k])
+
+    def _scope(self, k: int) -> str:
+        """Say which cohorts the effect is about, and how long after their start."""
+        cells = [
+            tuple(map(int, cell.split(","))) for cell in self.estimated.fit.get("cell_weights", {}).get("overall", {})
+        ]
+        if not cells:
+            return wording.ABSENT
+        cohorts = ", ".join(map(str, sorted({cohort for cohort, _ in cells})))
+        longest = max(time - cohort for cohort, time in cells)
+        return (
+            f"{cohorts}년에 시작한 자치구만, 시작한 해부터 {longest}년 뒤까지; 부분 시행 동 포함 구 전체 주민",
+            f"districts that began in {cohorts} only, up to {longest} year{'s' * (longest != 1)} after their first "
+            "wave; all their residents, whether or not their own dong was covered",
+        )[k]
 
     def _gap(self, k: int) -> str:
         effect, low, high = (
@@ -217,7 +233,7 @@ class PolicyEvidence:
 
     def __repr__(self) -> str:
         *reasons, (_, sentence) = self._card()
-        return "\n".join([f"{sentence}.", *(f"{head}: {text.rstrip('.')}." for head, text in reasons)])
+        return "\n".join([f"{_as_written(sentence)}.", *(f"{head}: {text.rstrip('.')}." for head, text in reasons)])
 
     def _repr_html_(self) -> str:
         return card_html(self._card())

@@ -74,7 +74,7 @@ def _means(known: dict[str, Any], outcome: str, by: str | None) -> pd.DataFrame 
     return pd.DataFrame({"term": outcome, by: [int(code) for code in levels], "truth": list(levels.values())})
 
 
-def known_policy_effects(study: str, effects: Estimates, *, over: Estimates | None = None) -> pd.DataFrame | None:
+def known_policy_effects(study: str, effects: Estimates) -> pd.DataFrame | None:
     """Return the true effects of the synthetic roll-out for the rows of an estimate.
 
     Parameters
@@ -82,10 +82,8 @@ def known_policy_effects(study: str, effects: Estimates, *, over: Estimates | No
     study : str
         Study id.
     effects : Estimates
-        From ``att_gt`` (``cohort`` and ``time``) or from ``aggregate`` (``event_time``, ``cohort`` or ``time``).
-    over : Estimates, optional
-        The ``att_gt`` result that was aggregated: the truth is then averaged over the same cells, as
-        residents are distributed over cohorts. Without it, over all cells of the city.
+        From ``att_gt``, or from ``aggregate``: there the true effects of the same cohorts and times are summed up with
+        the weights of the estimate, row ``overall`` included.
 
     Returns
     -------
@@ -104,24 +102,29 @@ def known_policy_effects(study: str, effects: Estimates, *, over: Estimates | No
     cells = pd.DataFrame(known["rollout"]["by_district_cohort"]).rename(
         columns={"district_cohort": "cohort", "year": "time", "effect": "truth"}
     )
-    cells["event_time"] = cells["time"] - cells["cohort"]
-    if over is not None:
-        estimated = over.keys[["cohort", "time"]][~pd.isna(over.estimate)]
-        cells = cells.merge(estimated.astype(int).drop_duplicates(), on=["cohort", "time"])
-    shared = [name for name in ("cohort", "time", "event_time") if name in effects.keys]
-    if not shared:
+    if "cell_weights" in effects.fit:
+        return _summed(effects, cells)
+    if not {"cohort", "time"} <= set(effects.keys):
         raise EstimationError(
-            f"known_policy_effects: expected rows with cohort and time, or event_time, got {list(effects.keys)}."
+            f"known_policy_effects: expected rows with cohort and time, or an aggregate of them, got "
+            f"{list(effects.keys)}."
         )
-    return _averaged(effects.keys, cells, shared)
+    return effects.keys.astype({"cohort": int, "time": int}).merge(cells[["cohort", "time", "truth"]], how="inner")
 
 
-def _averaged(keys: pd.DataFrame, cells: pd.DataFrame, shared: list[str]) -> pd.DataFrame:
-    weighted = cells.assign(total=cells["truth"] * cells["residents"]).groupby(shared, as_index=False)
-    sums = weighted[["total", "residents"]].sum()
-    sums["truth"] = sums["total"] / sums["residents"]
-    wanted = keys.dropna(subset=shared)
-    return wanted.astype(dict.fromkeys(shared, int)).merge(sums[[*shared, "truth"]], on=shared, how="inner")
+def _summed(effects: Estimates, cells: pd.DataFrame) -> pd.DataFrame:
+    """Sum true effects with the weights that the estimate gave each cohort and time."""
+    columns = (cells[name].tolist() for name in ("cohort", "time", "truth"))
+    true = {f"{cohort},{time}": effect for cohort, time, effect in zip(*columns, strict=True)}
+    weights = effects.fit["cell_weights"]
+    by = [name for name in effects.keys if name != "term"]
+    rows = []
+    for row in effects.keys.to_dict("records"):
+        label = next((f"{int(row[name])}" for name in by if not pd.isna(row[name])), "overall")
+        shares = weights.get(label, {})
+        if shares and set(shares) <= set(true):
+            rows.append({**row, "truth": sum(share * true[cell] for cell, share in shares.items())})
+    return pd.DataFrame(rows, columns=[*effects.keys, "truth"])
 
 
 @dataclass(frozen=True, eq=False)
