@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.comparability import Comparability, Measurement
 from evaluation.comparison.effects import ADJUSTED, UNADJUSTED, estimate_difference, evidence_of, group_difference
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
@@ -18,7 +18,7 @@ from evaluation.estimation.contrasts import contrast
 from evaluation.estimation.counterfactual import Groups, groups_of
 from evaluation.estimation.means import survey_mean
 from evaluation.regression.glm import Family
-from evaluation.results import NOISE, Estimates, Provenance
+from evaluation.results import NOISE, Estimates, PlainLabels, Provenance
 
 Floats = NDArray[np.float64]
 Estimator = Literal["aipw", "ipwra", "ipw", "g_computation", "regression_adjusted"]
@@ -196,6 +196,17 @@ def _without_noise(made: Estimates) -> Estimates:
     )
 
 
+class _Asked(PlainLabels):
+    """The question as it was put stands for the item."""
+
+    def __init__(self, measurement: Measurement) -> None:
+        self.measurement = measurement
+
+    def variable(self, name: str, lang: str) -> str:
+        """Return the wording of the item; any other name stands for itself."""
+        return self.measurement.wording or name if name == self.measurement.item else name
+
+
 def decompose_published(participants: float, comparator: float, *, comparability: Comparability) -> Estimates:
     """Lay out a gap between two published figures, of which the data identify no part.
 
@@ -242,7 +253,9 @@ def decompose_published(participants: float, comparator: float, *, comparability
         df=np.full(k, np.nan),
         n_obs=np.zeros(k, dtype=np.int64),
         provenance=Provenance(
-            survey="published", title={"ko": "공표된 두 수치", "en": "Two published figures"}, n=0, weight=""
+            survey="published",
+            title={"ko": "공표된 두 수치", "en": "Two published figures"},
+            labels=_Asked(comparability.participants),
         ),
         method="none (published figures)",
         columns={"identified": np.array([IDENTIFIED, *[NOT_IDENTIFIED] * (k - 1)], dtype=object)},

@@ -184,8 +184,8 @@ def declared_differences(study: str, **parameters: Any) -> DeclaredEstimates:
     Returns
     -------
     DeclaredEstimates
-        ``raw_<comparison>`` and ``adjusted_<comparison>``: the difference and both means. Comparisons with a
-        published figure are left to ``benchmark_difference``; one whose item asks about a change is refused and
+        ``raw_<comparison>`` and ``adjusted_<comparison>``: the difference and both means; titles carry the grade.
+        Comparisons with a published figure are left to ``benchmark_difference``; one whose item asks about a change is refused and
         left out.
 
     Raises
@@ -202,8 +202,8 @@ def declared_differences(study: str, **parameters: Any) -> DeclaredEstimates:
             continue
         made[f"raw_{name}"] = _named(study, comparison, _raw)
         made[f"adjusted_{name}"] = _named(study, comparison, _adjusted)
-        titles[f"raw_{name}"] = _titled(declared.title, "그대로", "as they are")
-        titles[f"adjusted_{name}"] = _titled(declared.title, "보정", "adjusted")
+        titles[f"raw_{name}"] = _graded(declared.title, "그대로", "as they are", made[f"raw_{name}"])
+        titles[f"adjusted_{name}"] = _graded(declared.title, "보정", "adjusted", made[f"adjusted_{name}"])
     return DeclaredEstimates(made, titles)
 
 
@@ -224,6 +224,12 @@ def _adjusted(comparison: DeclaredComparison) -> Estimates:
         covariates=comparison.covariates,
         comparability=comparison.comparability,
     )
+
+
+def _graded(title: Text, korean: str, english: str, result: Estimates) -> Text:
+    """Return the title with the comparability mark: the evidence grade that the comparison reaches."""
+    grade = result.fit["evidence_grade"]
+    return _titled(title, f"{korean}, 근거 {grade}등급", f"{english}; evidence grade {grade}")
 
 
 def _titled(title: Text, korean: str, english: str) -> Text:
