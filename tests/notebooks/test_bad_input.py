@@ -326,7 +326,7 @@ def test_a_failed_run_keeps_the_executed_notebook_with_its_traceback(runs):
         pytest.param(
             lambda copy: copy.replace(STUDY, "parameters:\n", "parameters\n"),
             (),
-            ["ProjectError: api_2000.yml, line 14: not valid YAML (could not find expected ':'). Correct it there."],
+            ["ProjectError: api_2000.yml, line 15: not valid YAML (could not find expected ':'). Correct it there."],
             id="no YAML",
         ),
         pytest.param(
