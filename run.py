@@ -181,11 +181,13 @@ def run_tests(arguments: list[str]) -> int:
     if any(not argument.startswith("-") for argument in arguments):
         return run(pytest)
     studies = sorted(path.parent for path in (ROOT / "outputs" / "reference").glob("*/conftest.py"))
-    published = [(f"outputs/reference/{study.name}", [*pytest, "--nbval", study]) for study in studies]
-    for name, _ in published:
-        say(f"nbval: {name}, beside the tests; its report follows theirs")
-    with Beside(published) as beside:
-        failed = [("tests", run(pytest)), *beside.results()]
+    # What starts kernels waits more than it computes: it runs beside the rest, one program at a time.
+    kernels = [(f"nbval outputs/reference/{study.name}", [*pytest, "--nbval", study]) for study in studies]
+    kernels.append(("tests/notebooks", [*pytest, "tests/notebooks"]))
+    for name, _ in kernels:
+        say(f"{name}: beside the other tests; its report follows theirs")
+    with Beside(kernels) as beside:
+        failed = [("tests", run([*pytest, "--ignore=tests/notebooks"])), *beside.results()]
     for name, code in failed:
         say(f"{name}: {'passed' if code == 0 else f'FAILED (exit {code})'}")
     return max(code != 0 for _, code in failed)

@@ -315,9 +315,12 @@ def test_testing_runs_everything_published_under_nbval_with_options_too_but_a_pa
         bench.recorder.commands.clear()
         beside.clear()
         assert bench.main(["test", *options]) == 0
-        assert [command.split("-m pytest -q")[1].split() for command in bench.recorder.commands] == [options]
+        assert [command.split("-m pytest -q")[1].split() for command in bench.recorder.commands] == [
+            [*options, "--ignore=tests/notebooks"]
+        ]
         assert [words[4:] for words in beside] == [
-            [*options, "--nbval", str(bench.ROOT / "outputs" / "reference" / study)] for study in ("one", "two")
+            *([*options, "--nbval", str(bench.ROOT / "outputs" / "reference" / study)] for study in ("one", "two")),
+            [*options, "tests/notebooks"],
         ]
     assert "said by one\n" in capsys.readouterr().out
     bench.recorder.commands.clear()
@@ -326,7 +329,7 @@ def test_testing_runs_everything_published_under_nbval_with_options_too_but_a_pa
     assert (len(bench.recorder.commands), beside) == (1, [])
     bench.recorder.codes = {"two": 1}
     assert bench.main(["test"]) == 1
-    assert "outputs/reference/two: FAILED (exit 1)" in capsys.readouterr().out
+    assert "nbval outputs/reference/two: FAILED (exit 1)" in capsys.readouterr().out
 
 
 def test_checking_fails_where_one_check_fails(bench, monkeypatch):
