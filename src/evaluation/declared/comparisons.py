@@ -185,7 +185,7 @@ def declared_differences(study: str, **parameters: Any) -> DeclaredEstimates:
     -------
     DeclaredEstimates
         ``raw_<comparison>`` and ``adjusted_<comparison>``: the difference and both means; titles carry the grade.
-        Comparisons with a published figure are left to ``benchmark_difference``; one whose item asks about a change
+        Comparisons with a published figure are left to ``benchmark_differences``; one whose item asks about a change
         is refused and left out.
 
     Raises
