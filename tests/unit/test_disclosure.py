@@ -10,7 +10,7 @@ import pytest
 
 import evaluation as ev
 from evaluation import disclosure
-from evaluation.design.design import survey_design
+from evaluation.design.declaration import survey_design
 from evaluation.publication import publish, read_published
 from evaluation.results import Provenance
 from evaluation.tables import table

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.design.design import Design, as_replicates, domain, survey_design
+from evaluation.design.declaration import survey_design
+from evaluation.design.design import Design, domain
+from evaluation.design.replication import as_replicates
 from evaluation.errors import ColumnError, EstimationError
 from evaluation.estimation.means import survey_mean, survey_prop
 from evaluation.estimation.modes import mode_contrast, mode_distribution

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from evaluation import project
-from evaluation.design.design import Design, survey_design
+from evaluation.design.declaration import survey_design
+from evaluation.design.design import Design
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.contrasts import contrast
 from evaluation.estimation.means import survey_mean

@@ -125,7 +125,7 @@ def balance_table(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"joined": [0, 0, 0, 1, 1, 1], "sex": ["f", "f", "m", "f", "m", "m"]})
     >>> table = balance_table(survey_design(respondents), treatment="joined", covariates=["sex"]).tidy()
     >>> table["smd_raw"].round(4).tolist(), table["smd_weighted"].abs().round(4).tolist()

@@ -74,7 +74,7 @@ def benchmark_difference(
     Examples
     --------
     >>> from evaluation.comparison.comparability import Measurement, assess_comparability
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> from evaluation.estimation.means import survey_mean
     >>> same = Measurement("help", "Someone to rely on", "Korea, 15+", "telephone", 2016)
     >>> verdict = assess_comparability(same, same, contains_participants=True)

@@ -100,7 +100,7 @@ def decompose_gap(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"stay": [1.0, 1, 0, 1, 1, 0, 1, 0], "city": [0.0, 1, 0, 1, 0, 0, 1, 0],
     ...                             "joined": [1, 1, 1, 1, 0, 0, 0, 0], "sex": list("ffmmfmmm")})
     >>> parts = decompose_gap(survey_design(respondents), outcome="stay", comparator_outcome="city",

@@ -84,7 +84,7 @@ def group_difference(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"y": [1.0, 3.0, 4.0, 8.0], "joined": [0, 0, 1, 1]})
     >>> group_difference(survey_design(respondents), outcome="y", treatment="joined").estimate.tolist()
     [4.0, 6.0, 2.0]
@@ -163,7 +163,7 @@ def ipw(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"y": [1.0, 2, 3, 4, 3, 5, 7, 6], "joined": [0, 0, 0, 0, 1, 1, 1, 1],
     ...                             "sex": ["f", "f", "m", "m", "f", "m", "m", "m"]})
     >>> ipw(survey_design(respondents), outcome="y", treatment="joined", covariates=["sex"]).estimate.round(6).tolist()

@@ -86,7 +86,7 @@ def effect_ladder(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"y": [1.0, 2, 3, 4, 3, 5, 7, 6], "joined": [0, 0, 0, 0, 1, 1, 1, 1],
     ...                             "sex": ["f", "f", "m", "m", "f", "m", "m", "m"]})
     >>> ladder = effect_ladder(survey_design(respondents), outcome="y", treatment="joined", covariates=["sex"],

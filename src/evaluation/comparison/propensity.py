@@ -112,7 +112,7 @@ def overlap(design: Design, *, treatment: str, covariates: str | Sequence[str], 
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"joined": [0, 0, 0, 1, 1, 1], "sex": ["f", "f", "m", "f", "m", "m"]})
     >>> overlap(survey_design(respondents), treatment="joined", covariates=["sex"]).tidy()["ess"].round(3).tolist()
     [3.0, 2.0]

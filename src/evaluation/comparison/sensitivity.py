@@ -266,7 +266,7 @@ def sensitivity_bounds(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"y": [0.0, 1, 0, 1, 1, 1, 1, 0], "joined": [0, 0, 0, 0, 1, 1, 1, 1],
     ...                             "sex": list("ffmmfmfm")})
     >>> bounds = sensitivity_bounds(survey_design(respondents), outcome="y", treatment="joined", covariates=["sex"],

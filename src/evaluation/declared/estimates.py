@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.design.design import Design, as_replicates, domain
+from evaluation.design.design import Design, domain
+from evaluation.design.replication import as_replicates
 from evaluation.errors import EvaluationError, StudyError, did_you_mean
 from evaluation.estimation.means import survey_mean, survey_prop, survey_ratio, survey_total
 from evaluation.estimation.quantiles import survey_quantile

@@ -176,7 +176,7 @@ def against_truth(result: Estimates, known: pd.DataFrame | None) -> AgainstTruth
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> mean = survey_mean(survey_design(pd.DataFrame({"y": [1.0, 2.0, 3.0]})), "y")
     >>> against_truth(mean, pd.DataFrame({"term": ["y"], "truth": [2.5]})).tidy()["missed_by"].tolist()
     [-0.5]

@@ -6,7 +6,7 @@ variance-bearing stage (Taylor linearization), or as one estimate per replicate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,12 +82,15 @@ class ReplicateEngine:
         Factor of each replicate.
     sampling : Sampling
         What they were made from.
+    mse : bool
+        Deviations are taken from the full sample's estimate instead of the mean of the replicates.
     """
 
     kind: str
     scale: float
     rscales: Floats
     sampling: Sampling
+    mse: bool = field(default=False, kw_only=True)
 
     @property
     def method(self) -> str:
@@ -95,6 +98,10 @@ class ReplicateEngine:
         return f"replicates ({self.kind})"
 
     def covariance(self, contributions: Floats) -> Floats:
-        """Return the ``(k, k)`` covariance of replicate estimates of shape ``(R, k)``, centred at their mean."""
-        centred = contributions - contributions[self.rscales > 0].mean(axis=0)
+        """Return the ``(k, k)`` covariance of replicate estimates, the full sample's last, shape (R + 1, k).
+
+        Centred at the mean of the replicates that count, or with ``mse`` at the full sample's estimate.
+        """
+        replicates, full = contributions[:-1], contributions[-1]
+        centred = replicates - (full if self.mse else replicates[self.rscales > 0].mean(axis=0))
         return np.asarray(self.scale * (centred * self.rscales[:, None]).T @ centred)

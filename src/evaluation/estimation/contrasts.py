@@ -47,7 +47,7 @@ def contrast(results: Estimates | Sequence[Estimates], contrasts: Mapping[str, M
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> from evaluation.estimation.means import survey_mean
     >>> respondents = pd.DataFrame({"y": [1.0, 3.0, 4.0, 8.0], "group": ["a", "a", "b", "b"]})
     >>> means = survey_mean(survey_design(respondents), "y", by="group")

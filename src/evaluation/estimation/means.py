@@ -86,7 +86,7 @@ def survey_mean(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"y": [1.0, 2.0, 3.0, 6.0], "w": [1.0, 1.0, 1.0, 1.0]})
     >>> survey_mean(survey_design(respondents, weights="w"), "y").std_error.round(6).tolist()
     [1.080123]
@@ -169,7 +169,7 @@ def survey_total(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"y": [1.0, 2.0], "kind": ["a", "b"], "w": [10.0, 20.0]})
     >>> survey_total(survey_design(respondents, weights="w"), "kind").tidy()["estimate"].tolist()
     [10.0, 20.0]
@@ -226,7 +226,7 @@ def survey_prop(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"answer": ["no", "yes", "yes", "yes"]})
     >>> survey_prop(survey_design(respondents), "answer").tidy()["estimate"].tolist()
     [0.25, 0.75]
@@ -277,7 +277,7 @@ def survey_ratio(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"tested": [8.0, 9.0], "enrolled": [10.0, 10.0]})
     >>> survey_ratio(survey_design(respondents), "tested", "enrolled").tidy()["estimate"].tolist()
     [0.85]

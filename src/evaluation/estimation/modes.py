@@ -46,7 +46,7 @@ def mode_distribution(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> answers = pd.DataFrame({"mode": ["web", "visit", "web", "web"]})
     >>> mode_distribution(survey_design(answers)).tidy()[["level", "estimate", "n_mode"]].to_numpy().tolist()
     [['visit', 0.25, 1], ['web', 0.75, 3]]
@@ -110,7 +110,7 @@ def mode_contrast(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> answers = pd.DataFrame({"y": [0, 1, 1, 1], "mode": ["visit", "visit", "web", "web"]})
     >>> mode_contrast(survey_design(answers), "y").estimate.tolist()
     [0.5, 1.0, 0.5]

@@ -66,7 +66,7 @@ def survey_quantile(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"y": [1.0, 2.0, 3.0, 4.0, 5.0]})
     >>> survey_quantile(survey_design(respondents), "y", probabilities=[0.5]).estimate.tolist()
     [3.0]

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.design.design import Design, domain, require_design, survey_design
+from evaluation.design.declaration import survey_design
+from evaluation.design.design import Design, domain, require_design
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import ColumnError, EstimationError, IdentificationError, did_you_mean
 from evaluation.estimation.contrasts import bases_of, joined

@@ -49,7 +49,7 @@ def survey_chisq(design: Design, row: str, column: str) -> TestResult:
     Examples
     --------
     >>> import pandas as pd
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"a": ["x", "x", "y", "y"] * 5, "b": ["u", "v", "v", "v"] * 5})
     >>> round(survey_chisq(survey_design(respondents), "a", "b").p_value, 4)
     0.0157

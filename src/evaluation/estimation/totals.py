@@ -66,7 +66,8 @@ def _replicated(design: Design, columns: Floats, cells: Cells, weighted: Floats)
     replicates = design.replicates
     if replicates is not None and not design.steps:
         sums = sum_by_unit_and_cell(replicates.unit, len(replicates.factors), cells.code, len(cells), weighted)
-        estimates = replicates.factors.T @ sums.reshape(len(replicates.factors), -1)
+        by_unit = sums.reshape(len(replicates.factors), -1)
+        estimates = np.vstack([replicates.factors.T @ by_unit, by_unit.sum(axis=0)])
     else:
         estimates = each_replicate(design, lambda weights: _by_cell(columns * weights[:, None], cells).ravel())
     return DomainTotals(design, cells, columns, _by_cell(weighted, cells).ravel(), estimates)

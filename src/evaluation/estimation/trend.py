@@ -74,7 +74,7 @@ def survey_trend(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> waves = pd.DataFrame({"year": [1, 1, 2, 2, 3, 3], "y": [0, 1, 1, 1, 1, 1]})
     >>> trend = survey_trend(survey_design(waves), "y", time="year", breaks={2: "asked otherwise"})
     >>> trend.tidy()[["year", "estimate", "segment"]].to_numpy().tolist()
@@ -162,7 +162,7 @@ def trend_change(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> waves = pd.DataFrame({"year": [1, 1, 2, 2], "y": [0, 1, 1, 1]})
     >>> trend_change(survey_trend(survey_design(waves), "y", time="year"), 1, 2).estimate.tolist()
     [0.5]

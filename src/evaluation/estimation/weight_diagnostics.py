@@ -68,7 +68,7 @@ def weight_summary(design: Design) -> WeightSummary:
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> design = survey_design(pd.DataFrame({"w": [1.0, 3.0]}), weights="w")
     >>> weight_summary(design).tidy()["kish_deff"].tolist()
     [1.25]
@@ -124,7 +124,7 @@ def margin_comparison(design: Design, margins: Margins | Mapping[str, Any]) -> M
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"sex": ["f", "f", "m"]})
     >>> margin_comparison(survey_design(respondents), {"sex": {"f": 5, "m": 5}}).tidy()["before"].round(3).tolist()
     [0.667, 0.333]

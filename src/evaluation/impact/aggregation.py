@@ -86,7 +86,7 @@ def aggregate(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> from evaluation.impact.panel import panel
     >>> answers = pd.DataFrame({
     ...     "year": [2015] * 4 + [2016] * 4, "first": [2016, 2016, 0, 0] * 2, "y": [1.0, 3, 2, 4, 5, 7, 3, 5],

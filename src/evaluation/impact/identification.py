@@ -166,7 +166,7 @@ def identified_cells(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> from evaluation.impact.panel import panel
     >>> answers = pd.DataFrame({"year": [2015, 2015, 2016, 2016], "first": [2016, 0, 2016, 0]})
     >>> found = identified_cells(panel(survey_design(answers), time="year"), cohort="first").tidy()

@@ -106,7 +106,7 @@ def panel(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> answers = pd.DataFrame({"year": [2015, 2015, 2016, 2016], "y": [1.0, 2.0, 2.0, 4.0]})
     >>> panel(survey_design(answers), time="year")
     kind: repeated cross-sections

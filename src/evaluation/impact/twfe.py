@@ -120,7 +120,7 @@ def twfe(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> panel = pd.DataFrame({"gu": [1, 1, 2, 2, 3, 3], "year": [0, 1] * 3, "y": [1, 4, 2, 3, 1, 3.0]})
     >>> panel["d"] = [0, 1, 0, 0, 0, 0]
     >>> twfe(survey_design(panel), outcome="y", treatment="d", unit="gu", time="year").estimate.round(6).tolist()

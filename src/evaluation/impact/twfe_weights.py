@@ -120,7 +120,7 @@ def twfe_weights(design: Design, *, outcome: str, treatment: str, unit: str, tim
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> panel = pd.DataFrame({"gu": [1, 1, 1, 2, 2, 2], "year": [0, 1, 2] * 2, "y": [1.0, 4, 5, 2, 3, 7]})
     >>> panel["d"] = [0, 1, 1, 0, 0, 1]
     >>> weights = twfe_weights(survey_design(panel), outcome="y", treatment="d", unit="gu", time="year")

@@ -84,7 +84,7 @@ def survey_glm(
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"y": [1.0, 2.0, 4.0, 5.0], "x": [0.0, 1.0, 2.0, 3.0]})
     >>> survey_glm(survey_design(respondents), outcome="y", covariates="~ x").estimate.round(6).tolist()
     [0.9, 1.4]

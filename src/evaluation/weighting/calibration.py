@@ -148,7 +148,7 @@ def calibrate(design: Design, margins: Margins | Mapping[str, Any], *, distance:
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"rooms": [1.0, 2.0, 3.0]})
     >>> calibrate(survey_design(respondents), {"total": 6, "rooms": 14}).weights.round(6).tolist()
     [1.0, 2.0, 3.0]

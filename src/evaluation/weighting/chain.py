@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from evaluation.design.design import Design, survey_design
+from evaluation.design.declaration import survey_design
+from evaluation.design.design import Design
 from evaluation.errors import EvaluationError, StudyError, did_you_mean
 from evaluation.specification import DesignSpecification, StudySpecification, read_study, require_arguments
 from evaluation.survey.margins import Margins, read_margins

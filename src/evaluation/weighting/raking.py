@@ -253,7 +253,7 @@ def rake(design: Design, margins: Margins | Mapping[str, Any]) -> Design:
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"sex": ["f", "f", "m"], "area": ["a", "b", "b"]})
     >>> raked = rake(survey_design(respondents), {"sex": {"f": 6, "m": 4}, "area": {"a": 2, "b": 8}})
     >>> raked.weights.round(6).tolist()
@@ -299,7 +299,7 @@ def poststratify(design: Design, margins: Margins | Mapping[str, Any]) -> Design
 
     Examples
     --------
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"sex": ["f", "f", "m"]})
     >>> poststratify(survey_design(respondents), {"sex": {"f": 6, "m": 4}}).weights.tolist()
     [3.0, 3.0, 4.0]

@@ -153,7 +153,7 @@ def trim_weights(
     Examples
     --------
     >>> import pandas as pd
-    >>> from evaluation.design.design import survey_design
+    >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"w": [1.0, 1.0, 1.0, 5.0]})
     >>> trim_weights(survey_design(respondents, weights="w"), upper=2.0).weights.tolist()
     [2.0, 2.0, 2.0, 2.0]
