@@ -116,7 +116,11 @@ def test_names_may_be_any_string():
         (lambda d: ev.survey_mean(d, "yy"), ColumnError, r"no column 'yy'"),
         (lambda d: ev.survey_mean(d, []), EstimationError, r"at least one variable"),
         (lambda d: ev.survey_total(d, ["answer", "y"]), EstimationError, r"mixes text and numeric"),
-        (lambda d: ev.survey_prop(d, "answer", interval="beta"), EstimationError, r"'logit' or 't'"),
+        (
+            lambda d: ev.survey_prop(d, "answer", interval="betta"),
+            EstimationError,
+            r"interval must be one of logit, beta",
+        ),
         (lambda d: ev.survey_quantile(d, "y", probabilities=[50]), EstimationError, r"between 0 and 1"),
         (lambda d: ev.survey_glm(d, outcome="answer", covariates=["x"]), ColumnError, r"family='binomial'"),
         (lambda d: ev.survey_glm(d, outcome="y", covariates="~ x + z"), ColumnError, r"'z', no column"),

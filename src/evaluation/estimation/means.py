@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
 
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
@@ -25,6 +24,7 @@ from evaluation.estimation.domains import (
     names_of,
     outcomes_of,
 )
+from evaluation.estimation.proportion_intervals import Interval, require_kind, with_proportion_interval
 from evaluation.estimation.totals import Ratios, domain_totals, ratios
 from evaluation.results import Estimates
 
@@ -196,7 +196,8 @@ def survey_prop(
     variables: Names,
     *,
     by: Names | None = None,
-    interval: Literal["logit", "t"] = "logit",
+    interval: Interval = "logit",
+    df: float | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate shares of the levels of categorical variables, 0 to 1.
@@ -209,20 +210,29 @@ def survey_prop(
         Text, boolean or coded columns; the shares of one variable's levels sum to one in each domain.
     by : str or list of str, optional
         Columns whose combinations are the domains.
-    interval : {"logit", "t"}, default "logit"
-        "logit" stays within 0 and 1 and has no limits at a share of 0 or 1; "t" is symmetric.
+    interval : {"logit", "beta", "wilson", "likelihood", "asin", "xlogit", "t"}, default "logit"
+        Kind of limits, see ``evaluation.estimation.proportion_intervals``. All but "t" stay within 0 and 1; at a
+        share of 0 or 1 only "beta" (Clopper-Pearson), "wilson" and "likelihood" have limits.
+    df : float, optional
+        Degrees of freedom instead of the design's own, which are those of the units with an answer in the domain.
+        R's ``svyciprop`` also counts units in which nobody answered: ``df=design.degrees_of_freedom()``.
     conf_level : float, default 0.95
-        Of the interval, on the domain's design degrees of freedom.
+        Of the interval.
 
     Returns
     -------
     Estimates
         One row per variable, domain and level.
 
+    Raises
+    ------
+    EstimationError
+        An unknown kind of interval, or nobody answered.
+
     References
     ----------
     Korn and Graubard (1999), Analysis of Health Surveys, section 3.2. R twins: ``survey::svymean`` of a
-    factor, ``survey::svyciprop(method = "logit")``.
+    factor, ``survey::svyciprop``.
 
     Examples
     --------
@@ -232,12 +242,14 @@ def survey_prop(
     [0.25, 0.75]
     """
     require_design(design, "survey_prop")
-    if interval not in ("logit", "t"):
-        raise EstimationError(f"interval must be 'logit' or 't', got {interval!r}.")
+    require_kind(interval)
     names = names_of(variables, "survey_prop")
     cells = cells_by(design, by)
     estimates = _of_levels("survey_prop", design, names, cells, conf_level)
-    return _ordered_by_domain(estimates if interval == "t" else _with_logit_interval(estimates))
+    if df is not None:
+        estimates = replace(estimates, df=np.full(len(estimates), float(df)))
+    drawn = np.tile(counts(design, cells, np.ones(len(design), dtype=bool)), len(estimates) // len(cells))
+    return _ordered_by_domain(with_proportion_interval(estimates, interval, drawn))
 
 
 def survey_ratio(
@@ -400,16 +412,6 @@ def _design_effect(
             simple = spread / n * left * (size**2 if of_total else 1.0)
             effects.append(variances[j, d] / simple if simple > 0 else np.nan)
     return np.array(effects)
-
-
-def _with_logit_interval(estimates: Estimates) -> Estimates:
-    p, inner = estimates.estimate, (estimates.estimate > 0) & (estimates.estimate < 1)
-    safe = np.where(inner, p, 0.5)
-    half = estimates.critical_value * estimates.std_error / (safe * (1 - safe))
-    centre = special.logit(safe)
-    limits = np.column_stack([special.expit(centre - half), special.expit(centre + half)])
-    limits[~inner] = np.nan
-    return replace(estimates, interval=limits, interval_method="logit")
 
 
 def _ordered_by_domain(estimates: Estimates) -> Estimates:
