@@ -458,11 +458,22 @@ class TestResult:
     test, hypothesis : str
         Name of the test, and the hypothesis it puts in doubt.
     statistic, ndf, ddf, p_value : float
-        F statistic with numerator and denominator degrees of freedom.
+        What is referred to the distribution, its degrees of freedom, and the p-value: NaN where none are left.
     n_obs : int
         Respondents behind it.
     provenance : Provenance
         For captions and manifests.
+    distribution : {"F", "t", "chi-squared", "sum of chi-squared"}
+        F has ``ndf`` and ``ddf`` degrees of freedom, t has ``ddf``, chi-squared ``ndf``. A sum of ``ndf`` chi-squared
+        variables, weighted by ``weights``, is held against a variance estimate of ``ddf`` degrees of freedom.
+    deff : float
+        Design effect that a chi-squared statistic is divided by before it is referred to its distribution.
+    weights : tuple of float
+        Of a sum of chi-squared variables, or the design effects behind a correction.
+    estimate, std_error, conf_low, conf_high, conf_level : float
+        What a t test is about, such as a difference of means; NaN for other tests.
+    smallest_group : int or None
+        Respondents in the smaller group; below the survey's minimum the estimate is not shown.
     """
 
     __test__ = False
@@ -475,18 +486,46 @@ class TestResult:
     p_value: float
     n_obs: int
     provenance: Provenance
+    distribution: str = field(default="F", kw_only=True)
+    deff: float = field(default=1.0, kw_only=True)
+    weights: tuple[float, ...] = field(default=(), kw_only=True)
+    estimate: float = field(default=math.nan, kw_only=True)
+    std_error: float = field(default=math.nan, kw_only=True)
+    conf_low: float = field(default=math.nan, kw_only=True)
+    conf_high: float = field(default=math.nan, kw_only=True)
+    conf_level: float = field(default=0.95, kw_only=True)
+    smallest_group: int | None = field(default=None, kw_only=True)
+
+    @property
+    def df(self) -> float:
+        """The degrees of freedom by which the distribution is called: of t, of chi-squared, else of the numerator."""
+        return self.ddf if self.distribution == "t" else self.ndf
+
+    @property
+    def mark(self) -> str:
+        """Why the estimate may not be shown, empty where it may."""
+        smallest = self.n_obs if self.smallest_group is None else self.smallest_group
+        if 0 < smallest < self.provenance.min_cell:
+            return SMALL_CELL
+        return SMALL_BASE if 0 < smallest < self.provenance.min_base else ""
 
     def tidy(self) -> pd.DataFrame:
-        """Return one row: term, statistic, degrees of freedom, p-value, n."""
-        row = {
-            "term": self.hypothesis,
-            "statistic": self.statistic,
-            "ndf": self.ndf,
-            "ddf": self.ddf,
-            "p_value": self.p_value,
-            "n_obs": self.n_obs,
-        }
-        return pd.DataFrame([row])
+        """Return one row: term, statistic, degrees of freedom, p-value, n; an F test by those names alone."""
+        row: dict[str, Any] = {"term": self.hypothesis}
+        if self.distribution == "t":
+            row |= self._estimate_row() | {"statistic": self.statistic, "df": self.ddf}
+        elif self.distribution == "chi-squared":
+            row |= {"statistic": self.statistic, "deff": self.deff, "df": self.ndf}
+        else:
+            row |= {"statistic": self.statistic, "ndf": self.ndf, "ddf": self.ddf}
+        row |= {"p_value": self.p_value, "n_obs": self.n_obs}
+        if self.distribution == "t" and self.mark:
+            row["mark"] = self.mark
+        return pd.DataFrame([row if self.distribution == "F" else row | {"distribution": self.distribution}])
+
+    def _estimate_row(self) -> dict[str, float]:
+        names = ("estimate", "std_error", "conf_low", "conf_high")
+        return {name: math.nan if self.mark else getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record."""
@@ -495,11 +534,24 @@ class TestResult:
 
     def summary(self) -> str:
         """Return the test as text."""
-        return (
-            f"{self.test}: {self.hypothesis}\n"
-            f"F = {self.statistic:.6g} on {self.ndf:.6g} and {self.ddf:.6g} df, "
-            f"p = {self.p_value:.3g}, n = {self.n_obs:,}"
-        )
+        lines = [f"{self.test}: {self.hypothesis}", f"{self._statistic_text()}, {self._p_text()}, n = {self.n_obs:,}"]
+        if self.distribution == "t":
+            low, high = f"{self.conf_low:.6g}", f"{self.conf_high:.6g}"
+            lines.append(self.mark or f"estimate {self.estimate:.6g}, {self.conf_level:.0%} interval {low} to {high}")
+        return "\n".join(lines)
+
+    def _statistic_text(self) -> str:
+        if self.distribution == "F":
+            return f"F = {self.statistic:.6g} on {self.ndf:.6g} and {self.ddf:.6g} df"
+        if self.distribution == "t":
+            return f"t = {self.statistic:.6g} on {self.ddf:.6g} df"
+        if self.distribution == "chi-squared":
+            scaled = f", over a design effect of {self.deff:.6g}," if self.deff != 1 else ""
+            return f"X2 = {self.statistic:.6g}{scaled} on {self.ndf:.6g} df"
+        return f"X2 = {self.statistic:.6g} against a weighted sum of {self.ndf:.0f} chi-squared, {self.ddf:.6g} df"
+
+    def _p_text(self) -> str:
+        return "no p-value" if math.isnan(self.p_value) else f"p = {self.p_value:.3g}"
 
     def __repr__(self) -> str:
         return self.summary()
