@@ -125,7 +125,7 @@ def test_names_may_be_any_string():
         (lambda d: ev.survey_glm(d, outcome="answer", covariates=["x"]), ColumnError, r"family='binomial'"),
         (lambda d: ev.survey_glm(d, outcome="y", covariates="~ x + z"), ColumnError, r"'z', no column"),
         (lambda d: ev.survey_glm(d, outcome="y", covariates="~ x +"), ColumnError, r"cannot be read"),
-        (lambda d: ev.survey_glm(d, outcome="y", covariates=["x"], family="poisson"), EstimationError, r"family"),
+        (lambda d: ev.survey_glm(d, outcome="y", covariates=["x"], family="poison"), EstimationError, r"family"),
         (
             lambda d: ev.contrast(ev.survey_quantile(d, "y"), {"a": {"y": 1}}),
             EstimationError,

@@ -15,7 +15,7 @@ from evaluation.design.design import Design
 from evaluation.errors import EstimationError
 from evaluation.estimation.counterfactual import ESTIMANDS, Estimand, Groups, groups_of, tilt_of
 from evaluation.estimation.domains import code_levels, is_text
-from evaluation.regression.glm import read_model
+from evaluation.regression.model import read_model
 from evaluation.results import Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]

@@ -17,7 +17,7 @@ from evaluation.errors import EstimationError
 from evaluation.estimation.contrasts import contrast
 from evaluation.estimation.counterfactual import Groups, groups_of
 from evaluation.estimation.means import survey_mean
-from evaluation.regression.glm import Family
+from evaluation.regression.families import Family
 from evaluation.results import NOISE, Estimates, PlainLabels, Provenance
 
 Floats = NDArray[np.float64]

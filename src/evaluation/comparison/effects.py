@@ -22,7 +22,7 @@ from evaluation.estimation.counterfactual import (
     groups_of,
     potential_outcome_means,
 )
-from evaluation.regression.glm import Family
+from evaluation.regression.families import Family
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]

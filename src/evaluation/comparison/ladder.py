@@ -17,7 +17,7 @@ from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.counterfactual import Estimand, Groups, Method, groups_of
 from evaluation.estimation.domains import names_of
-from evaluation.regression.glm import Family
+from evaluation.regression.families import Family
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]

@@ -13,19 +13,10 @@ from numpy.typing import NDArray
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.estimation.domains import code_levels, is_text
-from evaluation.regression.glm import (
-    Family,
-    Model,
-    curvature,
-    fit,
-    influence,
-    inverse_link,
-    mean_and_information,
-    read_model,
-    read_outcome,
-    refuse_collinear,
-    variables_of,
-)
+from evaluation.regression.families import Family, curvature, inverse_link
+from evaluation.regression.fitting import fit, influence, mean_and_information
+from evaluation.regression.formula import variables_of
+from evaluation.regression.model import Model, read_model, read_outcome, refuse_collinear
 from evaluation.survey.codebook import Codebook
 
 Floats = NDArray[np.float64]
@@ -141,7 +132,7 @@ def groups_of(
     plain = isinstance(covariates, str) or len(covariates) > 0
     model = read_model(design, treatment, covariates if plain else "~ 1", "binomial", among=complete)
     _refuse_empty(t, model.used, levels, treatment, f"all of {model.formula}", verb, design)
-    model = replace(model, x=_standardised(model), y=np.where(model.used, t, 0.0))
+    model = model.changed(_standardised(model), y=np.where(model.used, t, 0.0))
     left_out = int(design.present.sum()) - int(model.used.sum())
     return Groups(model, np.where(model.used, y, 0.0), family, levels, left_out)
 
@@ -378,7 +369,7 @@ def _prediction(groups: Groups, weights: Floats, method: Method, tilt: Tilt, gro
     if method == "regression_adjusted":
         return _joint_prediction(groups, weights, group)
     x, own = groups.participation.x, groups.members(group)
-    model = replace(groups.participation, x=np.where(own[:, None], x, 0.0), y=groups.outcome * own, used=own)
+    model = groups.participation.changed(np.where(own[:, None], x, 0.0), y=groups.outcome * own, used=own)
     balancing, slope = tilt.balancing[:, group], tilt.balancing_slope[:, group]
     if method != "ipwra":
         balancing, slope = own.astype(float), np.zeros(len(own))
@@ -393,7 +384,7 @@ def _prediction(groups: Groups, weights: Floats, method: Method, tilt: Tilt, gro
 def _joint_prediction(groups: Groups, weights: Floats, group: int) -> _Prediction:
     model = groups.participation
     x = np.column_stack([model.x, model.y])
-    joint = replace(model, x=x, y=groups.outcome, terms=[*model.terms, "participation"])
+    joint = model.changed(x, y=groups.outcome, terms=[*model.terms, "participation"])
     coefficients = _fitted(joint, weights, groups, "the outcome")
     at = np.column_stack([model.x, group * groups.used])
     return _predicted(at, coefficients, influence(joint, weights, coefficients, groups.family), groups.family)

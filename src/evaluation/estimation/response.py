@@ -17,7 +17,9 @@ from evaluation.errors import ColumnError, EstimationError, IdentificationError,
 from evaluation.estimation.contrasts import bases_of, joined
 from evaluation.estimation.domains import is_text, names_of
 from evaluation.estimation.means import survey_mean, survey_prop
-from evaluation.regression.glm import fit, inverse_link, read_model
+from evaluation.regression.families import inverse_link
+from evaluation.regression.fitting import fit
+from evaluation.regression.model import read_model
 from evaluation.results import Estimates, Provenance, frame_html, plain
 from evaluation.survey.reading import Survey
 

@@ -15,7 +15,7 @@ from evaluation.estimation.domains import outcomes_of
 from evaluation.impact.difference import Comparison, Effect
 from evaluation.impact.identification import Cell
 from evaluation.impact.panel import Cohorts, Panel
-from evaluation.regression.glm import read_model
+from evaluation.regression.model import read_model
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]

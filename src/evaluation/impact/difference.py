@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.regression.glm import Model, fit, inverse_link
+from evaluation.regression.families import inverse_link
+from evaluation.regression.fitting import fit
+from evaluation.regression.matrix import Dense
+from evaluation.regression.model import Model
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -161,7 +164,7 @@ def _propensity(comparison: Comparison, start: Floats | None) -> _Propensity:
     x, weight, d = comparison.x, comparison.weight, comparison.treated.astype(float)
     if start is not None and len(start) != x.shape[1]:
         start = None
-    model = Model(x, d, np.ones(len(d), dtype=bool), [str(j) for j in range(x.shape[1])], "", "")
+    model = Model(Dense(x), d, np.ones(len(d), dtype=bool), [str(j) for j in range(x.shape[1])], "", "")
     try:
         coefficients = fit(model, weight / weight.mean(), "binomial", start)
     except (IdentificationError, EstimationError):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.regression.absorb import TwoWay, two_way
-from evaluation.regression.glm import read_model, read_outcome
+from evaluation.regression.model import read_model, read_outcome
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]

@@ -1,0 +1,119 @@
+"""Newton steps to the coefficients of a regression, and how each respondent moves them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.errors import EstimationError, IdentificationError
+from evaluation.regression.families import LINKS, Family, Kind
+from evaluation.regression.model import Model
+from evaluation.regression.separation import refuse_separation
+
+Floats = NDArray[np.float64]
+
+#: Newton steps stop when the coefficients move by less than this, relative to their size.
+TOLERANCE = 1e-9
+MAXIMUM_STEPS = 100
+#: From this step on, coefficients that still move are suspected of running away.
+SUSPICIOUS_STEP = 12
+
+
+def usual(family: Family) -> Kind:
+    """Return a family with its usual link."""
+    return Kind(family, LINKS[family][0])
+
+
+def fit(model: Model, weights: Floats, family: Family, start: Floats | None = None) -> Floats:
+    """Return the coefficients that solve the weighted score equations, shape (p,), sought from ``start``."""
+    return solve(model, weights, usual(family), start)
+
+
+def influence(model: Model, weights: Floats, coefficients: Floats, family: Family) -> Floats:
+    """Return the coefficients' derivative in each respondent's weight, shape (n, p)."""
+    mean, information = mean_and_information(model, weights, coefficients, family)
+    return np.asarray(np.linalg.solve(information, (model.x * (model.y - mean)[:, None]).T).T)
+
+
+def mean_and_information(model: Model, weights: Floats, coefficients: Floats, family: Family) -> tuple[Floats, Floats]:
+    """Return the fitted means, shape (n,), and the information matrix, shape (p, p)."""
+    kind = usual(family)
+    mean = kind.mean(model.predictor(coefficients))
+    return mean, model.matrix.gram(weights * kind.information(model.y, mean))
+
+
+def solve(model: Model, weights: Floats, kind: Kind, start: Floats | None = None) -> Floats:
+    """Return the coefficients that solve the weighted score equations, shape (p,), sought from ``start``.
+
+    Notes
+    -----
+    Every family and link here has a concave log quasi-likelihood, so a Newton step is halved until the slope along
+    it is no steeper downhill at its end than it was uphill at its beginning.
+
+    Raises
+    ------
+    IdentificationError
+        Covariates are collinear, or one separates the outcome's levels.
+    EstimationError
+        The steps do not converge.
+    """
+    weights = np.where(model.used, weights, 0.0)
+    coefficients = first_coefficients(model, weights, kind) if start is None else start
+    before, move, climbed = coefficients, np.zeros(len(coefficients)), 0.0
+    for step in range(MAXIMUM_STEPS):
+        gradient, information = _slopes(model, weights, kind, coefficients)
+        if step and not float(move @ gradient) >= -abs(climbed):
+            move = move / 2
+            coefficients = before + move
+            climbed /= 2
+            continue
+        before, move = coefficients, _newton_move(model, coefficients, gradient, information, kind)
+        climbed = float(move @ gradient)
+        coefficients = before + move
+        if not np.isfinite(coefficients).all():
+            break
+        if np.max(np.abs(move), initial=0.0) <= TOLERANCE * max(1.0, float(np.max(np.abs(coefficients), initial=0.0))):
+            return coefficients
+        if step >= SUSPICIOUS_STEP:
+            refuse_separation(model, weights, coefficients, move, kind)
+    raise EstimationError(
+        f"the regression did not converge in {MAXIMUM_STEPS} steps; rescale covariates of very different size."
+    )
+
+
+def first_coefficients(model: Model, weights: Floats, kind: Kind) -> Floats:
+    """Return coefficients from which Newton steps converge, shape (p,)."""
+    p = len(model.terms)
+    if kind.link in ("identity", "logit"):
+        return np.zeros(p)
+    y = np.where(model.used, model.y, 1.0)
+    eta = kind.first_guess(y)
+    mean = kind.mean(eta)
+    working = weights * kind.information(y, mean)
+    target = eta if model.offset is None else eta - model.offset
+    information = model.matrix.gram(working)
+    coefficients = np.asarray(np.linalg.lstsq(information, model.matrix.moments(working * target), rcond=None)[0])
+    if kind.legitimate(model.predictor(coefficients)[model.used]) or "(Intercept)" not in model.terms:
+        return coefficients
+    level = float(weights.sum() / (weights @ model.y))
+    return np.where(np.array(model.terms) == "(Intercept)", level, 0.0)
+
+
+def _slopes(model: Model, weights: Floats, kind: Kind, coefficients: Floats) -> tuple[Floats, Floats]:
+    """Return the gradient, shape (p,), NaN where no means exist, and the information, shape (p, p)."""
+    eta = model.predictor(coefficients)
+    p = len(coefficients)
+    if not kind.legitimate(eta[model.used]):
+        return np.full(p, np.nan), np.eye(p)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        mean = np.where(model.used, kind.mean(eta), 1.0) if kind.family == "gamma" else kind.mean(eta)
+        gradient = model.matrix.moments(weights * kind.score(model.y, mean))
+        return gradient, model.matrix.gram(weights * kind.information(model.y, mean))
+
+
+def _newton_move(model: Model, coefficients: Floats, gradient: Floats, information: Floats, kind: Kind) -> Floats:
+    try:
+        return np.asarray(np.linalg.solve(information, gradient))
+    except np.linalg.LinAlgError:
+        refuse_separation(model, None, coefficients, None, kind)
+        raise IdentificationError("the information matrix is singular: covariates are collinear.") from None

@@ -1,0 +1,339 @@
+"""One-sided formulas: which columns they name, and the model matrix they make of respondents old and new."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import formulaic
+import numpy as np
+import pandas as pd
+from formulaic.errors import FormulaicError
+from numpy.typing import NDArray
+
+from evaluation.design.collapse import Codes
+from evaluation.design.columns import Columns
+from evaluation.errors import ColumnError, did_you_mean
+from evaluation.regression.matrix import Coded, Dense, Matrix
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: More cells of the categorical covariates than this, and the model matrix is built in full.
+MAXIMUM_CELLS = 20_000
+#: Up to this many possible cells, those that occur are found by counting.
+MAXIMUM_KEYS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Formula:
+    """A right-hand side, with names in backticks replaced by plain identifiers.
+
+    Attributes
+    ----------
+    text : str
+        As it was written, or made from a list of names.
+    safe : str
+        As formulaic reads it.
+    aliases : dict of str to str
+        Column behind each replaced name.
+    names : list of str
+        Variables, as ``safe`` calls them.
+    """
+
+    text: str
+    safe: str
+    aliases: Mapping[str, str]
+    names: list[str]
+
+    def column_of(self, name: str) -> str:
+        """Return the column that a variable stands for."""
+        return self.aliases.get(name, name)
+
+    def spoken(self, term: str) -> str:
+        """Return a term with the columns' own names; the intercept as R calls it."""
+        if term in ("Intercept", "1"):
+            return "(Intercept)"
+        return re.sub(r"\bcolumn_\d+\b", lambda found: self.aliases.get(found[0], found[0]), term)
+
+
+def read_formula(covariates: str | Sequence[str]) -> Formula:
+    """Read a list of names or a one-sided formula; a ColumnError where it cannot be read."""
+    text = _text(covariates)
+    names = dict.fromkeys(re.findall(r"`([^`]+)`", text))
+    aliases = {f"column_{number}": name for number, name in enumerate(names)}
+    safe = text
+    for alias, name in aliases.items():
+        safe = safe.replace(f"`{name}`", alias)
+    try:
+        variables = sorted(str(name) for name in formulaic.Formula(safe).required_variables)
+    except FormulaicError as error:
+        raise unreadable(text, error) from None
+    return Formula(text, safe, aliases, variables)
+
+
+def variables_of(covariates: str | Sequence[str]) -> list[str]:
+    """Return the columns that covariates name, be they a list or a one-sided formula.
+
+    Examples
+    --------
+    >>> variables_of(["age", "sex"]), variables_of("~ log(age) * C(`the.sex`)")
+    (['age', 'sex'], ['age', 'the.sex'])
+    """
+    if not covariates:
+        return []
+    formula = read_formula(covariates)
+    return [formula.column_of(name) for name in formula.names]
+
+
+def unreadable(text: str, error: FormulaicError) -> ColumnError:
+    """Return the error for a formula that cannot be read or computed."""
+    return ColumnError(f"the formula '~ {text}' cannot be read: {' '.join(str(error).split())}")
+
+
+def _text(covariates: str | Sequence[str]) -> str:
+    if isinstance(covariates, str) and covariates.lstrip().startswith("~"):
+        return covariates.strip().removeprefix("~").strip()
+    names = [covariates] if isinstance(covariates, str) else list(covariates)
+    return " + ".join(["1", *(f"`{name}`" for name in names)])
+
+
+def columns_of(formula: Formula, data: pd.DataFrame, where: str = "the data") -> dict[str, pd.Series]:
+    """Return the variables of a formula as numbers or levels; a ColumnError with the nearest name where one is not."""
+    for name in formula.names:
+        column = formula.column_of(name)
+        if column not in data.columns:
+            hint = did_you_mean(column, data.columns)
+            raise ColumnError(f"the formula '~ {formula.text}' names '{column}', no column of {where}. {hint}")
+    return {name: _plain(data[formula.column_of(name)]) for name in formula.names}
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+        return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
+    return column.astype(object).where(column.notna(), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """What it takes to make the model matrix again, of the same respondents or of others.
+
+    Attributes
+    ----------
+    formula : Formula
+        The right-hand side.
+    spec : formulaic.ModelSpec
+        Levels and whatever transformations learned from the respondents.
+    levels : dict of str to list
+        Levels of each categorical variable that respondents in the regression have.
+    """
+
+    formula: Formula
+    spec: formulaic.ModelSpec
+    levels: Mapping[str, list[Any]]
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the p coefficients."""
+        return [self.formula.spoken(str(name)) for name in self.spec.column_names]
+
+    @property
+    def term_of(self) -> tuple[str, ...]:
+        """The term of the formula that each coefficient belongs to, p of them."""
+        owner = [""] * len(self.spec.column_names)
+        for term, places in self.spec.term_indices.items():
+            for place in places:
+                owner[place] = self.formula.spoken(str(term))
+        return tuple(owner)
+
+    def matrix(self, data: pd.DataFrame, where: str = "new_data") -> Floats:
+        """Return the model matrix of other data, shape (m, p).
+
+        Raises
+        ------
+        ColumnError
+            A column is absent, misses values, or has a level that the regression does not know.
+        """
+        columns = columns_of(self.formula, data, where)
+        for name, column in columns.items():
+            self._refuse(name, column, data, where)
+        known = {name: pd.Categorical(columns[name], categories=levels) for name, levels in self.levels.items()}
+        frame = pd.DataFrame({**columns, **known}, index=data.index)
+        if not len(frame.columns):
+            frame = pd.DataFrame({"row": np.zeros(len(data))}, index=data.index)
+        return model_matrix(self.formula, frame, self.spec)[0]
+
+    def _refuse(self, name: str, column: pd.Series, data: pd.DataFrame, where: str) -> None:
+        title = self.formula.column_of(name)
+        if column.isna().any():
+            raise ColumnError(
+                f"'{title}' is missing in {int(column.isna().sum())} of {len(column)} rows of {where}. "
+                f"A prediction needs every covariate: fill it in, or leave those rows out.",
+                failures=data.loc[column.isna()],
+            )
+        known = self.levels.get(name)
+        if known is None:
+            if not pd.api.types.is_numeric_dtype(column):
+                raise ColumnError(f"'{title}' holds text in {where}, but the regression takes it as a number.")
+            return
+        strange = ~column.isin(known)
+        if strange.any():
+            first = column[strange].iloc[0]
+            raise ColumnError(
+                f"'{title}' is {first!r} in {where}, a level that nobody in the regression has. "
+                f"{did_you_mean(first, known)}",
+                failures=data.loc[strange],
+            )
+
+
+def model_matrix(
+    formula: Formula, frame: pd.DataFrame, spec: formulaic.ModelSpec | None = None
+) -> tuple[Floats, formulaic.ModelSpec]:
+    """Return the model matrix of a frame, shape (m, p), and how it was made."""
+    try:
+        if spec is None:
+            made = formulaic.model_matrix(formula.safe, frame, na_action="ignore")
+        else:
+            made = spec.get_model_matrix(frame, na_action="ignore")
+    except FormulaicError as error:
+        raise unreadable(formula.text, error) from None
+    return np.asarray(made, dtype=float), made.model_spec
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A model matrix with the rows it is defined for, shape (n,), and how it was made."""
+
+    matrix: Matrix
+    used: Mask
+    encoding: Encoding
+
+
+def encode(formula: Formula, data: pd.DataFrame, among: Mask) -> Encoded | None:
+    """Return the model matrix of the respondents ``among`` whom every covariate is known; None where nobody is left."""
+    columns = columns_of(formula, data)
+    terms = _simple_terms(formula, columns)
+    if terms is not None:
+        found = _coded(formula, columns, terms, among)
+        if found is not None:
+            return found
+    frame = pd.DataFrame(columns, index=data.index)
+    used = among & frame.notna().all(axis=1).to_numpy()
+    if not used.any():
+        return None
+    seen = _with_seen_levels(frame.loc[used])
+    made, spec = model_matrix(formula, seen)
+    x = np.zeros((len(data), made.shape[1]))
+    x[used] = made
+    used = used & np.isfinite(x).all(axis=1)
+    x[~used] = 0.0
+    levels = {str(name): list(_levels(seen[name])) for name in seen if not pd.api.types.is_numeric_dtype(seen[name])}
+    return Encoded(Dense(x), used, Encoding(formula, spec, levels)) if used.any() else None
+
+
+def _levels(column: pd.Series) -> list[Any]:
+    return list(pd.Categorical(column).categories)
+
+
+def _with_seen_levels(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drop levels that nobody in the regression has; they would make columns of zeros."""
+    categorical = [name for name in frame if isinstance(frame[name].dtype, pd.CategoricalDtype)]
+    return frame.assign(**{str(name): frame[name].cat.remove_unused_categories() for name in categorical})
+
+
+def _simple_terms(formula: Formula, columns: Mapping[str, pd.Series]) -> tuple[list[str], list[str]] | None:
+    """Return the variables that enter as levels and as plain numbers; None where a term is anything else."""
+    parsed = formulaic.Formula(formula.safe)
+    if not isinstance(parsed, formulaic.SimpleFormula):
+        return None
+    coded: set[str] = set()
+    numeric: set[str] = set()
+    for term in parsed:
+        expressions = [factor.expr for factor in term.factors if factor.expr not in ("1", "0")]
+        kinds = set()
+        for expression in expressions:
+            name = expression[2:-1] if re.fullmatch(r"C\(\w+\)", expression) else expression
+            if name not in columns:
+                return None
+            levels = name != expression or not pd.api.types.is_numeric_dtype(columns[name])
+            (coded if levels else numeric).add(name)
+            kinds.add(levels)
+        if kinds == {False, True} or (kinds == {False} and len(expressions) > 1):
+            return None
+    return None if coded & numeric else (sorted(coded), sorted(numeric))
+
+
+def _coded(
+    formula: Formula, columns: Mapping[str, pd.Series], names: tuple[list[str], list[str]], among: Mask
+) -> Encoded | None:
+    """Return the model matrix as cells of the categorical covariates beside numeric columns; None where too many."""
+    coded, numeric = names
+    categories = {name: _categorical(columns[name]) for name in coded}
+    values = {name: np.asarray(columns[name], dtype=np.float64) for name in numeric}
+    codes = {name: np.asarray(category.codes) for name, category in categories.items()}
+    used = among.copy()
+    for code in codes.values():
+        used &= code >= 0
+    for value in values.values():
+        used &= np.isfinite(value)
+    if not used.any():
+        return None
+    sizes = [len(categories[name].categories) for name in coded]
+    crossed = _crossed(codes, sizes, used)
+    if crossed is None:
+        return None
+    cell, present = crossed
+    grid, levels = _grid(categories, sizes, present, numeric)
+    table, spec = model_matrix(formula, grid)
+    plain = {str(term): places for term, places in spec.term_indices.items()}
+    at_numeric = np.array([plain[name][0] for name in numeric], dtype=np.int64)
+    at_table = np.setdiff1d(np.arange(table.shape[1]), at_numeric)
+    order = np.empty(table.shape[1], dtype=np.int64)
+    order[np.concatenate([at_table, at_numeric])] = np.arange(table.shape[1])
+    dense = tuple(value if used.all() else np.where(used, value, 0.0) for value in values.values())
+    matrix = Coded(Columns(len(used), cell, table[:, at_table], dense), order, used)
+    return Encoded(matrix, used, Encoding(formula, spec, levels))
+
+
+def _categorical(column: pd.Series) -> pd.Categorical:
+    values = column.array
+    return values if isinstance(values, pd.Categorical) else pd.Categorical(column)
+
+
+def _crossed(codes: Mapping[str, NDArray[Any]], sizes: list[int], used: Mask) -> tuple[Codes, Codes] | None:
+    """Return each row's cell and the keys of the cells that occur; None where they are too many."""
+    possible = int(np.prod(sizes, dtype=float))
+    if possible > np.iinfo(np.int64).max // 2:
+        return None
+    key = np.zeros(len(used), dtype=np.int64)
+    for code, size in zip(codes.values(), sizes, strict=True):
+        key *= size
+        key += code
+    if not used.all():
+        key[~used] = key[np.argmax(used)]
+    if possible > MAXIMUM_KEYS:
+        present, cell = np.unique(key, return_inverse=True)
+    else:
+        seen = np.bincount(key, minlength=possible) > 0
+        present, cell = np.flatnonzero(seen), (np.cumsum(seen) - 1)[key]
+    return None if len(present) > min(MAXIMUM_CELLS, max(50, len(used) // 4)) else (cell, present)
+
+
+def _grid(
+    categories: Mapping[str, pd.Categorical], sizes: list[int], present: Codes, numeric: list[str]
+) -> tuple[pd.DataFrame, dict[str, list[Any]]]:
+    """Return one row per cell that occurs, numbers at one, and the levels that occur."""
+    columns: dict[str, Any] = {name: np.ones(len(present)) for name in numeric}
+    levels: dict[str, list[Any]] = {}
+    rest = present
+    for (name, category), size in zip(reversed(list(categories.items())), reversed(sizes), strict=True):
+        rest, code = np.divmod(rest, size)
+        seen = np.unique(code)
+        known = category.categories[seen]
+        levels[name] = list(known)
+        columns[name] = pd.Categorical.from_codes(np.searchsorted(seen, code), categories=known)
+    return pd.DataFrame(columns, index=range(len(present))), levels
