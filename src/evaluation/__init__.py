@@ -33,6 +33,7 @@ _ROOMS = {
     "survey.reading": ("Survey", "read_survey", "read_survey_file", "reverse_scale"),
     "survey.indicators": ("Indicators", "read_indicators"),
     "survey.indicator_arithmetic": ("coverage", "indicator_change", "unit_cost"),
+    "survey.writing": ("write_survey",),
     "survey.margins": ("Margins", "margins", "read_margins"),
     "design.declaration": ("survey_design",),
     "design.design": ("Design", "domain"),
