@@ -67,6 +67,10 @@ class DesignSpecification(Strict):
     psu: str | list[str] | None = None
     fpc: str | float | list[str | float] | None = None
     nested: bool = False
+    pps: Literal["brewer", "hartley_rao"] | None = None
+    pps_variance: Literal["horvitz_thompson", "yates_grundy"] = "horvitz_thompson"
+    lonely_psu: Literal["fail", "remove", "centre", "average"] = "fail"
+    lonely_domains: bool = False
     linearization: Literal["exact", "r"] = "exact"
     chain: list[dict[str, dict[str, Any]]] = []
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
+from evaluation.design.coding import DesignColumns, code_sampling
 from evaluation.design.design import Design, Floats, Linearization
-from evaluation.design.sampling import Sampling, code_sampling, require_column
-from evaluation.errors import ColumnError, DesignError
+from evaluation.design.pps import PairVariance
+from evaluation.design.sampling import LonelyRule, PpsMethod, Sampling, VarianceRules, require_column
+from evaluation.errors import ColumnError, DesignError, did_you_mean
 from evaluation.results import Provenance
 from evaluation.survey.reading import Survey
 from evaluation.survey.values import strays
+
+Pps = Literal["brewer", "hartley_rao"] | pd.DataFrame | Floats | None
 
 
 def survey_design(
@@ -24,6 +28,10 @@ def survey_design(
     psu: str | Sequence[str] | None = None,
     fpc: str | float | Sequence[str | float] | None = None,
     nested: bool = False,
+    pps: Pps = None,
+    pps_variance: PairVariance = "horvitz_thompson",
+    lonely_psu: LonelyRule = "fail",
+    lonely_domains: bool = False,
     linearization: Linearization = "exact",
 ) -> Design:
     """Declare how respondents were drawn and weighted.
@@ -43,9 +51,24 @@ def survey_design(
     fpc : str, float or list of them, optional
         Per stage, the column with the population count in the stratum (at later stages in the unit
         before) or with the sampling fraction, or one number that holds everywhere; a stage without
-        one counts as drawn with replacement.
+        one counts as drawn with replacement, and so do strata with an infinite count. A column is all
+        counts (1 and above) or all fractions (1 and below).
     nested : bool, default False
         True where PSU ids start afresh in every stratum; False refuses an id in two strata.
+    pps : {"brewer", "hartley_rao"} or matrix of shape (n_psu, n_psu), optional
+        First stage drawn with unequal probabilities without replacement; the first ``fpc`` then holds
+        each PSU's inclusion probability. ``"brewer"`` needs no joint probabilities, ``"hartley_rao"``
+        approximates them from the sample; a matrix gives them: a DataFrame indexed by PSU ids, or an
+        array in the order in which PSUs first appear. Later stages are as without it.
+    pps_variance : {"horvitz_thompson", "yates_grundy"}
+        Estimator where joint probabilities are known; Yates-Grundy needs a fixed sample size.
+    lonely_psu : {"fail", "remove", "centre", "average"}
+        Strata with one PSU, also at later stages: ``"fail"`` refuses them here, ``"remove"`` gives them
+        no variance, ``"centre"`` takes that PSU about the mean of all PSUs, ``"average"`` gives them the
+        mean variance of the other strata of the domain.
+    lonely_domains : bool, default False
+        Apply the rule too to strata of which one PSU has respondents in a domain; changes nothing under
+        ``"remove"``.
     linearization : {"exact", "r"}
         How weighting steps enter the variance: the exact derivative, or the convention of R survey.
 
@@ -59,11 +82,12 @@ def survey_design(
         A column is absent, incomplete, not numeric, or stands twice.
     DesignError
         Weights are negative or not finite, a PSU stands in two strata, an fpc is smaller than the
-        sample, a stratum holds a single PSU.
+        sample, a stratum holds a single PSU, joint probabilities cannot be.
 
     References
     ----------
-    R twin: ``survey::svydesign``.
+    R twin: ``survey::svydesign``; ``lonely_psu`` is ``options(survey.lonely.psu)`` with ``"centre"`` for
+    ``"adjust"``, ``lonely_domains`` is ``options(survey.adjust.domain.lonely)``.
 
     Examples
     --------
@@ -74,55 +98,81 @@ def survey_design(
     weights: w, sum 10
     variance: taylor linearization, degrees of freedom 2
     """
-    frame, declared = _frame_and_design(data, weights, strata, psu, fpc, nested)
+    frame, name, columns = _frame_and_design(data, weights, DesignColumns(strata, _names(psu), _fpc(fpc), nested))
     if frame.empty:
         raise DesignError("the data have no rows, so there is no sample to declare. Check what was read or filtered.")
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()].tolist()
         raise ColumnError(f"columns stand twice in the data: {twice}. Rename or drop one of each.")
     frame = frame.reset_index(drop=True)
-    sampling = code_sampling(frame, strata=declared.strata, psu=declared.psu, fpc=declared.fpc, nested=declared.nested)
-    base, named = _weights(frame, declared.weights, sampling)
+    rules, joint = _rules(pps, pps_variance, lonely_psu, lonely_domains)
+    sampling = code_sampling(frame, columns, rules, joint)
+    base, named = _weights(frame, name, sampling)
     plain = Provenance(n=len(frame), weight=named)
     provenance = data.provenance(weight=named) if isinstance(data, Survey) else plain
     return Design(frame, sampling, base, base, provenance, linearization=linearization)
 
 
-@dataclass(frozen=True)
-class _Declared:
-    weights: str | None
-    strata: str | None
-    psu: tuple[str, ...]
-    fpc: tuple[str | float, ...]
-    nested: bool
-
-
 def _frame_and_design(
-    data: Survey | pd.DataFrame,
-    weights: str | None,
-    strata: str | None,
-    psu: str | Sequence[str] | None,
-    fpc: str | float | Sequence[str | float] | None,
-    nested: bool,
-) -> tuple[pd.DataFrame, _Declared]:
-    given = _Declared(weights, strata, _names(psu), _fpc(fpc), nested)
+    data: Survey | pd.DataFrame, weights: str | None, columns: DesignColumns
+) -> tuple[pd.DataFrame, str | None, DesignColumns]:
     if isinstance(data, pd.DataFrame):
-        return data, given
+        return data, weights, columns
     if not isinstance(data, Survey):
         raise DesignError(
             f"survey_design needs a Survey or a DataFrame, got {type(data).__name__}. Read the data first, "
             f"with ev.read_survey(...) or ev.read_survey_file(...)."
         )
-    if given == _Declared(None, None, (), (), False):
+    if weights is None and columns == DesignColumns():
         own = data.design
-        given = _Declared(
-            own.get("weights"),
-            own.get("strata"),
-            _names(own.get("psu")),
-            _fpc(own.get("fpc")),
-            own.get("nested", False),
+        columns = DesignColumns(
+            own.get("strata"), _names(own.get("psu")), _fpc(own.get("fpc")), own.get("nested", False)
         )
-    return data.data, given
+        weights = own.get("weights")
+    return data.data, weights, columns
+
+
+def _rules(
+    pps: Pps, pps_variance: PairVariance, lonely_psu: LonelyRule, lonely_domains: bool
+) -> tuple[VarianceRules, pd.DataFrame | Floats | None]:
+    _require_one_of("lonely_psu", lonely_psu, LonelyRule)
+    _require_one_of("pps_variance", pps_variance, PairVariance)
+    if lonely_domains and lonely_psu == "fail":
+        raise DesignError(
+            "lonely_domains=True extends a rule for lonely PSUs to domains, but lonely_psu='fail' is none. Name one: "
+            "lonely_psu='centre' or 'average'."
+        )
+    named: PpsMethod | None = pps if pps is None or isinstance(pps, str) else "joint"
+    if named not in (None, "brewer", "hartley_rao") and (named != "joint" or isinstance(pps, str)):
+        raise DesignError(
+            f"pps must be 'brewer', 'hartley_rao' or a matrix of joint probabilities, got {pps!r}. "
+            f"{did_you_mean(pps, ('brewer', 'hartley_rao'))}"
+        )
+    if pps_variance == "yates_grundy" and named in (None, "brewer"):
+        raise DesignError(
+            "pps_variance='yates_grundy' needs joint probabilities: pps='hartley_rao' or a matrix of them. Brewer's "
+            "variance has no such choice."
+        )
+    if named in ("hartley_rao", "joint") and lonely_psu in ("centre", "average"):
+        raise DesignError(
+            f"lonely_psu='{lonely_psu}' is not defined where pairs of PSUs have joint probabilities. Use 'remove', "
+            f"or pps='brewer'."
+        )
+    rules = VarianceRules(
+        lonely_psu=lonely_psu,
+        lonely_domains=lonely_domains,
+        pps=named,
+        pps_variance=pps_variance,
+    )
+    return rules, None if pps is None or isinstance(pps, str) else pps
+
+
+def _require_one_of(argument: str, value: object, allowed: Any) -> None:
+    names = get_args(allowed)
+    if value not in names:
+        raise DesignError(
+            f"{argument} must be one of {', '.join(map(repr, names))}, got {value!r}. {did_you_mean(value, names)}"
+        )
 
 
 def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -160,7 +210,8 @@ def _weights(frame: pd.DataFrame, name: str | None, sampling: Sampling) -> tuple
             failures=frame.loc[wrong],
         )
     first = sampling.stages[0]
-    empty = np.bincount(first.stratum[first.unit], weights=values, minlength=first.n_strata) == 0
+    by_unit = np.bincount(first.unit, weights=values, minlength=first.n_units)
+    empty = np.bincount(first.stratum, weights=by_unit, minlength=first.n_strata) == 0
     if empty.any():
         raise DesignError(
             f"weights '{name}' are all zero in {int(empty.sum())} of {first.n_strata} strata. Leave those strata out, "
@@ -171,17 +222,19 @@ def _weights(frame: pd.DataFrame, name: str | None, sampling: Sampling) -> tuple
 
 
 def _implied_weights(frame: pd.DataFrame, sampling: Sampling) -> tuple[Floats, str]:
-    if not sampling.fpc:
+    if not sampling.fpc and sampling.rules.pps is None:
         return np.ones(len(frame)), "unweighted"
     inverse = np.ones(len(frame))
-    for stage in sampling.stages:
-        fraction = stage.fraction[stage.stratum[stage.unit]]
+    for number, stage in enumerate(sampling.stages):
+        fraction = stage.unit_fraction[stage.unit]
         if (fraction == 0).any():
             raise DesignError(
-                "weights=None takes the inverse sampling fractions of fpc, but a stage has none. "
-                "Name the weight column, or give an fpc for every stage."
+                f"weights=None takes the inverse sampling fractions of fpc, but stage {number + 1} has none in "
+                f"{int((fraction == 0).sum())} of {len(frame)} rows: it is drawn with replacement. "
+                "Name the weight column, or give an fpc for every stage.",
+                failures=frame.loc[fraction == 0],
             )
         inverse = inverse / fraction
     if (inverse == 1).all():
         return inverse, "census"
-    return inverse, f"1/fraction({', '.join(map(str, sampling.fpc))})"
+    return inverse, f"1/fraction({', '.join(map(str, sampling.fpc or ('pps',)))})"

@@ -1,22 +1,23 @@
-"""How the respondents were drawn: strata, sampling units of each stage, and finite populations.
-
-Every column is coded once into integers here; the variance engines work on the codes.
-"""
+"""How the respondents were drawn: strata, sampling units of each stage, and finite populations."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation import wording
+from evaluation.design.pps import PairForm, PairVariance
 from evaluation.errors import ColumnError, DesignError, did_you_mean
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
+LonelyRule = Literal["fail", "remove", "centre", "average"]
+PpsMethod = Literal["brewer", "hartley_rao", "joint"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +33,20 @@ class Stage:
     n_strata : int
         Number of strata.
     fraction : ndarray, shape (n_strata,)
-        Sampling fraction n/N in each stratum; 0 where units count as drawn with replacement.
+        Sampling fraction n/N in each stratum; 0 where units count as drawn with replacement, NaN where
+        units of one stratum have probabilities of their own.
+    inclusion : ndarray, shape (n_units,), or None
+        Inclusion probability of each unit where they differ within strata.
+    pairs : PairForm or None
+        The variance of this stage where pairs of units have joint probabilities.
     """
 
     unit: Codes
     stratum: Codes
     n_strata: int
     fraction: Floats
+    inclusion: Floats | None = field(default=None, kw_only=True)
+    pairs: PairForm | None = field(default=None, kw_only=True)
 
     @property
     def n_units(self) -> int:
@@ -49,6 +57,58 @@ class Stage:
     def units_per_stratum(self) -> Codes:
         """Number of sampled units in each stratum, shape (n_strata,)."""
         return np.bincount(self.stratum, minlength=self.n_strata)
+
+    @property
+    def unit_fraction(self) -> Floats:
+        """Probability with which each unit was drawn, 0 where it counts as drawn with replacement, shape (n_units,)."""
+        return self.fraction[self.stratum] if self.inclusion is None else self.inclusion
+
+    @property
+    def lonely(self) -> NDArray[np.bool_]:
+        """Strata in which one unit, not taken with certainty, carries the whole variance, shape (n_strata,)."""
+        drawn = np.bincount(self.stratum[self.unit_fraction < 1], minlength=self.n_strata)
+        alone: NDArray[np.bool_] = drawn == 1
+        return alone if self.pairs is not None else alone & (self.units_per_stratum == 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VarianceRules:
+    """What the variance does where the sample alone does not say.
+
+    Attributes
+    ----------
+    lonely_psu : {"fail", "remove", "centre", "average"}
+        Strata with one PSU: refused; without variance; that unit about the mean of all units; the mean
+        variance of the other strata.
+    lonely_domains : bool
+        The rule holds too where one PSU of a stratum has respondents in a domain.
+    pps : {"brewer", "hartley_rao", "joint"} or None
+        First stage with unequal probabilities without replacement.
+    pps_variance : {"horvitz_thompson", "yates_grundy"}
+        Estimator where pairs have joint probabilities.
+    """
+
+    lonely_psu: LonelyRule = "fail"
+    lonely_domains: bool = False
+    pps: PpsMethod | None = None
+    pps_variance: PairVariance = "horvitz_thompson"
+
+    @property
+    def name(self) -> str:
+        """What a method's name says of it; empty for a plain design."""
+        if self.pps in (None, "brewer"):
+            return self.pps or ""
+        return f"{self.pps}, {self.pps_variance}"
+
+    def texts(self) -> list[str]:
+        """Return what the card says, in the project's language; nothing for a plain design."""
+        said = [] if self.pps is None else [wording.term(f"pps_{self.pps}")]
+        if self.pps in ("hartley_rao", "joint"):
+            said[0] += f" ({wording.term(self.pps_variance)})"
+        if self.lonely_psu != "fail":
+            within = f" ({wording.term('lonely_domains')})" if self.lonely_domains else ""
+            said.append(wording.term(f"lonely_{self.lonely_psu}") + within)
+        return said
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +125,8 @@ class Sampling:
         The respondents, by whom two samplings are told apart.
     strata, psu, fpc
         As they were named.
+    rules : VarianceRules
+        For lonely PSUs and unequal probabilities.
     """
 
     stages: tuple[Stage, ...]
@@ -72,6 +134,7 @@ class Sampling:
     strata: str | None = None
     psu: tuple[str, ...] = ()
     fpc: tuple[str | float, ...] = ()
+    rules: VarianceRules = field(default=VarianceRules(), kw_only=True)
 
     @property
     def unit(self) -> Codes:
@@ -96,7 +159,17 @@ class Sampling:
         """Tell whether both are the same units of the same respondents, so that contributions can be added up."""
         if self is other:
             return True
-        return np.array_equal(self.unit, other.unit) and self.data.equals(other.data)
+        same = self.rules == other.rules and np.array_equal(self.unit, other.unit)
+        return same and self.data.equals(other.data)
+
+    def require_equal_probabilities(self, verb: str) -> None:
+        """Raise a DesignError where the first stage was drawn with unequal probabilities without replacement."""
+        if self.rules.pps is not None:
+            raise DesignError(
+                f"{verb} is not defined for a first stage drawn with unequal probabilities without replacement "
+                f"(pps={self.rules.pps!r}): no replicates carry its joint probabilities. Stay with linearization, or "
+                f"declare the design without pps and fpc, as if drawn with replacement."
+            )
 
     def text(self) -> str:
         """Return the design in one line, in the project's language."""
@@ -107,56 +180,7 @@ class Sampling:
             parts.append(wording.counted("stratum", first.n_strata) + f" ({self.strata})")
         if self.fpc:
             parts.append(f"fpc ({', '.join(map(str, self.fpc))})")
-        return ", ".join(parts)
-
-
-def code_sampling(
-    data: pd.DataFrame, *, strata: str | None, psu: Sequence[str], fpc: Sequence[str | float], nested: bool
-) -> Sampling:
-    """Code the design columns of ``data``.
-
-    Parameters
-    ----------
-    data : pandas.DataFrame, n rows
-        One row per respondent.
-    strata : str or None
-        Column of first-stage strata; None means one stratum.
-    psu : sequence of str
-        Columns of the sampling units, first stage first; empty means each respondent is one.
-    fpc : sequence of str or float
-        Per stage, the column with population counts or sampling fractions, or one number for all.
-    nested : bool
-        True where PSU ids start afresh in every stratum.
-
-    Returns
-    -------
-    Sampling
-
-    Raises
-    ------
-    ColumnError
-        A column is absent or holds missing values.
-    DesignError
-        A PSU stands in two strata, an fpc contradicts the sample, a stratum has one PSU.
-    """
-    if len(fpc) > max(len(psu), 1):
-        raise DesignError(
-            f"fpc names {len(fpc)} stages ({', '.join(map(str, fpc))}) but psu names {max(len(psu), 1)}. "
-            "Give one fpc per stage."
-        )
-    for named in [*([strata] if strata else []), *psu, *(name for name in fpc if isinstance(name, str))]:
-        require_column(data, named)
-        _require_complete(data, named)
-    parent = _codes(data[strata]) if strata else np.zeros(len(data), dtype=np.int64)
-    stages: list[Stage] = []
-    units: Sequence[str | None] = psu or [None]
-    for number, column in enumerate(units):
-        if number and not fpc:
-            break
-        stage = _code_stage(data, parent, column, fpc[number] if number < len(fpc) else None, number, nested, strata)
-        stages.append(stage)
-        parent = stage.unit
-    return Sampling(tuple(stages), data, strata, tuple(psu), tuple(fpc))
+        return ", ".join([*parts, *self.rules.texts()])
 
 
 def require_column(data: pd.DataFrame, column: str) -> None:
@@ -165,102 +189,3 @@ def require_column(data: pd.DataFrame, column: str) -> None:
         raise ColumnError(f"expected the name of one column, got {type(column).__name__}. Put it into the data first.")
     if column not in data.columns:
         raise ColumnError(f"no column '{column}' in the data. {did_you_mean(column, data.columns)}")
-
-
-def _require_complete(data: pd.DataFrame, column: str) -> None:
-    missing = data[column].isna()
-    if missing.any():
-        raise ColumnError(
-            f"design column '{column}' is missing in {int(missing.sum())} of {len(data)} rows. "
-            f"Every respondent needs one: fill it in, or leave those rows out before making the design.",
-            failures=data.loc[missing],
-        )
-
-
-def _codes(column: pd.Series) -> Codes:
-    return np.asarray(pd.factorize(column, sort=True)[0], dtype=np.int64)
-
-
-def _code_stage(
-    data: pd.DataFrame,
-    parent: Codes,
-    column: str | None,
-    fpc: str | float | None,
-    number: int,
-    nested: bool,
-    strata: str | None,
-) -> Stage:
-    n_strata = int(parent.max()) + 1
-    if column is None:
-        unit, stratum = np.arange(len(data)), parent
-    else:
-        raw = _codes(data[column])
-        unit = np.asarray(pd.factorize(parent * (int(raw.max()) + 1) + raw, sort=True)[0], dtype=np.int64)
-        stratum = np.empty(int(unit.max()) + 1, dtype=np.int64)
-        stratum[unit] = parent
-        if number == 0 and not nested and len(stratum) > int(raw.max()) + 1:
-            _refuse_split_units(data, column, str(strata))
-    sampled = np.bincount(stratum, minlength=n_strata)
-    fraction = np.zeros(n_strata) if fpc is None else _fractions(data, parent, fpc, sampled)
-    _refuse_lonely(data, parent, stratum, sampled, fraction, number, strata)
-    return Stage(unit, stratum, n_strata, fraction)
-
-
-def _refuse_split_units(data: pd.DataFrame, psu: str, strata: str) -> None:
-    spread = data.groupby(psu, observed=True)[strata].nunique()
-    split = spread[spread > 1].index
-    raise DesignError(
-        f"{len(split)} PSU ids of '{psu}' stand in more than one stratum of '{strata}' (first: {list(split[:3])}). "
-        f"If ids start afresh in each stratum, pass nested=True; otherwise correct the ids.",
-        failures=data.loc[data[psu].isin(split), [strata, psu]].drop_duplicates(),
-    )
-
-
-def _fractions(data: pd.DataFrame, parent: Codes, fpc: str | float, sampled: Codes) -> Floats:
-    column = data[fpc] if isinstance(fpc, str) else pd.Series(float(fpc), index=data.index)
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
-    if not np.isfinite(values).all() or (values <= 0).any():
-        raise DesignError(f"fpc '{fpc}' must hold positive population counts or fractions; some rows do not.")
-    if (values < 1).any() and (values > 1).any():
-        raise DesignError(
-            f"fpc '{fpc}' mixes values below 1 (fractions?) and above 1 (counts?): "
-            f"{values.min():g} to {values.max():g}. "
-            "Give population counts in every row, or sampling fractions in every row."
-        )
-    first = np.full(len(sampled), np.nan)
-    first[parent[::-1]] = values[::-1]
-    varies = np.abs(values - first[parent]) > 1e-9 * first[parent]
-    if varies.any():
-        raise DesignError(
-            f"fpc '{fpc}' differs within {len(np.unique(parent[varies]))} strata; it must be one number per stratum "
-            f"(at later stages: per unit of the stage before).",
-            failures=data.loc[varies],
-        )
-    if (values <= 1).all():
-        return first
-    short = sampled > first * (1 + 1e-9)
-    if short.any():
-        rows = short[parent]
-        raise DesignError(
-            f"fpc '{fpc}' is smaller than the sample in {int(short.sum())} strata (population "
-            f"{first[short][0]:g}, sampled {sampled[short][0]}). Correct the population count.",
-            failures=data.loc[rows],
-        )
-    return np.asarray(sampled / first)
-
-
-def _refuse_lonely(
-    data: pd.DataFrame, parent: Codes, stratum: Codes, sampled: Codes, fraction: Floats, number: int, strata: str | None
-) -> None:
-    lonely = (sampled == 1) & (fraction < 1)
-    if not lonely.any():
-        return
-    rows = data.loc[lonely[parent]]
-    place = f"of '{strata}' " if strata and number == 0 else ""
-    what = f"strata {place}have" if number == 0 else f"stage-{number} units have"
-    names = f" ({', '.join(map(str, rows[strata].unique()[:5]))})" if strata and number == 0 else ""
-    raise DesignError(
-        f"{int(lonely.sum())} {what} a single sampled unit{names}, so their variance cannot be estimated. "
-        f"Merge each with a similar one, or give an fpc that marks it as taken with certainty.",
-        failures=rows,
-    )

@@ -98,6 +98,10 @@ def _drawn(specification: StudySpecification, name: str, declared: DesignSpecifi
             psu=declared.psu,
             fpc=declared.fpc,
             nested=declared.nested,
+            pps=declared.pps,
+            pps_variance=declared.pps_variance,
+            lonely_psu=declared.lonely_psu,
+            lonely_domains=declared.lonely_domains,
             linearization=declared.linearization,
         )
     except EvaluationError as error:
