@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.design.collapse import sum_by
-from evaluation.design.sampling import Sampling, Stage
+from evaluation.design.lonely import stage_covariance
+from evaluation.design.sampling import Sampling
 
 Floats = NDArray[np.float64]
 
@@ -28,12 +29,14 @@ class TaylorEngine:
     .. math:: V = \\sum_h (1 - f_h) \\frac{n_h}{n_h - 1} \\sum_i (t_{hi} - \\bar t_h)(t_{hi} - \\bar t_h)'
               + \\sum_h f_h \\sum_i V_{hi}
 
-    where :math:`V_{hi}` is the same expression one stage further down, inside unit i.
+    where :math:`V_{hi}` is the same expression one stage further down, inside unit i. Where units of a first
+    stage have probabilities of their own, :math:`f_h` is each unit's (Brewer), or the first line is the quadratic
+    form of their joint probabilities.
 
     References
     ----------
-    Särndal, Swensson and Wretman (1992), Model Assisted Survey Sampling, result 4.3.1.
-    R twin: ``survey::svyrecvar``.
+    Särndal, Swensson and Wretman (1992), Model Assisted Survey Sampling, result 4.3.1. Brewer (2002), Combined
+    Survey Sampling Inference, chapter 9. R twin: ``survey::svyrecvar``.
     """
 
     sampling: Sampling
@@ -41,12 +44,14 @@ class TaylorEngine:
 
     @property
     def method(self) -> str:
-        """Name of the method, with the convention by which weighting steps enter it."""
-        return "taylor" if self.chain == "exact" else f"taylor ({self.chain} chain)"
+        """Name of the method, with unequal probabilities and the convention by which weighting steps enter it."""
+        chain = "" if self.chain == "exact" else f"{self.chain} chain"
+        said = ", ".join(filter(None, (self.sampling.rules.name, chain)))
+        return f"taylor ({said})" if said else "taylor"
 
     def covariance(self, contributions: Floats) -> Floats:
         """Return the ``(k, k)`` covariance of contributions of shape ``(n_units, k)``."""
-        stages = self.sampling.stages
+        stages, rules = self.sampling.stages, self.sampling.rules
         totals = [contributions]
         for upper, lower in zip(stages[-2::-1], stages[:0:-1], strict=True):
             totals.insert(0, sum_by(lower.stratum, upper.n_units, totals[0]))
@@ -54,18 +59,9 @@ class TaylorEngine:
         covariance = np.zeros((k, k))
         inherited = np.ones(stages[0].n_strata)
         for stage, sums in zip(stages, totals, strict=True):
-            covariance += _stage_covariance(stage, sums, inherited)
-            inherited = (inherited * stage.fraction)[stage.stratum]
+            covariance += stage_covariance(stage, sums, inherited, rules, first=stage is stages[0])
+            inherited = inherited[stage.stratum] * stage.unit_fraction
         return covariance
-
-
-def _stage_covariance(stage: Stage, totals: Floats, inherited: Floats) -> Floats:
-    n = stage.units_per_stratum
-    centred = totals - (sum_by(stage.stratum, stage.n_strata, totals) / n[:, None])[stage.stratum]
-    with np.errstate(divide="ignore"):
-        factor = inherited * (1 - stage.fraction) * np.where(n > 1, n / np.maximum(n - 1, 1), 0.0)
-    scaled = centred * np.sqrt(factor)[stage.stratum, None]
-    return np.asarray(scaled.T @ scaled)
 
 
 @dataclass(frozen=True, eq=False)
