@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -40,7 +41,7 @@ def survey_design(
     ----------
     data : Survey or pandas.DataFrame
         One row per respondent. A Survey brings its own design; naming any design column here
-        replaces all of it.
+        replaces all of it, naming a rule for lonely PSUs or pps replaces the rules alone.
     weights : str, optional
         Column of design weights (inverse selection probabilities), zero allowed. Without it the
         weights are the inverse sampling fractions of ``fpc``; without either, all are 1.
@@ -98,57 +99,71 @@ def survey_design(
     weights: w, sum 10
     variance: taylor linearization, degrees of freedom 2
     """
-    frame, name, columns = _frame_and_design(data, weights, DesignColumns(strata, _names(psu), _fpc(fpc), nested))
+    columns = DesignColumns(strata, _names(psu), _fpc(fpc), nested)
+    frame, declared = _frame_and_design(
+        data, _Declared(weights, columns, pps, pps_variance, lonely_psu, lonely_domains)
+    )
     if frame.empty:
         raise DesignError("the data have no rows, so there is no sample to declare. Check what was read or filtered.")
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()].tolist()
         raise ColumnError(f"columns stand twice in the data: {twice}. Rename or drop one of each.")
     frame = frame.reset_index(drop=True)
-    rules, joint = _rules(pps, pps_variance, lonely_psu, lonely_domains)
-    sampling = code_sampling(frame, columns, rules, joint)
-    base, named = _weights(frame, name, sampling)
+    joint = None if declared.pps is None or isinstance(declared.pps, str) else declared.pps
+    sampling = code_sampling(frame, declared.columns, _rules(declared), joint)
+    base, named = _weights(frame, declared.weights, sampling)
     plain = Provenance(n=len(frame), weight=named)
     provenance = data.provenance(weight=named) if isinstance(data, Survey) else plain
     return Design(frame, sampling, base, base, provenance, linearization=linearization)
 
 
-def _frame_and_design(
-    data: Survey | pd.DataFrame, weights: str | None, columns: DesignColumns
-) -> tuple[pd.DataFrame, str | None, DesignColumns]:
+@dataclass(frozen=True, eq=False)
+class _Declared:
+    weights: str | None
+    columns: DesignColumns
+    pps: Pps
+    pps_variance: PairVariance
+    lonely_psu: LonelyRule
+    lonely_domains: bool
+
+
+def _frame_and_design(data: Survey | pd.DataFrame, given: _Declared) -> tuple[pd.DataFrame, _Declared]:
     if isinstance(data, pd.DataFrame):
-        return data, weights, columns
+        return data, given
     if not isinstance(data, Survey):
         raise DesignError(
             f"survey_design needs a Survey or a DataFrame, got {type(data).__name__}. Read the data first, "
             f"with ev.read_survey(...) or ev.read_survey_file(...)."
         )
-    if weights is None and columns == DesignColumns():
-        own = data.design
+    own = data.design
+    if given.weights is None and given.columns == DesignColumns():
         columns = DesignColumns(
             own.get("strata"), _names(own.get("psu")), _fpc(own.get("fpc")), own.get("nested", False)
         )
-        weights = own.get("weights")
-    return data.data, weights, columns
+        given = replace(given, weights=own.get("weights"), columns=columns)
+        if given.pps is None and given.lonely_psu == "fail" and not given.lonely_domains:
+            rules = ("pps", "pps_variance", "lonely_psu", "lonely_domains")
+            given = replace(given, **{rule: own[rule] for rule in rules if rule in own})
+    return data.data, given
 
 
-def _rules(
-    pps: Pps, pps_variance: PairVariance, lonely_psu: LonelyRule, lonely_domains: bool
-) -> tuple[VarianceRules, pd.DataFrame | Floats | None]:
+def _rules(given: _Declared) -> VarianceRules:
+    pps, lonely_psu = given.pps, given.lonely_psu
     _require_one_of("lonely_psu", lonely_psu, LonelyRule)
-    _require_one_of("pps_variance", pps_variance, PairVariance)
-    if lonely_domains and lonely_psu == "fail":
+    _require_one_of("pps_variance", given.pps_variance, PairVariance)
+    if given.lonely_domains and lonely_psu == "fail":
         raise DesignError(
             "lonely_domains=True extends a rule for lonely PSUs to domains, but lonely_psu='fail' is none. Name one: "
             "lonely_psu='centre' or 'average'."
         )
-    named: PpsMethod | None = pps if pps is None or isinstance(pps, str) else "joint"
-    if named not in (None, "brewer", "hartley_rao") and (named != "joint" or isinstance(pps, str)):
+    if isinstance(pps, str):
+        _require_one_of("pps", pps, Literal["brewer", "hartley_rao"], " or a matrix of joint probabilities")
+    elif pps is not None and not isinstance(pps, (pd.DataFrame, np.ndarray)):
         raise DesignError(
-            f"pps must be 'brewer', 'hartley_rao' or a matrix of joint probabilities, got {pps!r}. "
-            f"{did_you_mean(pps, ('brewer', 'hartley_rao'))}"
+            f"pps must be 'brewer', 'hartley_rao' or a matrix of joint probabilities, got {type(pps).__name__}."
         )
-    if pps_variance == "yates_grundy" and named in (None, "brewer"):
+    named: PpsMethod | None = pps if pps is None or isinstance(pps, str) else "joint"
+    if given.pps_variance == "yates_grundy" and named in (None, "brewer"):
         raise DesignError(
             "pps_variance='yates_grundy' needs joint probabilities: pps='hartley_rao' or a matrix of them. Brewer's "
             "variance has no such choice."
@@ -158,20 +173,17 @@ def _rules(
             f"lonely_psu='{lonely_psu}' is not defined where pairs of PSUs have joint probabilities. Use 'remove', "
             f"or pps='brewer'."
         )
-    rules = VarianceRules(
-        lonely_psu=lonely_psu,
-        lonely_domains=lonely_domains,
-        pps=named,
-        pps_variance=pps_variance,
+    return VarianceRules(
+        lonely_psu=lonely_psu, lonely_domains=given.lonely_domains, pps=named, pps_variance=given.pps_variance
     )
-    return rules, None if pps is None or isinstance(pps, str) else pps
 
 
-def _require_one_of(argument: str, value: object, allowed: Any) -> None:
+def _require_one_of(argument: str, value: object, allowed: Any, more: str = "") -> None:
     names = get_args(allowed)
     if value not in names:
         raise DesignError(
-            f"{argument} must be one of {', '.join(map(repr, names))}, got {value!r}. {did_you_mean(value, names)}"
+            f"{argument} must be one of {', '.join(map(repr, names))}{more}, got {value!r}. "
+            f"{did_you_mean(value, names)}"
         )
 
 
@@ -198,7 +210,7 @@ def _weights(frame: pd.DataFrame, name: str | None, sampling: Sampling) -> tuple
         raise ColumnError(
             f"weights '{name}' are {frame[name].dtype}, expected numbers{': ' if told else ''}{told}. Correct them, "
             f"then convert the column with pandas.to_numeric.",
-            failures=frame.loc[rows] if told else None,
+            failures=frame.loc[rows] if told else frame,
         )
     values = frame[name].to_numpy(dtype=float, na_value=np.nan)
     wrong = ~np.isfinite(values) | (values < 0)
@@ -212,11 +224,15 @@ def _weights(frame: pd.DataFrame, name: str | None, sampling: Sampling) -> tuple
     first = sampling.stages[0]
     by_unit = np.bincount(first.unit, weights=values, minlength=first.n_units)
     empty = np.bincount(first.stratum, weights=by_unit, minlength=first.n_strata) == 0
+    if empty.all():
+        raise DesignError(f"weights '{name}' are all zero, so nobody counts. Correct them.", failures=frame)
     if empty.any():
+        rows = empty[first.stratum[first.unit]]
+        named = ", ".join(map(str, frame.loc[rows, sampling.strata].unique()[:5]))
         raise DesignError(
-            f"weights '{name}' are all zero in {int(empty.sum())} of {first.n_strata} strata. Leave those strata out, "
-            f"or correct the weights.",
-            failures=frame.loc[empty[first.stratum[first.unit]]],
+            f"weights '{name}' are all zero in {int(empty.sum())} of {first.n_strata} strata ({named}). Leave those "
+            f"strata out, or correct the weights.",
+            failures=frame.loc[rows],
         )
     return values, name
 

@@ -108,7 +108,7 @@ def _values(data: pd.DataFrame, fpc: str | float) -> Fractions:
     if wrong.any():
         raise DesignError(
             f"fpc '{fpc}' must hold positive population counts or fractions, but {int(wrong.sum())} of {len(values)} "
-            f"rows do not (first: data row {int(np.flatnonzero(wrong)[0]) + 1:,}, {column[wrong].iloc[0]!r}). "
+            f"rows do not (first: data row {int(np.flatnonzero(wrong)[0]) + 1:,}, {column[wrong].tolist()[0]!r}). "
             f"Correct them; where units were drawn with replacement, leave fpc out or give an infinite count.",
             failures=data.loc[wrong],
         )

@@ -201,8 +201,9 @@ def _refuse_impossible(matrix: Floats, units: pd.Index) -> None:
     if fine.all():
         return
     i, j = (int(at[0]) for at in np.nonzero(~fine))
+    names = units.tolist()
     raise DesignError(
-        f"pps: {int((~fine).sum())} joint probabilities cannot be (first: units {units[i]!r} and {units[j]!r}, "
+        f"pps: {int((~fine).sum())} joint probabilities cannot be (first: units {names[i]!r} and {names[j]!r}, "
         f"{matrix[i, j]:.6g} with {single[i]:.6g} and {single[j]:.6g} alone). Each must be above 0, symmetric, at most "
         f"the smaller of the two probabilities and at least their sum less 1. Units that can never be drawn together "
         f"leave no unbiased variance: use pps='brewer' then.",

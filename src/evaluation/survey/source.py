@@ -31,10 +31,15 @@ class DesignDefaults(_Strict):
     psu: str | list[str] | None = None
     fpc: str | list[str] | None = None
     nested: bool = False
+    pps: Literal["brewer", "hartley_rao"] | None = None
+    pps_variance: Literal["horvitz_thompson", "yates_grundy"] = "horvitz_thompson"
+    lonely_psu: Literal["fail", "remove", "centre", "average"] = "fail"
+    lonely_domains: bool = False
 
     def arguments(self) -> Mapping[str, Any]:
-        """Return the keyword arguments for ``survey_design``."""
-        return MappingProxyType(self.model_dump())
+        """Return the keyword arguments for ``survey_design``; rules of the variance only where the file names them."""
+        rules = {"pps", "pps_variance", "lonely_psu", "lonely_domains"}
+        return MappingProxyType(self.model_dump(exclude=rules - self.model_fields_set))
 
 
 class SampleSource(_Strict):
