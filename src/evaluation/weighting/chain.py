@@ -1,25 +1,33 @@
-"""The designs and weighting chains that a study declares, replayed from its file."""
+"""Weighting chains replayed: those that a study declares in its file, and those of one design on another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evaluation.design.declaration import survey_design
-from evaluation.design.design import Design
-from evaluation.errors import EvaluationError, StudyError, did_you_mean
+from evaluation.design.design import Design, require_design
+from evaluation.errors import EvaluationError, StudyError, WeightingError, did_you_mean
 from evaluation.specification import DesignSpecification, StudySpecification, read_study, require_arguments
 from evaluation.survey.margins import Margins, read_margins
 from evaluation.survey.reading import read_survey
 from evaluation.weighting.calibration import calibrate
-from evaluation.weighting.raking import poststratify, rake
+from evaluation.weighting.eligibility import adjust_unknown_eligibility
+from evaluation.weighting.nonresponse import adjust_nonresponse
+from evaluation.weighting.normalising import normalise_weights
+from evaluation.weighting.raking import as_margins, poststratify, rake
+from evaluation.weighting.standardising import standardise
 from evaluation.weighting.trimming import trim_weights
 
 VERBS: dict[str, Callable[..., Design]] = {
+    "adjust_unknown_eligibility": adjust_unknown_eligibility,
+    "adjust_nonresponse": adjust_nonresponse,
     "poststratify": poststratify,
     "rake": rake,
     "calibrate": calibrate,
     "trim_weights": trim_weights,
+    "normalise_weights": normalise_weights,
+    "standardise": standardise,
 }
 
 
@@ -109,6 +117,110 @@ def _drawn(specification: StudySpecification, name: str, declared: DesignSpecifi
         raise type(error)(message, failures=error.failures) from None
 
 
+def replay_chain(
+    design: Design,
+    chain: Design | Sequence[Mapping[str, Mapping[str, Any]]],
+    *,
+    margins: Margins | Mapping[str, Any] | None = None,
+) -> Design:
+    """Do to a design what was done to another: repeat a weighting chain step by step on other data.
+
+    Parameters
+    ----------
+    design : Design
+        Where the chain starts, with its own weights; its data need the columns that the steps name.
+    chain : Design or list of mapping
+        A design, whose steps are repeated with the arguments that they were given, or steps as a study file writes
+        them (what ``design.chain()`` returns): ``[{"rake": {"margins": ["sex", "age"]}}, ...]``.
+    margins : Margins or mapping, optional
+        Where steps that name their margins find them. With a design as ``chain``: the margins to use instead of
+        the design's own, e.g. those of a later year.
+
+    Returns
+    -------
+    Design
+        Steps are found anew: cells, propensities, classes, bounds and weights come from these data.
+
+    Raises
+    ------
+    WeightingError
+        A step names an unknown verb or argument, or margins that are not given; the message says which step.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from evaluation.weighting.raking import poststratify
+    >>> first, second = (survey_design(pd.DataFrame({"sex": sex})) for sex in (["f", "m"], ["f", "f", "m"]))
+    >>> weighted = poststratify(first, {"sex": {"f": 6, "m": 4}})
+    >>> replay_chain(second, weighted).weights.tolist()
+    [3.0, 3.0, 4.0]
+    >>> weighted.chain()
+    [{'poststratify': {'margins': ['sex']}}]
+    >>> replay_chain(second, weighted.chain(), margins={"sex": {"f": 6, "m": 4}}).weights.tolist()
+    [3.0, 3.0, 4.0]
+    """
+    require_design(design, "replay_chain")
+    known = None if margins is None else as_margins(margins)
+    for number, (verb, arguments) in enumerate(_steps(chain), start=1):
+        place = f"replay_chain, step {number} '{verb}'"
+        design = _done(design, verb, _with_margins(arguments, known, place), place)
+    return design
+
+
+def _steps(chain: Design | Sequence[Mapping[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
+    if isinstance(chain, Design):
+        return [(applied.step.verb, getattr(applied.step, "asked", applied.step.arguments)) for applied in chain.steps]
+    if isinstance(chain, (str, Mapping)) or not isinstance(chain, Sequence):
+        raise WeightingError(
+            f"replay_chain: chain must be a design or a list of steps, got {type(chain).__name__}. Write "
+            f"[{{'rake': {{'margins': ['sex']}}}}, ...], or take design.chain()."
+        )
+    steps: list[tuple[str, Mapping[str, Any]]] = []
+    for number, step in enumerate(chain, start=1):
+        if not isinstance(step, Mapping) or len(step) != 1:
+            raise WeightingError(f"replay_chain: step {number} must be one 'verb: {{arguments}}', got {step!r}.")
+        ((verb, arguments),) = step.items()
+        if not isinstance(arguments or {}, Mapping):
+            raise WeightingError(f"replay_chain: step {number} '{verb}' must map arguments to values.")
+        steps.append((str(verb), dict(arguments or {})))
+    return steps
+
+
+def _with_margins(arguments: Mapping[str, Any], margins: Margins | None, place: str) -> dict[str, Any]:
+    given = dict(arguments)
+    named = given.get("margins")
+    if named is None:
+        return given
+    if margins is not None:
+        given["margins"] = margins.select(_margin_names(named))
+    elif isinstance(named, (str, list, tuple)):
+        raise WeightingError(
+            f"{place} names margins ({', '.join(_margin_names(named))}) without their counts. Give them: "
+            f"margins=ev.read_margins(...), or a mapping of column to counts by level."
+        )
+    return given
+
+
+def _margin_names(named: Any) -> list[str]:
+    if isinstance(named, str):
+        return [named]
+    return list(named) if isinstance(named, (list, tuple)) else list(as_margins(named).names)
+
+
+def _done(design: Design, verb: str, arguments: Mapping[str, Any], place: str) -> Design:
+    """Apply one step; every error says where in the chain it stands."""
+    if verb not in VERBS:
+        raise WeightingError(f"{place}: unknown weighting verb '{verb}'. {did_you_mean(verb, VERBS)}")
+    try:
+        require_arguments(VERBS[verb], arguments, place)
+    except StudyError as error:
+        raise WeightingError(str(error)) from None
+    try:
+        return VERBS[verb](design, **arguments)
+    except EvaluationError as error:
+        raise type(error)(f"{place}: {error}", failures=error.failures) from None
+
+
 def _apply(
     specification: StudySpecification,
     name: str,
@@ -132,6 +244,10 @@ def _apply(
 
 
 def _resolved(value: Any, values: Mapping[str, Any], place: str) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _resolved(own, values, place) for key, own in value.items()}
+    if isinstance(value, list):
+        return [_resolved(own, values, place) for own in value]
     if not (isinstance(value, str) and value.startswith("$")):
         return value
     if value[1:] not in values:

@@ -1,30 +1,71 @@
-"""Trimming: no weight above a bound, with the total kept or the margins met again."""
+"""Trimming: no weight beyond a bound, with the total kept or the margins met again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.design.columns import Columns
 from evaluation.design.design import Design, require_design
+from evaluation.design.steps import Derivative
 from evaluation.errors import CalibrationError, WeightingError
 from evaluation.survey.margins import Margins
-from evaluation.weighting.calibration import CalibrationStep, auxiliaries_of, solve_moments
+from evaluation.weighting.auxiliaries import auxiliaries_of
+from evaluation.weighting.calibration import CalibrationStep
+from evaluation.weighting.cells import as_written, require_known
+from evaluation.weighting.newton import inverse
 from evaluation.weighting.raking import adjustment_factor, as_margins
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Reference = Literal["median", "mean", "none"]
 
+VERB = "trim_weights"
 MAXIMUM_CYCLES = 200
+#: A weight is beyond its bound where it is so by more than this, relative to the bound.
+TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One pass: some weights are multiplied by a factor, what they lose is spread evenly over the others.
+
+    Attributes
+    ----------
+    rows : ndarray of bool, shape (n,)
+        Which weights are cut (or raised to the lower bound).
+    factor : ndarray, shape (n,)
+        Output over input weight where a weight is cut, 1 elsewhere.
+    """
+
+    rows: Mask
+    factor: Floats
+
+    def replay(self, weights: Floats) -> Floats:
+        """Cut the same weights by the same factors, shape (n,)."""
+        shed = (weights * (1 - self.factor))[self.rows].sum()
+        others = self._others(weights)
+        spread = others * (shed / max(float(others.sum()), 1.0))
+        return np.asarray(np.where(self.rows, weights * self.factor, weights + spread))
+
+    def derivative(self, weights: Floats) -> Derivative:
+        """Return how the output weights move with the input weights: what a cut weight gains, the others make up."""
+        others = self._others(weights)
+        n = len(weights)
+        lost = Columns(n, dense=(np.where(self.rows, self.factor - 1, 0.0),))
+        return Derivative(self.factor, (lost,), (Columns(n, dense=(others / others.sum(),)),), np.ones((1, 1)))
+
+    def _others(self, weights: Floats) -> Floats:
+        return np.asarray(~self.rows & (weights != 0), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class TrimmingStep:
-    """Weights cut at a bound; what is cut off is spread over the others, or the margins are met again.
+    """Weights cut at bounds; what is cut off is spread over the others, or the margins are met again.
 
     Which weights are cut, and by what factor, is found once from the original weights. Variance and
     replicates take both as given: a weight held at the bound itself would not move with its
@@ -32,103 +73,80 @@ class TrimmingStep:
 
     Attributes
     ----------
-    factor : ndarray, shape (n,)
-        Output over input weight where a weight is cut, 1 elsewhere.
-    cut : ndarray of bool, shape (n,)
-        Which weights are cut.
-    asked : mapping
-        Arguments as the user gave them.
+    cuts : tuple of Cut
+        One after the other; none where no weight was beyond a bound.
+    asked, arguments : mapping
+        The verb's arguments as given, and as a study file writes them.
     calibration : CalibrationStep or None
-        Margins to be met again by the weights that are not cut.
+        Margins to be met again, after the only cut, by the weights that are not cut.
     """
 
-    factor: Floats
-    cut: Mask
+    cuts: tuple[Cut, ...]
     asked: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     calibration: CalibrationStep | None = None
-    verb: str = "trim_weights"
+    verb: str = VERB
 
     @property
-    def arguments(self) -> Mapping[str, Any]:
-        """What the user asked for."""
-        return self.asked
+    def cut(self) -> Mask | None:
+        """Which weights are cut in any pass, shape (n,); None where none is."""
+        return np.logical_or.reduce([cut.rows for cut in self.cuts]) if self.cuts else None
 
     def replay(self, weights: Floats) -> Floats:
-        """Trim other weights, shape (n,): the same ones, by the same factor."""
-        if not self.cut.any():
+        """Trim other weights, shape (n,): the same ones, by the same factors."""
+        if self.calibration is None or not self.cuts:
+            for cut in self.cuts:
+                weights = cut.replay(weights)
             return weights
-        held = np.where(self.cut, weights * self.factor, 0.0)
-        free = np.where(self.cut, 0.0, weights)
-        if self.calibration is None:
-            others = free != 0
-            return held + np.where(others, free + (weights - held)[self.cut].sum() / others.sum(), 0.0)
-        totals = self.calibration.totals - self.calibration.auxiliaries.T @ held
-        return held + replace(self.calibration, totals=totals).replay(free)
+        (cut,) = self.cuts
+        return _met_again(weights, cut, self.calibration)
 
-    def pull_back(self, z: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
-        """Return the derivative in the input weights: what a cut weight gains, the others make up for."""
-        if not self.cut.any():
-            return z
-        if self.calibration is not None:
-            x, free = self.calibration.auxiliaries, np.where(self.cut, 0.0, weights_out)
-            residual = z - x @ solve_moments(x, free, x.T @ (free[:, None] * z))
-            return residual * adjustment_factor(weights_in, weights_out)[:, None]
-        others = z[~self.cut & (weights_in != 0)].mean(axis=0)
-        factor = self.factor[:, None]
-        return np.where(self.cut[:, None], factor * z + (1 - factor) * others, z)
+    def derivative(self, weights_in: Floats, weights_out: Floats) -> Derivative:
+        """Return how the output weights move with the input weights."""
+        if self.calibration is None or not self.cuts:
+            whole, weights = Derivative(np.ones(len(weights_in))), weights_in
+            for cut in self.cuts:
+                whole, weights = cut.derivative(weights).after(whole), cut.replay(weights)
+            return whole
+        x, free = self.calibration.auxiliaries, np.where(self.cuts[0].rows, 0.0, weights_out)
+        factor = adjustment_factor(weights_in, weights_out)
+        return Derivative(factor, (x.scaled(factor),), (x.scaled(free),), inverse(x.gram(free)))
 
     def residualise(self, x: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
         """R survey knows no variance of trimming; with margins it sees the calibration that follows."""
-        if self.calibration is None or not self.cut.any():
+        if self.calibration is None or not self.cuts:
             return x
         return self.calibration.residualise(x, weights_in, weights_out)
 
 
-def _find_cut(
-    weights: Floats, bound: float, asked: Mapping[str, Any], calibration: CalibrationStep | None
-) -> TrimmingStep:
-    """Cut what lies above the bound, adjust the rest, and again, until nothing lies above it."""
-    cut = weights > bound
-    for _ in range(MAXIMUM_CYCLES):
-        factor = np.where(cut, bound / np.where(cut, weights, 1.0), 1.0)
-        step = TrimmingStep(factor, cut, asked, calibration)
-        if not (~cut & (weights > 0)).any():
-            raise _too_tight(bound, "every weight would be cut.")
-        try:
-            trimmed = step.replay(weights)
-        except CalibrationError as error:
-            missed = "" if error.failures is None else error.failures.iloc[0]["total"]
-            raise _too_tight(bound, f"with the cut weights held there, '{missed}' cannot reach its target.") from error
-        above = ~cut & (trimmed > bound * (1 + 1e-12))
-        if not above.any():
-            return step
-        cut = cut | above
-    raise _too_tight(bound, "cutting and adjusting do not settle.")
-
-
-def _too_tight(bound: float, why: str) -> CalibrationError:
-    return CalibrationError(
-        f"trimming at {bound:,.6g} cannot be done: {why} Raise upper, or merge levels with few respondents."
-    )
+def _met_again(weights: Floats, cut: Cut, calibration: CalibrationStep) -> Floats:
+    held = np.where(cut.rows, weights * cut.factor, 0.0)
+    left = calibration.totals - calibration.auxiliaries.moments(held[:, None])[:, 0]
+    return np.asarray(held + replace(calibration, totals=left).replay(np.where(cut.rows, 0.0, weights)))
 
 
 def trim_weights(
     design: Design,
     *,
-    upper: float,
+    upper: float | None = None,
+    lower: float | None = None,
     relative_to: Reference = "median",
+    strict: bool = True,
     margins: Margins | Mapping[str, Any] | None = None,
 ) -> Design:
-    """Cut the weights at an upper bound, then meet the total or the margins again.
+    """Cut the weights at an upper and a lower bound, then meet the total or the margins again.
 
     Parameters
     ----------
     design : Design
-        Any design.
-    upper : float
-        Bound, as a multiple of ``relative_to``.
+        Any design; weights of zero stay zero.
+    upper, lower : float, optional
+        Bounds, as multiples of ``relative_to``; at least one of them.
     relative_to : {"median", "mean", "none"}, default "median"
-        Of the weights above zero; "none" takes ``upper`` as a weight.
+        Of the weights above zero; "none" takes the bounds as weights.
+    strict : bool, default True
+        What is spread over the others may push some of them beyond a bound; True repeats until none is. False does
+        one pass, as R does by default.
     margins : Margins or mapping, optional
         Margins to meet again: cut weights stay at the bound, the others are calibrated (raking
         distance) until bound and margins both hold. Without it the weight cut off is spread evenly
@@ -141,14 +159,19 @@ def trim_weights(
     Raises
     ------
     WeightingError
-        ``upper`` is not positive.
+        There is no bound, one is not positive, or they cross.
     CalibrationError
-        Bound and margins exclude each other; the message says where.
+        Bounds and margins exclude each other; the message says where.
+
+    Notes
+    -----
+    Which weights are cut, and by what factor, is taken as given by the variance and by replicates; R survey sees
+    no variance of the step.
 
     References
     ----------
     Potter (1990), Proceedings of the ASA Survey Research Methods Section, 225-230. R twin of the form
-    without margins: ``survey::trimWeights(strict = TRUE)``.
+    without margins: ``survey::trimWeights``.
 
     Examples
     --------
@@ -158,17 +181,126 @@ def trim_weights(
     >>> trim_weights(survey_design(respondents, weights="w"), upper=2.0).weights.tolist()
     [2.0, 2.0, 2.0, 2.0]
     """
-    require_design(design, "trim_weights")
-    if isinstance(upper, str) or not upper > 0:
-        raise WeightingError(f"upper must be above zero, got {upper!r}: a multiple of the {relative_to} weight.")
-    positive = design.weights[design.weights > 0]
-    units = {"median": float(np.median(positive)), "mean": float(positive.mean()), "none": 1.0}
-    if relative_to not in units:
-        raise WeightingError(f"relative_to must be one of {', '.join(units)}, got {relative_to!r}.")
-    asked: dict[str, Any] = {"upper": upper, "relative_to": relative_to}
+    require_design(design, VERB)
+    require_known(f"{VERB}: relative_to", relative_to, get_args(Reference))
+    bounds = _bounds(design, upper, lower, relative_to)
+    asked: dict[str, Any] = {"upper": upper, "lower": lower, "relative_to": relative_to}
+    if not strict:
+        asked["strict"] = False
+    written = dict(asked)
     calibration = None
     if margins is not None:
+        if not strict:
+            raise WeightingError(
+                f"{VERB}: margins are met again until the bounds hold too, so strict=False is no part."
+            )
         given = as_margins(margins)
-        asked["margins"] = list(given.names)
-        calibration = CalibrationStep(*auxiliaries_of(design, given), "raking", given.names)
-    return design.adjusted(_find_cut(design.weights, upper * units[relative_to], asked, calibration))
+        asked["margins"], written["margins"] = margins, list(given.names)
+        known = auxiliaries_of(design, given)
+        calibration = CalibrationStep(known.x, known.totals, known.names, distance="raking", verb=VERB)
+    cuts = _cuts(design.weights, bounds, strict, calibration)
+    return design.adjusted(TrimmingStep(cuts, asked, as_written(**written), calibration))
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    lower: float
+    upper: float
+
+    def outside(self, weights: Floats, tolerance: float = 0.0) -> Mask:
+        """Return which weights are beyond a bound; those of zero take no part."""
+        above = weights > self.upper * (1 + tolerance)
+        below = weights < self.lower - tolerance * abs(self.lower) if np.isfinite(self.lower) else np.zeros_like(above)
+        return np.asarray((above | below) & (weights != 0))
+
+    def at(self, weights: Floats, rows: Mask) -> Floats:
+        """Return the factors that bring the weights in ``rows`` to their bound, shape (n,); 1 elsewhere."""
+        bound = np.clip(weights, self.lower, self.upper)
+        return np.divide(bound, weights, out=np.ones_like(weights), where=rows)
+
+
+def _bounds(design: Design, upper: float | None, lower: float | None, relative_to: Reference) -> _Bounds:
+    if upper is None and lower is None:
+        raise WeightingError(f"{VERB} needs a bound: upper, lower or both.")
+    for name, bound in (("upper", upper), ("lower", lower)):
+        if bound is not None and (isinstance(bound, (str, bool)) or not bound > 0):
+            raise WeightingError(
+                f"{VERB}: {name} must be above zero, got {bound!r}: a multiple of the {relative_to} weight."
+            )
+    if upper is not None and lower is not None and lower >= upper:
+        raise WeightingError(f"{VERB}: lower ({lower:g}) must be below upper ({upper:g}).")
+    positive = design.weights[design.weights > 0]
+    unit = {"median": float(np.median(positive)), "mean": float(positive.mean()), "none": 1.0}[relative_to]
+    return _Bounds(-np.inf if lower is None else lower * unit, np.inf if upper is None else upper * unit)
+
+
+def _cuts(weights: Floats, bounds: _Bounds, strict: bool, calibration: CalibrationStep | None) -> tuple[Cut, ...]:
+    """Find which weights are cut: in one pass, until one cut holds them all, or pass after pass."""
+    outside = bounds.outside(weights)
+    if not outside.any():
+        return ()
+    if not strict:
+        return (_one_pass(weights, bounds, outside),)
+    both = (weights[outside] > bounds.upper).any() and (weights[outside] < bounds.lower).any()
+    if both and calibration is None:
+        return _passes(weights, bounds)
+    return _one_cut(weights, bounds, calibration)
+
+
+def _one_pass(weights: Floats, bounds: _Bounds, outside: Mask) -> Cut:
+    if not (~outside & (weights != 0)).any():
+        raise _too_tight(bounds, "every weight would be cut.")
+    return Cut(outside, bounds.at(weights, outside))
+
+
+def _one_cut(weights: Floats, bounds: _Bounds, calibration: CalibrationStep | None) -> tuple[Cut, ...]:
+    """Cut what lies beyond a bound, adjust the rest, and again with what lies beyond then, until nothing does."""
+    rows, moved = bounds.outside(weights), weights
+    factor = np.ones(len(weights))
+    for _ in range(MAXIMUM_CYCLES):
+        target = np.clip(moved, bounds.lower, bounds.upper)
+        factor = np.where(rows & (factor == 1), np.divide(target, weights, out=factor.copy(), where=rows), factor)
+        cut = Cut(rows, factor)
+        if not (~rows & (weights > 0)).any():
+            raise _too_tight(bounds, "every weight would be cut.")
+        moved = _adjusted(weights, bounds, cut, calibration)
+        beyond = ~rows & bounds.outside(moved, TOLERANCE)
+        if not beyond.any():
+            return (cut,)
+        rows = rows | beyond
+    raise _too_tight(bounds, "cutting and adjusting do not settle.")
+
+
+def _adjusted(weights: Floats, bounds: _Bounds, cut: Cut, calibration: CalibrationStep | None) -> Floats:
+    if calibration is None:
+        return cut.replay(weights)
+    try:
+        return _met_again(weights, cut, calibration)
+    except CalibrationError as error:
+        raise _too_tight(bounds, f"with the cut weights held there, {_missed(error)}.") from error
+
+
+def _missed(error: CalibrationError) -> str:
+    if error.failures is None or "total" not in error.failures:
+        return "the margins cannot be met"
+    names = [f"'{name}'" for name in error.failures["total"].iloc[:3]]
+    return f"{' and '.join(names)} cannot reach {'its target' if len(names) == 1 else 'their targets'}"
+
+
+def _passes(weights: Floats, bounds: _Bounds) -> tuple[Cut, ...]:
+    cuts: list[Cut] = []
+    while (outside := bounds.outside(weights, TOLERANCE)).any():
+        if len(cuts) == MAXIMUM_CYCLES:
+            raise _too_tight(bounds, "cutting and adjusting do not settle.")
+        cuts.append(_one_pass(weights, bounds, outside))
+        weights = cuts[-1].replay(weights)
+    return tuple(cuts)
+
+
+def _too_tight(bounds: _Bounds, why: str) -> CalibrationError:
+    given = [bound for bound in (bounds.lower, bounds.upper) if np.isfinite(bound)]
+    told = " and ".join(f"{bound:,.6g}" for bound in given)
+    return CalibrationError(
+        f"trimming at {told} cannot be done: {why} Move the bounds apart (a higher upper, a smaller lower), or merge "
+        f"levels with few respondents."
+    )
