@@ -108,6 +108,10 @@ class SharedTreatmentWarning(EvaluationWarning):
     """Respondents share their treatment, but the error counts them as independent."""
 
 
+class ReplicateWarning(EvaluationWarning):
+    """Some replicates give no estimate, so a variance rests on the others."""
+
+
 class SourceWarning(EvaluationWarning):
     """A file that the user brought is not the extract that a survey describes."""
 

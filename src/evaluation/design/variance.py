@@ -6,6 +6,7 @@ variance-bearing stage (Taylor linearization), or as one estimate per replicate.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from evaluation.design.collapse import sum_by
 from evaluation.design.lonely import stage_covariance
 from evaluation.design.sampling import Sampling
+from evaluation.errors import ReplicateWarning
 
 Floats = NDArray[np.float64]
 
@@ -80,6 +82,16 @@ class ReplicateEngine:
         What they were made from.
     mse : bool
         Deviations are taken from the full sample's estimate instead of the mean of the replicates.
+    note : str
+        What else must be known to get the same replicates again, e.g. ``"500, seed 1"``.
+
+    Notes
+    -----
+    With estimates :math:`\\theta_r` and centre c, :math:`V = s \\sum_r s_r (\\theta_r - c)(\\theta_r - c)'`.
+    A replicate without an estimate (a small domain can be empty in it) is left out, and the sum raised by
+    :math:`\\sum_r s_r` over that of the rest, with a warning. There is no variance where no more than half are left,
+    nor under a jackknife: an estimate that hangs on one unit has no jackknife error. R leaves such replicates out
+    and raises nothing.
     """
 
     kind: str
@@ -87,11 +99,12 @@ class ReplicateEngine:
     rscales: Floats
     sampling: Sampling
     mse: bool = field(default=False, kw_only=True)
+    note: str = field(default="", kw_only=True)
 
     @property
     def method(self) -> str:
         """Name of the method."""
-        return f"replicates ({self.kind})"
+        return f"replicates ({self.kind}{', ' if self.note else ''}{self.note})"
 
     def covariance(self, contributions: Floats) -> Floats:
         """Return the ``(k, k)`` covariance of replicate estimates, the full sample's last, shape (R + 1, k).
@@ -99,5 +112,27 @@ class ReplicateEngine:
         Centred at the mean of the replicates that count, or with ``mse`` at the full sample's estimate.
         """
         replicates, full = contributions[:-1], contributions[-1]
+        exists = np.isfinite(replicates)
+        if not exists.all() and not self.kind.startswith("JK"):
+            return self._covariance_of_those_that_exist(replicates, full, exists)
         centred = replicates - (full if self.mse else replicates[self.rscales > 0].mean(axis=0))
         return np.asarray(self.scale * (centred * self.rscales[:, None]).T @ centred)
+
+    def _covariance_of_those_that_exist(self, replicates: Floats, full: Floats, exists: NDArray[np.bool_]) -> Floats:
+        counted = exists & (self.rscales > 0)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.where(counted, replicates, 0.0).sum(axis=0) / counted.sum(axis=0)
+            centred = np.where(exists, replicates - (full if self.mse else mean), 0.0)
+            left = (exists * self.rscales[:, None]).T @ exists / self.rscales.sum()
+            sums = self.scale * (centred * self.rscales[:, None]).T @ centred
+            covariance = np.where(left > 0.5, sums / left, np.nan)
+        thinned = ~exists.all(axis=0) & (np.diag(left) > 0.5)
+        if thinned.any():
+            warnings.warn(
+                f"{int((~exists[:, thinned]).any(axis=1).sum())} of {len(exists)} replicates give no estimate for "
+                f"{int(thinned.sum())} of {len(full)} numbers (a domain is empty in them); variances rest on the other "
+                f"replicates. Merge small domains.",
+                ReplicateWarning,
+                stacklevel=2,
+            )
+        return np.asarray(covariance)
