@@ -354,7 +354,7 @@ def test_strata_with_one_psu_follow_the_rule_or_are_refused(kind):
     if kind["kind"] != "bootstrap":
         expected = variance_of_total(paired(data, lonely_psu="remove"))
         assert variance_of_total(removed) == pytest.approx(expected, rel=HAND)
-    with pytest.raises(DesignError, match=r"cannot carry lonely_psu='centre'.*'remove'"):
+    with pytest.raises(DesignError, match=r"the design's rule is lonely_psu='centre'.*'remove'"):
         ev.as_replicates(paired(data, lonely_psu="centre"), **kind)
     # a rule that meets no such stratum changes nothing
     assert ev.as_replicates(paired(lonely_psu="centre"), **kind).degrees_of_freedom() == 5

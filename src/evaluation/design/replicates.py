@@ -127,8 +127,7 @@ def make_replicates(
     if kind not in get_args(Kind):
         raise DesignError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}.")
     _require_arguments(kind, replicates, seed, rho)
-    sampling.require_equal_probabilities(f"as_replicates(kind='{kind}')")
-    _refuse_lonely_rules(sampling, kind)
+    sampling.require_replicable(f"as_replicates(kind='{kind}')")
     if kind in RANDOM:
         return _random(sampling, kind, replicates or 0, seed or 0, bool(mse))
     _refuse_later_stages(sampling, kind)
@@ -183,15 +182,6 @@ def _refuse_later_stages(sampling: Sampling, kind: str) -> None:
             f"kind='{kind}' resamples first-stage units only, but stage {len(stages)} of this design bears variance "
             f"too, because fpc counts the first stage as drawn without replacement. Use kind='bootstrap' or 'preston', "
             f"which resample every stage, or declare the design without fpc (errors then come out slightly too large)."
-        )
-
-
-def _refuse_lonely_rules(sampling: Sampling, kind: str) -> None:
-    rule = sampling.rules.lonely_psu
-    if rule in ("centre", "average") and any(stage.lonely.any() for stage in bearing_stages(sampling.stages)):
-        raise DesignError(
-            f"kind='{kind}' cannot carry lonely_psu='{rule}': a stratum with one PSU has nothing to resample. Merge it "
-            f"with a similar one, declare lonely_psu='remove' (it then bears no variance), or keep linearization."
         )
 
 
