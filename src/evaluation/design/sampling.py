@@ -127,6 +127,8 @@ class Sampling:
         As they were named.
     rules : VarianceRules
         For lonely PSUs and unequal probabilities.
+    parts : tuple of FramePart
+        Where samples of several frames were joined: each one's own sampling, by which its variance is made.
     """
 
     stages: tuple[Stage, ...]
@@ -135,6 +137,7 @@ class Sampling:
     psu: tuple[str, ...] = ()
     fpc: tuple[str | float, ...] = ()
     rules: VarianceRules = field(default=VarianceRules(), kw_only=True)
+    parts: tuple[FramePart, ...] = field(default=(), kw_only=True)
 
     @property
     def unit(self) -> Codes:
@@ -159,20 +162,31 @@ class Sampling:
         """Tell whether both are the same units of the same respondents, so that contributions can be added up."""
         if self is other:
             return True
-        same = self.rules == other.rules and np.array_equal(self.unit, other.unit)
+        mine, theirs = ([part.sampling.rules for part in each.parts] for each in (self, other))
+        same = self.rules == other.rules and mine == theirs and np.array_equal(self.unit, other.unit)
         return same and self.data.equals(other.data)
 
-    def require_equal_probabilities(self, verb: str) -> None:
-        """Raise a DesignError where the first stage was drawn with unequal probabilities without replacement."""
-        if self.rules.pps is not None:
-            raise DesignError(
-                f"{verb} is not defined for a first stage drawn with unequal probabilities without replacement "
-                f"(pps={self.rules.pps!r}): no replicates carry its joint probabilities. Stay with linearization, or "
-                f"declare the design without pps and fpc, as if drawn with replacement."
-            )
+    def require_replicable(self, verb: str) -> None:
+        """Raise a DesignError where no replicates carry the variance that the rules ask for."""
+        for sampling in (self, *(part.sampling for part in self.parts)):
+            rules, lonely = sampling.rules, any(stage.lonely.any() for stage in sampling.stages)
+            if rules.pps is not None:
+                raise DesignError(
+                    f"{verb} is not defined for a first stage drawn with unequal probabilities without replacement "
+                    f"(pps={rules.pps!r}): no replicates carry its joint probabilities. Stay with linearization, or "
+                    f"declare the design without pps and fpc, as if drawn with replacement."
+                )
+            if rules.lonely_psu in ("centre", "average") and lonely:
+                raise DesignError(
+                    f"{verb}: replicates give strata with one PSU no variance, but the design's rule is "
+                    f"lonely_psu='{rules.lonely_psu}'. Stay with linearization, declare lonely_psu='remove', or merge "
+                    f"those strata."
+                )
 
     def text(self) -> str:
         """Return the design in one line, in the project's language."""
+        if self.parts:
+            return "; ".join(f"{part.name}: {part.sampling.text()}" for part in self.parts)
         first = self.stages[0]
         units = ", ".join(self.psu) or wording.term("one_respondent_each")
         parts = [wording.counted("psu", first.n_units) + f" ({units})"]
@@ -181,6 +195,25 @@ class Sampling:
         if self.fpc:
             parts.append(f"fpc ({', '.join(map(str, self.fpc))})")
         return ", ".join([*parts, *self.rules.texts()])
+
+
+@dataclass(frozen=True, eq=False)
+class FramePart:
+    """One frame of a joined design.
+
+    Attributes
+    ----------
+    name : str
+        Name of the frame.
+    sampling : Sampling
+        As its own design has it.
+    units : slice
+        Where its last-stage units stand among those of the joined design.
+    """
+
+    name: str
+    sampling: Sampling
+    units: slice
 
 
 def require_column(data: pd.DataFrame, column: str) -> None:

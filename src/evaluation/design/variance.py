@@ -33,7 +33,7 @@ class TaylorEngine:
 
     where :math:`V_{hi}` is the same expression one stage further down, inside unit i. Where units of a first
     stage have probabilities of their own, :math:`f_h` is each unit's (Brewer), or the first line is the quadratic
-    form of their joint probabilities.
+    form of their joint probabilities. Frames that were drawn independently add up.
 
     References
     ----------
@@ -53,17 +53,25 @@ class TaylorEngine:
 
     def covariance(self, contributions: Floats) -> Floats:
         """Return the ``(k, k)`` covariance of contributions of shape ``(n_units, k)``."""
-        stages, rules = self.sampling.stages, self.sampling.rules
-        totals = [contributions]
-        for upper, lower in zip(stages[-2::-1], stages[:0:-1], strict=True):
-            totals.insert(0, sum_by(lower.stratum, upper.n_units, totals[0]))
-        k = contributions.shape[1]
-        covariance = np.zeros((k, k))
-        inherited = np.ones(stages[0].n_strata)
-        for stage, sums in zip(stages, totals, strict=True):
-            covariance += stage_covariance(stage, sums, inherited, rules, first=stage is stages[0])
-            inherited = inherited[stage.stratum] * stage.unit_fraction
+        return _covariance(self.sampling, contributions)
+
+
+def _covariance(sampling: Sampling, contributions: Floats) -> Floats:
+    k = contributions.shape[1]
+    covariance = np.zeros((k, k))
+    if sampling.parts:
+        for part in sampling.parts:
+            covariance += _covariance(part.sampling, contributions[part.units])
         return covariance
+    stages, rules = sampling.stages, sampling.rules
+    totals = [contributions]
+    for upper, lower in zip(stages[-2::-1], stages[:0:-1], strict=True):
+        totals.insert(0, sum_by(lower.stratum, upper.n_units, totals[0]))
+    inherited = np.ones(stages[0].n_strata)
+    for stage, sums in zip(stages, totals, strict=True):
+        covariance += stage_covariance(stage, sums, inherited, rules, first=stage is stages[0])
+        inherited = inherited[stage.stratum] * stage.unit_fraction
+    return covariance
 
 
 @dataclass(frozen=True, eq=False)
