@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,11 +47,6 @@ def mean_and_information(model: Model, weights: Floats, coefficients: Floats, fa
 def solve(model: Model, weights: Floats, kind: Kind, start: Floats | None = None) -> Floats:
     """Return the coefficients that solve the weighted score equations, shape (p,), sought from ``start``.
 
-    Notes
-    -----
-    Every family and link here has a concave log quasi-likelihood, so a Newton step is halved until the slope along
-    it is no steeper downhill at its end than it was uphill at its beginning.
-
     Raises
     ------
     IdentificationError
@@ -58,24 +55,52 @@ def solve(model: Model, weights: Floats, kind: Kind, start: Floats | None = None
         The steps do not converge.
     """
     weights = np.where(model.used, weights, 0.0)
-    coefficients = first_coefficients(model, weights, kind) if start is None else start
-    before, move, climbed = coefficients, np.zeros(len(coefficients)), 0.0
+    return climb(
+        lambda coefficients: _slopes(model, weights, kind, coefficients),
+        first_coefficients(model, weights, kind) if start is None else start,
+        lambda coefficients: refuse_separation(model, kind, coefficients),
+    )
+
+
+def climb(
+    slopes: Callable[[Floats], tuple[Floats, Floats]], start: Floats, suspect: Callable[[Floats], None]
+) -> Floats:
+    """Return where a concave function has its maximum, shape (k,).
+
+    Parameters
+    ----------
+    slopes : callable
+        Gradient, shape (k,), NaN where the function does not exist, and minus its second derivative, shape (k, k).
+    start : ndarray, shape (k,)
+        Where it exists.
+    suspect : callable
+        Raises where coefficients that do not settle run away.
+
+    Notes
+    -----
+    A Newton step is halved until the slope along it is no steeper downhill at its end than it was uphill at its
+    beginning.
+    """
+    here, before, move, climbed = start, start, np.zeros(len(start)), 0.0
     for step in range(MAXIMUM_STEPS):
-        gradient, information = _slopes(model, weights, kind, coefficients)
+        gradient, information = slopes(here)
         if step and not float(move @ gradient) >= -abs(climbed):
-            move = move / 2
-            coefficients = before + move
-            climbed /= 2
+            move, climbed = move / 2, climbed / 2
+            here = before + move
             continue
-        before, move = coefficients, _newton_move(model, coefficients, gradient, information, kind)
+        try:
+            before, move = here, np.asarray(np.linalg.solve(information, gradient))
+        except np.linalg.LinAlgError:
+            suspect(here)
+            raise IdentificationError("the information matrix is singular: covariates are collinear.") from None
         climbed = float(move @ gradient)
-        coefficients = before + move
-        if not np.isfinite(coefficients).all():
+        here = before + move
+        if not np.isfinite(here).all():
             break
-        if np.max(np.abs(move), initial=0.0) <= TOLERANCE * max(1.0, float(np.max(np.abs(coefficients), initial=0.0))):
-            return coefficients
-        if step >= SUSPICIOUS_STEP:
-            refuse_separation(model, weights, coefficients, move, kind)
+        if np.max(np.abs(move), initial=0.0) <= TOLERANCE * max(1.0, float(np.max(np.abs(here), initial=0.0))):
+            return here
+        if step >= SUSPICIOUS_STEP and step % 6 == 0:
+            suspect(here)
     raise EstimationError(
         f"the regression did not converge in {MAXIMUM_STEPS} steps; rescale covariates of very different size."
     )
@@ -109,11 +134,3 @@ def _slopes(model: Model, weights: Floats, kind: Kind, coefficients: Floats) -> 
         mean = np.where(model.used, kind.mean(eta), 1.0) if kind.family == "gamma" else kind.mean(eta)
         gradient = model.matrix.moments(weights * kind.score(model.y, mean))
         return gradient, model.matrix.gram(weights * kind.information(model.y, mean))
-
-
-def _newton_move(model: Model, coefficients: Floats, gradient: Floats, information: Floats, kind: Kind) -> Floats:
-    try:
-        return np.asarray(np.linalg.solve(information, gradient))
-    except np.linalg.LinAlgError:
-        refuse_separation(model, None, coefficients, None, kind)
-        raise IdentificationError("the information matrix is singular: covariates are collinear.") from None

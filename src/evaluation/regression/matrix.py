@@ -40,6 +40,10 @@ class Matrix(Protocol):
         """Return the sums by group of X's rows times ``values``, shape (n_groups, p)."""
         ...
 
+    def keep(self, columns: Codes) -> Matrix:
+        """Return the matrix with some of its columns only."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Dense:
@@ -73,6 +77,10 @@ class Dense:
         """Return the sums by group of X's rows times ``values``, shape (n_groups, p)."""
         return sum_by(group, n_groups, self.dense * values[:, None])
 
+    def keep(self, columns: Codes) -> Matrix:
+        """Return the matrix with some of its columns only."""
+        return Dense(np.ascontiguousarray(self.dense[:, columns]))
+
 
 @dataclass(frozen=True, eq=False)
 class Coded:
@@ -99,7 +107,7 @@ class Coded:
 
     def times(self, coefficients: Floats) -> Floats:
         """Return X times coefficients of shape (p,), shape (n,)."""
-        placed = np.zeros(len(coefficients))
+        placed = np.zeros(self.columns.width)
         placed[self.order] = coefficients
         q1 = self.columns.table.shape[1]
         product = (self.columns.table @ placed[:q1])[self.columns.code]
@@ -120,6 +128,10 @@ class Coded:
     def sums_by(self, group: Codes, n_groups: int, values: Floats) -> Floats:
         """Return the sums by group of X's rows times ``values``, shape (n_groups, p)."""
         return self.columns.scaled(values).sums_by(group, n_groups)[:, self.order]
+
+    def keep(self, columns: Codes) -> Matrix:
+        """Return the matrix with some of its columns only."""
+        return Coded(self.columns, self.order[columns], self.used)
 
     @property
     def _code(self) -> Codes:
