@@ -15,7 +15,14 @@ from evaluation import wording
 from evaluation.design.collapse import sum_by
 from evaluation.design.replicates import Replicates
 from evaluation.design.sampling import Sampling, require_column
-from evaluation.design.steps import AppliedStep, WeightingStep, weighted_influence
+from evaluation.design.steps import (
+    AppliedStep,
+    Derivative,
+    WeightingStep,
+    chain_derivative,
+    pulled_back,
+    residualised,
+)
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import DesignError, EstimationError, did_you_mean
 from evaluation.results import Provenance, card_html
@@ -104,9 +111,34 @@ class Design:
                 failures=self.data.loc[negative],
             )
 
+    @cached_property
+    def derivative(self) -> Derivative:
+        """How the final weights move per proportional change of each design weight, through the whole chain."""
+        return chain_derivative(self.steps, self.base_weights)
+
+    @property
+    def collapses(self) -> bool:
+        """Whether sums per sampling unit can be carried through the chain instead of rows."""
+        return self.linearization == "exact" and all(hasattr(applied.step, "derivative") for applied in self.steps)
+
     def influence(self, z: Floats) -> Floats:
-        """Return ``z``, derivative in the final weights, carried back through the chain, shape (n, k)."""
-        return weighted_influence(z, self.steps, self.base_weights, self.linearization)
+        """Return ``z``, derivative in the final weights, carried back through the chain, shape (n, k).
+
+        The change of the estimate per proportional change of a respondent's design weight.
+        """
+        if self.collapses:
+            return self.derivative.pull_back(z)
+        carry = pulled_back if self.linearization == "exact" else residualised
+        return carry(z, self.steps, self.base_weights)
+
+    @cached_property
+    def chain_by_unit(self) -> Floats:
+        """What the chain takes off each sampling unit per unit of its coefficients, shape (n_units, p)."""
+        derivative, sampling = self.derivative, self.sampling
+        if derivative.middle is None:
+            return np.zeros((sampling.n_units, 0))
+        sums = [part.sums_by(sampling.unit, sampling.n_units) for part in derivative.left]
+        return np.asarray(np.hstack(sums) @ derivative.middle)
 
     def contributions(self, z: Floats) -> Floats:
         """Return weighted influence summed per sampling unit, shape (n_units, k), a block of columns at a time."""
@@ -114,7 +146,13 @@ class Design:
         sums = np.empty((sampling.n_units, z.shape[1]))
         for start in range(0, z.shape[1], BLOCK):
             block = slice(start, start + BLOCK)
-            sums[:, block] = sum_by(sampling.unit, sampling.n_units, self.influence(z[:, block]))
+            if self.collapses:
+                sums[:, block] = sum_by(sampling.unit, sampling.n_units, z[:, block] * self.derivative.factor[:, None])
+                if self.steps and self.derivative.middle is not None:
+                    moments = np.vstack([part.moments(z[:, block]) for part in self.derivative.right])
+                    sums[:, block] -= self.chain_by_unit @ moments
+            else:
+                sums[:, block] = sum_by(sampling.unit, sampling.n_units, self.influence(z[:, block]))
         return sums
 
     def replicate_weights(self) -> Iterator[Floats]:

@@ -2,23 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from evaluation.design.collapse import Codes, Floats
+from evaluation.design.columns import Columns
+
+
+@dataclass(frozen=True, eq=False)
+class Derivative:
+    """Transposed derivative of output weights in input weights: a diagonal minus a matrix of low rank.
+
+    With ``z`` the derivative of an estimate in the output weights, ``factor * z - left @ middle @ (right' z)`` is
+    its derivative in the input weights.
+
+    Attributes
+    ----------
+    factor : ndarray, shape (n,)
+    left, right : tuple of Columns
+        Side by side, matrices of shape (n, q) and (n, p).
+    middle : ndarray, shape (q, p)
+    """
+
+    factor: Floats
+    left: tuple[Columns, ...] = ()
+    right: tuple[Columns, ...] = ()
+    middle: Floats | None = None
+
+    def pull_back(self, z: Floats) -> Floats:
+        """Return the derivative in the input weights, shape (n, k), from that in the output weights."""
+        result = self.factor[:, None] * z
+        if self.middle is not None:
+            coefficients = self.middle @ np.vstack([part.moments(z) for part in self.right])
+            for part, own in zip(self.left, _parted(coefficients, self.left), strict=True):
+                result -= part.times(own)
+        return np.asarray(result)
+
+    def after(self, earlier: Derivative) -> Derivative:
+        """Return the derivative of two steps, this one being done after ``earlier``."""
+        first, second = earlier, self
+        if first.middle is None or second.middle is None:
+            return Derivative(
+                first.factor * second.factor,
+                (*first.left, *(part.scaled(first.factor) for part in second.left)),
+                (*(part.scaled(second.factor) for part in first.right), *second.right),
+                second.middle if first.middle is None else first.middle,
+            )
+        cross = np.vstack([np.hstack([mine.cross(theirs) for theirs in second.left]) for mine in first.right])
+        corner = np.zeros((second.middle.shape[0], first.middle.shape[1]))
+        return Derivative(
+            first.factor * second.factor,
+            (*first.left, *(part.scaled(first.factor) for part in second.left)),
+            (*(part.scaled(second.factor) for part in first.right), *second.right),
+            np.block([[first.middle, -first.middle @ cross @ second.middle], [corner, second.middle]]),
+        )
+
+
+def _parted(coefficients: Floats, parts: Sequence[Columns]) -> list[Floats]:
+    return np.split(coefficients, np.cumsum([part.width for part in parts])[:-1])
 
 
 class WeightingStep(Protocol):
-    """One adjustment of the weights.
-
-    A step maps input weights ``w`` of shape (n,) to output weights. With ``z`` the derivative of
-    the final estimate in the output weights, ``pull_back`` returns its derivative in the input
-    weights; that is all the variance needs of a step.
-    """
+    """One adjustment of the weights: it maps input weights of shape (n,) to output weights."""
 
     @property
     def verb(self) -> str:
@@ -34,12 +82,26 @@ class WeightingStep(Protocol):
         """Repeat the step on other input weights, shape (n,)."""
         ...
 
-    def pull_back(self, z: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
-        """Return the derivative in the input weights, shape (n, k), from that in the output weights."""
+    def derivative(self, weights_in: Floats, weights_out: Floats) -> Derivative:
+        """Return how the output weights move with the input weights; all that the variance needs of a step."""
         ...
 
     def residualise(self, x: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
         """Return weighted influence ``x`` of shape (n, k) as R survey treats it at this step."""
+        ...
+
+
+@runtime_checkable
+class CellStep(Protocol):
+    """A step that multiplies all weights of a cell by one factor, which depends on the cells' sums alone."""
+
+    @property
+    def cells(self) -> tuple[Codes, int]:
+        """Cell of each respondent, shape (n,), and their number."""
+        ...
+
+    def replay_cells(self, masses: Floats) -> Floats:
+        """Return the multipliers of cells for sums of input weights by cell, both of shape (R, n_cells)."""
         ...
 
 
@@ -62,31 +124,38 @@ def _argument(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def weighted_influence(z: Floats, steps: tuple[AppliedStep, ...], weights: Floats, linearization: str) -> Floats:
-    """Carry influence back through the whole weighting chain.
+def chain_derivative(steps: Sequence[AppliedStep], weights: Floats) -> Derivative:
+    """Return the derivative of the final weights per proportional change of each design weight.
 
     Parameters
     ----------
-    z : ndarray, shape (n, k)
-        Derivative of each estimate in the final weights.
-    steps : tuple of AppliedStep
+    steps : sequence of AppliedStep
         The chain, first step first.
     weights : ndarray, shape (n,)
         Design weights, before the first step.
-    linearization : {"exact", "r"}
-        ``"exact"``: derivative of the estimate in the design weights, last step first, each with its
-        own derivative weights. ``"r"``: the order and weights of R survey (first step first, input
-        weights), equal for a single linear step.
-
-    Returns
-    -------
-    ndarray, shape (n, k)
-        Change of the estimate per proportional change of a respondent's design weight.
     """
-    if linearization == "exact":
-        for applied in reversed(steps):
-            z = applied.step.pull_back(z, applied.weights_in, applied.weights_out)
-        return z * weights[:, None]
+    whole = Derivative(weights)
+    for applied in steps:
+        whole = applied.step.derivative(applied.weights_in, applied.weights_out).after(whole)
+    return whole
+
+
+def pulled_back(z: Floats, steps: Sequence[AppliedStep], weights: Floats) -> Floats:
+    """Carry influence back through steps of which some offer ``pull_back`` only; shapes as in ``residualised``."""
+    for applied in reversed(steps):
+        own: Any = applied.step
+        if hasattr(own, "derivative"):
+            z = own.derivative(applied.weights_in, applied.weights_out).pull_back(z)
+        else:
+            z = own.pull_back(z, applied.weights_in, applied.weights_out)
+    return z * weights[:, None]
+
+
+def residualised(z: Floats, steps: Sequence[AppliedStep], weights: Floats) -> Floats:
+    """Carry influence through the chain in the order and with the weights of R survey: first step first, input weights.
+
+    Equal to the derivative for a single linear step. Shapes as in :func:`chain_derivative`, ``z`` (n, k).
+    """
     x = z * (steps[-1].weights_out if steps else weights)[:, None]
     for applied in steps:
         x = applied.step.residualise(x, applied.weights_in, applied.weights_out)

@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.design.collapse import mass_by, sum_by
+from evaluation.design.collapse import crossed, mass_by, sum_by
+from evaluation.design.columns import Columns
 from evaluation.design.design import Design, require_design
+from evaluation.design.steps import Derivative
 from evaluation.errors import CalibrationError, MarginError, WeightingError
 from evaluation.survey.margins import Margins
 from evaluation.survey.margins import margins as make_margins
@@ -27,6 +29,8 @@ Floats = NDArray[np.float64]
 #: Margins are met to this relative precision.
 TOLERANCE = 1e-12
 MAXIMUM_CYCLES = 10_000
+#: Cycles after which replicates are raked one by one.
+JOINT_CYCLES = 500
 #: Projection cycles with which R survey carries raking into its variance.
 R_CYCLES = 10
 
@@ -57,32 +61,37 @@ class RakingStep:
         return {"margins": [margin.name for margin in self.margins]}
 
     @cached_property
-    def _cells(self) -> tuple[Codes, NDArray[np.int64]]:
-        key = np.zeros(len(self.margins[0].codes), dtype=np.int64)
-        for margin in self.margins:
-            key = key * len(margin.targets) + margin.codes
-        cell, first = np.unique(key, return_inverse=True)[1], np.unique(key, return_index=True)[1]
-        return cell, np.column_stack([margin.codes[first] for margin in self.margins])
+    def _crossing(self) -> tuple[Codes, NDArray[np.int64]]:
+        return crossed([margin.codes for margin in self.margins], [len(margin.targets) for margin in self.margins])
+
+    @property
+    def cells(self) -> tuple[Codes, int]:
+        """Crossing of all margins: cell of each respondent, and their number."""
+        cell, levels = self._crossing
+        return cell, len(levels)
 
     @cached_property
-    def _indicators(self) -> Floats:
-        levels = self._cells[1]
-        return np.hstack([np.eye(len(m.targets))[levels[:, j]] for j, m in enumerate(self.margins)])
+    def auxiliaries(self) -> Columns:
+        """Indicators of every level of every margin."""
+        cell, levels = self._crossing
+        table = np.hstack([np.eye(len(m.targets))[levels[:, j]] for j, m in enumerate(self.margins)])
+        return Columns(len(cell), cell, table)
 
     def replay(self, weights: Floats) -> Floats:
         """Rake other weights, shape (n,), to the same margins."""
-        cell, levels = self._cells
+        cell, levels = self._crossing
         sums = mass_by(cell, len(levels), weights)
         return weights * rake_cells(sums, levels, self.margins)[cell]
 
-    def pull_back(self, z: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
-        """Residualise ``z`` on the margins with the output weights, times the adjustment factor."""
-        cell, levels = self._cells
-        x = self._indicators
-        mass = mass_by(cell, len(levels), weights_out)
-        moments = x.T @ sum_by(cell, len(levels), z * weights_out[:, None])
-        coefficients = np.linalg.pinv(x.T @ (mass[:, None] * x), hermitian=True) @ moments
-        return (z - (x @ coefficients)[cell]) * adjustment_factor(weights_in, weights_out)[:, None]
+    def replay_cells(self, masses: Floats) -> Floats:
+        """Return the factor of each cell for several sums of weights by cell, both of shape (R, n_cells)."""
+        return rake_many(masses, self._crossing[1], self.margins)
+
+    def derivative(self, weights_in: Floats, weights_out: Floats) -> Derivative:
+        """Residualise on the margins with the output weights, times the adjustment factor."""
+        x, factor = self.auxiliaries, adjustment_factor(weights_in, weights_out)
+        inverse: Floats = np.linalg.pinv(x.gram(weights_out), hermitian=True)
+        return Derivative(factor, (x.scaled(factor),), (x.scaled(weights_out),), inverse)
 
     def residualise(self, x: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
         """Remove margin means from weighted influence the way R survey does."""
@@ -149,6 +158,26 @@ def rake_cells(sums: Floats, levels: NDArray[np.int64], margins: Sequence[Margin
         if off < TOLERANCE:
             return np.asarray(np.divide(current, sums, out=np.zeros_like(current), where=sums != 0))
     raise _unmet(current, levels, margins)
+
+
+def rake_many(masses: Floats, levels: NDArray[np.int64], margins: Sequence[MarginCodes]) -> Floats:
+    """Return the factors of :func:`rake_cells` for each row of ``masses``, both of shape (R, n_cells).
+
+    All rows are raked at once; one that has not settled after the cycles that suffice elsewhere is raked alone,
+    so that its error says what is wrong.
+    """
+    indicators = [np.eye(len(margin.targets))[levels[:, j]] for j, margin in enumerate(margins)]
+    current = masses.astype(float)
+    for _ in range(JOINT_CYCLES):
+        off = 0.0
+        for margin, indicator in zip(margins, indicators, strict=True):
+            reached = current @ indicator
+            off = max(off, float(np.max(np.abs(reached - margin.targets) / margin.targets.sum())))
+            factor = np.divide(margin.targets, reached, out=np.zeros_like(reached), where=reached > 0)
+            current *= factor @ indicator.T
+        if off < TOLERANCE:
+            return np.asarray(np.divide(current, masses, out=np.zeros_like(current), where=masses != 0))
+    return np.vstack([rake_cells(row, levels, margins) for row in masses])
 
 
 def _refuse_empty_levels(reached: Floats, margin: MarginCodes) -> None:
