@@ -25,6 +25,10 @@ def respondents(seed=7, n=64):
         }
     )
     frame["y"] = 3 + 0.4 * frame["x"] + (frame["sex"] == "f") * 2 + rng.normal(0, 3, n)
+    frame["home"] = np.arange(n) // 2
+    frame["w"] = np.repeat(frame["w"].to_numpy()[::2], 2)
+    frame["v"] = rng.uniform(1, 3, n)
+    frame["answered"] = (rng.uniform(size=n) < 0.85).astype(int)
     frame["answer"] = np.where(rng.uniform(size=n) < 0.4, "yes", "no")
     return frame
 
@@ -48,6 +52,23 @@ def chains(frame):
         "linear": lambda d: ev.calibrate(d, numeric),
         "linear after raking": lambda d: ev.calibrate(ev.rake(d, targets), numeric),
         "raking distance": lambda d: ev.calibrate(d, everything, distance="raking"),
+        "linear within bounds": lambda d: ev.calibrate(d, everything, bounds=(0.65, 1.5)),
+        "raking within bounds": lambda d: ev.calibrate(d, everything, distance="raking", bounds=(0.7, 1.5)),
+        "logit": lambda d: ev.calibrate(d, everything, distance="logit", bounds=(0.6, 1.8)),
+        "with variances": lambda d: ev.calibrate(d, everything, variance="v"),
+        "soft totals": lambda d: ev.calibrate(d, everything, ridge={"x": 2.0, "age": 0.5}),
+        "soft raking distance": lambda d: ev.calibrate(d, everything, distance="raking", ridge=1.5),
+        "in households": lambda d: ev.calibrate(d, everything, distance="raking", cluster="home"),
+        "raked, trimmed, logit": lambda d: ev.calibrate(
+            ev.trim_weights(ev.rake(d, targets), upper=1.3), everything, distance="logit", bounds=(0.5, 2)
+        ),
+        "nonresponse, soft, raked": lambda d: ev.rake(
+            ev.calibrate(ev.adjust_nonresponse(d, response="answered", by=["sex"]), numeric, ridge=5.0), targets
+        ),
+        "nonresponse, bounded, trimmed": lambda d: ev.trim_weights(
+            ev.calibrate(ev.adjust_nonresponse(d, response="answered", by=["sex"]), numeric, bounds=(0.85, 1.3)),
+            upper=1.5,
+        ),
         "trimmed": lambda d: ev.trim_weights(ev.rake(d, targets), upper=1.3),
         "trimmed and calibrated again": lambda d: ev.trim_weights(
             ev.calibrate(d, everything, distance="raking"), upper=1.35, margins=everything
@@ -179,3 +200,16 @@ def test_jackknife_of_a_chain_is_near_linearization():
         taylor, jackknife = verb(plain, **arguments), verb(replicated, **arguments)
         np.testing.assert_allclose(jackknife.estimate, taylor.estimate, rtol=1e-10)
         np.testing.assert_allclose(jackknife.std_error, taylor.std_error, rtol=0.08)
+
+
+@pytest.mark.parametrize("name", ["linear within bounds", "raking within bounds", "nonresponse, bounded, trimmed"])
+def test_bounds_cut_some_factors_off_in_these_chains(name):
+    frame = respondents()
+    design = chains(frame)[name](ev.survey_design(frame, weights="w", psu="psu", strata="stratum"))
+    applied = next(one for one in design.steps if one.step.verb == "calibrate")
+    counted = applied.weights_in > 0
+    factor = applied.weights_out[counted] / applied.weights_in[counted]
+    low, high = applied.step.bounds
+    assert ((np.abs(factor - low) < 1e-12) | (np.abs(factor - high) < 1e-12)).sum() >= 2
+    assert factor.min() >= low - 1e-12
+    assert factor.max() <= high + 1e-12

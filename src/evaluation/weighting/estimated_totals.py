@@ -1,0 +1,105 @@
+"""Totals that are themselves estimates, from another sample: their error enters the variance of what is calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation.design.collapse import Floats
+from evaluation.errors import WeightingError
+from evaluation.results import Estimates
+from evaluation.survey.codebook import code_text
+from evaluation.survey.margins import CROSS, Margins
+from evaluation.survey.margins import margins as make_margins
+from evaluation.weighting.auxiliaries import Auxiliaries
+
+
+def totals_in(estimates: Estimates) -> tuple[Margins, pd.DataFrame]:
+    """Return the margins that estimated totals stand for, and their covariance by name.
+
+    Parameters
+    ----------
+    estimates : Estimates
+        From ``survey_total`` of another sample: of numeric columns, or of text columns whose levels are counted
+        (with ``by``, a crossed margin).
+
+    Raises
+    ------
+    WeightingError
+        They are not totals, or numeric ones by domain.
+    """
+    if not isinstance(estimates, Estimates) or estimates.verb != "survey_total":
+        came = estimates.verb if isinstance(estimates, Estimates) else type(estimates).__name__
+        raise WeightingError(
+            f"totals_from must be estimated totals of another sample, got {came}. "
+            f"Make them with ev.survey_total(other_design, [...])."
+        )
+    by = [name for name in estimates.keys.columns if name not in ("term", "level")]
+    if by and "level" not in estimates.keys:
+        raise WeightingError(
+            f"totals_from: totals of numbers by {', '.join(by)} are no margin. Count levels by domain instead, or make "
+            f"a column per domain."
+        )
+    targets: dict[str, Any] = {}
+    names = []
+    for key, value in zip(estimates.keys.to_dict("records"), estimates.estimate, strict=True):
+        if "level" not in key:
+            targets[str(key["term"])] = float(value)
+            names.append(str(key["term"]))
+            continue
+        margin = CROSS.join([str(key["term"]), *by])
+        level = CROSS.join(code_text(key[name]) for name in ("level", *by))
+        targets.setdefault(margin, {})[level] = float(value)
+        names.append(f"{margin}={level}")
+    return make_margins(targets), pd.DataFrame(estimates.vcov, index=names, columns=names)
+
+
+def joined_margins(margins: Margins | None, estimated: Margins) -> Margins:
+    """Return exact and estimated margins together; a WeightingError where one stands in both."""
+    if margins is None:
+        return estimated
+    both = sorted(set(margins.names) & set(estimated.names))
+    if both:
+        raise WeightingError(
+            f"'{both[0]}' stands among the margins and in totals_from. Leave it out of one: margins.select(...)."
+        )
+    targets: dict[str, Any] = {}
+    for part in (margins, estimated):
+        targets.update({name: counts.to_dict() for name, counts in part.categorical.items()})
+        targets.update(part.totals)
+    return make_margins(targets)
+
+
+def root_of(vcov: pd.DataFrame | Mapping[str, Mapping[str, float]], auxiliaries: Auxiliaries) -> Floats:
+    """Return a root R of the totals' covariance, ``R R' = V``, shape (q, r); rows of exact totals are zero.
+
+    Raises
+    ------
+    WeightingError
+        A name is none of the totals, or the matrix is no covariance.
+    """
+    frame = vcov if isinstance(vcov, pd.DataFrame) else pd.DataFrame(vcov)
+    frame = frame.rename(index=str, columns=str)
+    if set(frame.index) != set(frame.columns) or len(frame.index) != len(set(frame.index)):
+        raise WeightingError("vcov must have the same names as rows and as columns, each once: those of the totals.")
+    values = frame.loc[list(frame.index), list(frame.index)].to_numpy(dtype=float)
+    scale = np.sqrt(np.abs(np.diag(values)))
+    scale[scale == 0] = 1.0
+    scaled = values / np.outer(scale, scale)
+    if not np.isfinite(values).all() or not np.allclose(scaled, scaled.T, atol=1e-8):
+        raise WeightingError("vcov must be a symmetric matrix of numbers, the covariance of the estimated totals.")
+    eigenvalues, vectors = np.linalg.eigh((scaled + scaled.T) / 2)
+    if eigenvalues.min(initial=0.0) < -1e-8:
+        raise WeightingError("vcov is no covariance: some combination of the totals would have a negative variance.")
+    kept = eigenvalues > 1e-12 * eigenvalues.max(initial=0.0)
+    root = scale[:, None] * vectors[:, kept] * np.sqrt(eigenvalues[kept])
+    whole = np.zeros((len(auxiliaries.names), root.shape[1]))
+    for name, row in zip(frame.index, root, strict=True):
+        places = auxiliaries.places(name, "vcov")
+        if len(places) > 1:
+            raise WeightingError(f"vcov: '{name}' has {len(places)} levels. Name each, e.g. '{auxiliaries.names[0]}'.")
+        whole[places[0]] = row
+    return whole
