@@ -10,7 +10,6 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.util import hash_array
 
 from evaluation import wording
 from evaluation.design.replicates import Replicates
@@ -23,8 +22,8 @@ Floats = NDArray[np.float64]
 GivenKind = Literal["BRR", "Fay", "JK1", "JKn", "JK2", "bootstrap", "SDR", "ACS", "successive-difference", "other"]
 ReplicateColumns = str | Sequence[str] | pd.DataFrame | NDArray[np.float64]
 
-#: Factors count as equal when they agree to this many significant digits.
-DIGITS = 12
+#: Rows that are looked at together.
+BLOCK = 16_384
 
 #: Replicate weights sum to about what the weights do, factors to about one per row: within this multiple either way.
 ABOUT = 2.0
@@ -196,9 +195,7 @@ def _factors(
 def _shared(factors: Floats, counts: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.int64]]:
     """Return distinct rows of factors, shape (n_units, R), and the unit of each row, shape (n,)."""
     counted = np.flatnonzero(counts)
-    key = np.zeros(len(counted), dtype=np.uint64)
-    for r in range(factors.shape[1]):
-        key = (key ^ hash_array(_significant(factors[counted, r]))) * np.uint64(1_099_511_628_211)
+    key = np.concatenate([_keys(factors[counted[at : at + BLOCK]]) for at in range(0, len(counted), BLOCK)])
     code, _ = pd.factorize(key)
     first = np.full(int(code.max()) + 1, -1)
     first[code[::-1]] = counted[::-1]
@@ -207,12 +204,13 @@ def _shared(factors: Floats, counts: NDArray[np.bool_]) -> tuple[Floats, NDArray
     return np.ascontiguousarray(factors[first]), unit
 
 
-def _significant(factors: Floats) -> Floats:
-    """Round to DIGITS significant digits, shape (n,)."""
-    digits = np.zeros_like(factors)
-    np.log10(factors, where=factors > 0, out=digits)
-    magnitude = 10.0 ** (DIGITS - 1 - np.floor(digits))
-    return np.asarray(np.round(factors * magnitude) / magnitude)
+def _keys(factors: Floats) -> NDArray[np.uint64]:
+    """Return a number for each row that is the same where factors agree to 40 bits, twelve digits, shape (n,)."""
+    bits = (factors.view(np.uint64) + np.uint64(0x800)) >> np.uint64(12)
+    bits *= np.uint64(0x9E3779B97F4A7C15)
+    bits ^= bits >> np.uint64(32)
+    odd = np.random.default_rng(0).integers(1, 2**63, factors.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    return np.asarray((bits * odd).sum(axis=1, dtype=np.uint64))
 
 
 def _scales(
