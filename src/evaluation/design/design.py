@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from evaluation import wording
 from evaluation.design.collapse import sum_by
 from evaluation.design.replicates import Replicates
+from evaluation.design.reweighting import CellMultipliers, cell_multipliers
 from evaluation.design.sampling import Sampling, require_column
 from evaluation.design.steps import (
     AppliedStep,
@@ -87,7 +88,7 @@ class Design:
         """What turns contributions into a covariance."""
         if self.replicates is not None:
             return self.replicates.engine
-        return TaylorEngine(self.sampling, self.linearization)
+        return TaylorEngine(self.sampling, self.linearization, outside=self.sources[0])
 
     def degrees_of_freedom(self, present: NDArray[np.bool_] | None = None) -> int:
         """Return the design degrees of freedom of the rows in ``present`` (default: those that count)."""
@@ -132,28 +133,52 @@ class Design:
         return carry(z, self.steps, self.base_weights)
 
     @cached_property
+    def sources(self) -> tuple[tuple[Floats, ...], Floats]:
+        """Roots of the covariance of totals that other samples estimated, and what coefficients carry of them."""
+        if any(getattr(applied.step, "root", None) is not None for applied in self.steps):
+            return self.derivative.sources()
+        return (), np.zeros((0, 0))
+
+    @property
+    def n_contributions(self) -> int:
+        """Rows of ``contributions``: the sampling units, then the errors of totals estimated by other samples."""
+        return self.sampling.n_units + len(self.sources[1])
+
+    @cached_property
     def chain_by_unit(self) -> Floats:
-        """What the chain takes off each sampling unit per unit of its coefficients, shape (n_units, p)."""
+        """What the chain takes off each contribution per unit of its coefficients, shape (n_contributions, p)."""
         derivative, sampling = self.derivative, self.sampling
         if derivative.middle is None:
             return np.zeros((sampling.n_units, 0))
-        sums = [part.sums_by(sampling.unit, sampling.n_units) for part in derivative.left]
-        return np.asarray(np.hstack(sums) @ derivative.middle)
+        sums = np.hstack([part.sums_by(sampling.unit, sampling.n_units) for part in derivative.left])
+        sources, carried = self.sources
+        return np.asarray((np.vstack([sums, -carried]) if sources else sums) @ derivative.middle)
 
     def contributions(self, z: Floats) -> Floats:
-        """Return weighted influence summed per sampling unit, shape (n_units, k), a block of columns at a time."""
-        sampling = self.sampling
-        sums = np.empty((sampling.n_units, z.shape[1]))
+        """Return weighted influence summed per sampling unit, shape (n_contributions, k), a block of columns at a time."""
+        sampling, n_units = self.sampling, self.sampling.n_units
+        sums = np.zeros((self.n_contributions, z.shape[1]))
         for start in range(0, z.shape[1], BLOCK):
             block = slice(start, start + BLOCK)
             if self.collapses:
-                sums[:, block] = sum_by(sampling.unit, sampling.n_units, z[:, block] * self.derivative.factor[:, None])
+                sums[:n_units, block] = sum_by(sampling.unit, n_units, z[:, block] * self.derivative.factor[:, None])
                 if self.steps and self.derivative.middle is not None:
-                    moments = np.vstack([part.moments(z[:, block]) for part in self.derivative.right])
-                    sums[:, block] -= self.chain_by_unit @ moments
-            else:
-                sums[:, block] = sum_by(sampling.unit, sampling.n_units, self.influence(z[:, block]))
+                    sums[:, block] -= self.chain_by_unit @ self._moments(z[:, block])
+                continue
+            sums[:n_units, block] = sum_by(sampling.unit, n_units, self.influence(z[:, block]))
+            if len(sums) > n_units:
+                sums[n_units:, block] = -self.chain_by_unit[n_units:] @ self._moments(z[:, block])
         return sums
+
+    def _moments(self, z: Floats) -> Floats:
+        return np.vstack([part.moments(z) for part in self.derivative.right])
+
+    @cached_property
+    def replicate_cells(self) -> CellMultipliers | None:
+        """The chain repeated on the cells of every replicate; None where a step needs rows, or there is no chain."""
+        if self.replicates is None or not self.steps:
+            return None
+        return cell_multipliers(self.steps, self.base_weights, self.replicates)
 
     def replicate_weights(self) -> Iterator[Floats]:
         """Yield the weights of each replicate, shape (n,), the whole chain repeated on each."""
@@ -161,8 +186,11 @@ class Design:
             raise DesignError("this design has no replicates. Make them with ev.as_replicates(design, kind=...).")
         for r in range(self.replicates.count):
             weights = self.base_weights * self.replicates.row_factors(r)
-            for applied in self.steps:
-                weights = applied.step.replay(weights)
+            if self.replicate_cells is not None:
+                weights = weights * self.replicate_cells.multipliers[r][self.replicate_cells.code]
+            else:
+                for applied in self.steps:
+                    weights = applied.step.replay(weights)
             yield weights if self.inside is None else np.where(self.inside, weights, 0.0)
 
     def adjusted(self, step: WeightingStep) -> Design:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.design.collapse import MAXIMUM_MARKS, compact
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError
 from evaluation.results import TIDY_COLUMNS
@@ -21,8 +24,8 @@ Mask = NDArray[np.bool_]
 
 #: A column with more levels than this is refused as a category.
 MAXIMUM_LEVELS = 200
-#: Up to this many keys, distinct ones are found by marks instead of sorting.
-MAXIMUM_MARKS = 50_000_000
+#: Whole numbers within this range are coded by counting instead of hashing.
+MAXIMUM_RANGE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,16 @@ class Cells:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @cached_property
+    def n_groups(self) -> int:
+        """Number of domains, and one more where some respondents are in none."""
+        return len(self.keys) + int((self.code < 0).any())
+
+    @cached_property
+    def group(self) -> Codes:
+        """Domain of each respondent, those in none last, shape (n,)."""
+        return self.code if self.n_groups == len(self.keys) else np.where(self.code < 0, len(self.keys), self.code)
+
     def name(self, d: int) -> str:
         """Return what domain ``d`` is, e.g. ``"sex=f, age=old"``; empty where there is one domain."""
         return ", ".join(f"{column}={value}" for column, value in self.keys.iloc[d].items())
@@ -62,10 +75,14 @@ def cells_by(design: Design, by: str | Sequence[str] | None) -> Cells:
     key = np.zeros(len(design), dtype=np.int64)
     for levels, code in coded:
         key = key * len(levels) + code
-    found, code = np.unique(key[complete], return_inverse=True)
-    whole = np.full(len(design), -1, dtype=np.int64)
-    whole[complete] = code
-    index = np.unravel_index(found, [len(levels) for levels, _ in coded])
+    sizes = [len(levels) for levels, _ in coded]
+    if complete.all():
+        whole, found = compact(key, math.prod(sizes))
+    else:
+        code, found = compact(key[complete], math.prod(sizes))
+        whole = np.full(len(design), -1, dtype=np.int64)
+        whole[complete] = code
+    index = np.unravel_index(found, sizes)
     keys = {name: [levels[i] for i in at] for name, (levels, _), at in zip(names, coded, index, strict=True)}
     return Cells(whole, pd.DataFrame(keys))
 
@@ -83,7 +100,7 @@ def code_levels(column: pd.Series, counted: Mask) -> tuple[list[Any], Codes]:
 
     Levels come in the order of their categories, else sorted; text after numbers where a column mixes them.
     """
-    code, found = pd.factorize(column)
+    code, found = _factorized(column)
     seen = np.bincount(code[counted & (code >= 0)], minlength=len(found)) > 0
     values = pd.Index(found).tolist()
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -96,6 +113,19 @@ def code_levels(column: pd.Series, counted: Mask) -> tuple[list[Any], Codes]:
     return [values[i] for i in order], np.where(counted, place[code], -1)
 
 
+def _factorized(column: pd.Series) -> tuple[Codes, Any]:
+    """Return codes and distinct values, without hashing where a column holds categories or small whole numbers."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy().astype(np.int64), column.cat.categories
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu" and len(column):
+        values = column.to_numpy()
+        low, high = int(values.min()), int(values.max())
+        if high - low <= min(MAXIMUM_RANGE, 4 * len(values)):
+            code, found = compact(values.astype(np.int64) - low, high - low + 1)
+            return code, found + low
+    return pd.factorize(column)
+
+
 @dataclass(frozen=True, eq=False)
 class Outcomes:
     """Numeric outcomes with what is missing told apart.
@@ -104,15 +134,26 @@ class Outcomes:
     ----------
     names : tuple of str
         The p variables.
-    values : ndarray, shape (n, p)
+    columns : tuple of ndarray, each shape (n,)
         Zero where missing.
-    answered : ndarray of bool, shape (n, p)
-        False where missing.
+    masks : tuple of ndarray of bool, each shape (n,), or None
+        False where missing; None where nothing is.
     """
 
     names: tuple[str, ...]
-    values: Floats
-    answered: Mask
+    columns: tuple[Floats, ...]
+    masks: tuple[Mask | None, ...]
+
+    @cached_property
+    def values(self) -> Floats:
+        """The columns side by side, shape (n, p)."""
+        return np.column_stack(self.columns)
+
+    @cached_property
+    def answered(self) -> Mask:
+        """Who answered each variable, shape (n, p)."""
+        everybody = np.ones(len(self.columns[0]), dtype=bool)
+        return np.column_stack([everybody if mask is None else mask for mask in self.masks])
 
 
 def names_of(variables: str | Sequence[str], verb: str) -> tuple[str, ...]:
@@ -126,14 +167,23 @@ def names_of(variables: str | Sequence[str], verb: str) -> tuple[str, ...]:
 def outcomes_of(design: Design, variables: str | Sequence[str], *, listwise: bool, verb: str) -> Outcomes:
     """Read numeric outcomes; each variable's missing values are its own, unless ``listwise``."""
     names = names_of(variables, verb)
-    columns = np.column_stack([_numeric(design, name, verb) for name in names])
-    answered = ~np.isnan(columns)
-    if listwise:
-        answered = np.repeat(answered.all(axis=1, keepdims=True), len(names), axis=1)
-    for j, name in enumerate(names):
-        if not (answered[:, j] & design.present).any():
+    columns = [_numeric(design, name, verb) for name in names]
+    masks = [_answered(column) for column in columns]
+    missing = [mask for mask in masks if mask is not None]
+    if listwise and missing:
+        masks = [np.logical_and.reduce(missing)] * len(names)
+    for name, mask in zip(names, masks, strict=True):
+        if not (design.present if mask is None else mask & design.present).any():
             raise EstimationError(f"'{name}' is missing for every respondent who counts; there is nothing to estimate.")
-    return Outcomes(names, np.where(answered, columns, 0.0), answered)
+    filled = [
+        column if mask is None else np.where(mask, column, 0.0) for column, mask in zip(columns, masks, strict=True)
+    ]
+    return Outcomes(names, tuple(filled), tuple(masks))
+
+
+def _answered(column: Floats) -> Mask | None:
+    missing = np.isnan(column)
+    return ~missing if missing.any() else None
 
 
 def _numeric(design: Design, name: str, verb: str) -> Floats:
@@ -176,27 +226,39 @@ def levels_of(design: Design, name: str, verb: str) -> tuple[list[Any], Codes]:
     return levels, code
 
 
-def degrees_of_freedom(design: Design, cells: Cells, counted: Mask) -> NDArray[np.int64]:
+def degrees_of_freedom(design: Design, cells: Cells, counted: Mask | None = None) -> NDArray[np.int64]:
     """Return the design degrees of freedom of each domain, shape (D,), from the units that have a counted row."""
-    rows = counted & design.present & (cells.code >= 0)
+    rows = counting(design, cells, counted)
     if design.replicates is not None:
-        return np.array([design.degrees_of_freedom(rows & (cells.code == d)) for d in range(len(cells))])
-    first = design.sampling.stages[0]
-    code, unit = cells.code[rows], first.unit[rows]
-    domain, unit = np.divmod(_distinct(code * first.n_units + unit, len(cells) * first.n_units), first.n_units)
-    strata = _distinct(domain * first.n_strata + first.stratum[unit], len(cells) * first.n_strata) // first.n_strata
-    return np.bincount(domain, minlength=len(cells)) - np.bincount(strata, minlength=len(cells))
+        every = design.present if counted is None else counted & design.present
+        return np.array([design.degrees_of_freedom(every & (cells.code == d)) for d in range(len(cells))])
+    first, group = design.sampling.stages[0], cells.group
+    size = cells.n_groups
+    if first.n_units * size > MAXIMUM_MARKS:
+        inside = (cells.code >= 0) if rows is None else rows
+        key = np.unique(cells.code[inside] * first.n_units + first.unit[inside])
+        there, unit = np.divmod(key, first.n_units)
+        strata = np.unique(there * first.n_strata + first.stratum[unit]) // first.n_strata
+        return np.bincount(there, minlength=len(cells)) - np.bincount(strata, minlength=len(cells))
+    marks = np.zeros((first.n_units, size), dtype=bool)
+    key = first.unit * size + group
+    marks.reshape(-1)[key if rows is None else key[rows]] = True
+    strata_marks = np.zeros((first.n_strata, size), dtype=bool)
+    unit, there = np.nonzero(marks)
+    strata_marks[first.stratum[unit], there] = True
+    found = marks.sum(axis=0) - strata_marks.sum(axis=0)
+    return np.asarray(found[: len(cells)], dtype=np.int64)
 
 
-def _distinct(keys: Codes, size: int) -> Codes:
-    if size > MAXIMUM_MARKS:
-        return np.unique(keys)
-    marks = np.zeros(size, dtype=bool)
-    marks[keys] = True
-    return np.flatnonzero(marks)
-
-
-def counts(design: Design, cells: Cells, counted: Mask) -> NDArray[np.int64]:
+def counts(design: Design, cells: Cells, counted: Mask | None = None) -> NDArray[np.int64]:
     """Return the number of respondents behind each domain, shape (D,)."""
-    rows = counted & design.present & (cells.code >= 0)
-    return np.bincount(cells.code[rows], minlength=len(cells))
+    rows = counting(design, cells, counted)
+    group = cells.group if rows is None else cells.group[rows]
+    return np.bincount(group, minlength=cells.n_groups)[: len(cells)]
+
+
+def counting(design: Design, cells: Cells, counted: Mask | None) -> Mask | None:
+    """Return the rows that count in some domain, shape (n,); None where all do. Domains hold present rows only."""
+    if counted is None and cells.n_groups == len(cells):
+        return None
+    return (cells.code >= 0) if counted is None else counted & (cells.code >= 0) & design.present

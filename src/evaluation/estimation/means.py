@@ -17,6 +17,7 @@ from evaluation.estimation.domains import (
     Cells,
     Outcomes,
     cells_by,
+    counting,
     counts,
     degrees_of_freedom,
     is_text,
@@ -32,6 +33,9 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 DesignEffect = bool | Literal["replace"]
 Names = str | Sequence[str]
+
+#: Values looked at before a whole column is searched for anything but 0 and 1.
+LOOK_FIRST = 4096
 
 
 def survey_mean(
@@ -94,33 +98,49 @@ def survey_mean(
     require_design(design, "survey_mean")
     outcomes = outcomes_of(design, variables, listwise=listwise, verb="survey_mean")
     cells = cells_by(design, by)
-    weights = design.domain_weights[:, None] * outcomes.answered
-    centre = (weights * outcomes.values).sum(axis=0) / weights.sum(axis=0)
-    centred = np.where(outcomes.answered, outcomes.values - centre, 0.0)
-    p = len(outcomes.names)
-    totals = domain_totals(design, np.hstack([centred, outcomes.answered]), cells)
-    at = _positions(len(cells), p, 2 * p)
-    made = ratios(totals, at, at + p, np.repeat(centre, len(cells)))
+    made = _means(design, outcomes, cells)
     extra: dict[str, NDArray[Any]] = {}
     if deff:
-        extra["deff"] = _design_effect(made, design, centred, outcomes.answered, cells, deff, of_total=False)
+        extra["deff"] = _design_effect(made, design, outcomes.values, outcomes.answered, cells, deff, of_total=False)
     keys = _keys([(name, None) for name in outcomes.names], cells)
-    means = _estimates("survey_mean", design, made, keys, cells, outcomes.answered, conf_level, extra)
+    means = _estimates("survey_mean", design, made, keys, cells, outcomes.masks, conf_level, extra)
     return replace(means, cell_counts=_rarer_answers(design, outcomes, cells))
+
+
+def _means(design: Design, outcomes: Outcomes, cells: Cells) -> Ratios:
+    """Form means by domain from sums about each variable's overall mean, so that large means lose no digits."""
+    weights, columns, below = design.domain_weights, [], []
+    masks: list[Mask | None] = []
+    for values, mask in zip(outcomes.columns, outcomes.masks, strict=True):
+        total = weights.sum() if mask is None else weights[mask].sum()
+        centre = float(weights @ values / total)
+        columns.append(values - centre if mask is None else np.where(mask, values - centre, 0.0))
+        if not any(mask is known for known in masks):
+            masks.append(mask)
+        below.append((next(place for place, known in enumerate(masks) if known is mask), centre))
+    p, q, d = len(columns), len(columns) + len(masks), np.arange(len(cells))
+    totals = domain_totals(design, [*columns, *(mask if mask is None else mask.astype(float) for mask in masks)], cells)
+    at = np.concatenate([d * q + p + place for place, _ in below])
+    return ratios(totals, _positions(len(cells), p, q), at, np.repeat([centre for _, centre in below], len(cells)))
 
 
 def _rarer_answers(design: Design, outcomes: Outcomes, cells: Cells) -> NDArray[np.int64]:
     """Count those who gave the rarer answer to each 0/1 item by domain; 0 where nobody did, or for other numbers."""
     found = []
-    for j in range(len(outcomes.names)):
-        values, rows = outcomes.values[:, j], outcomes.answered[:, j] & design.present & (cells.code >= 0)
-        if not np.isin(values[rows], (0.0, 1.0)).all():
+    for values, mask in zip(outcomes.columns, outcomes.masks, strict=True):
+        rows = counting(design, cells, mask)
+        if not (_is_binary(values[:LOOK_FIRST]) and _is_binary(values if rows is None else values[rows])):
             found.append(np.zeros(len(cells), dtype=np.int64))
             continue
-        ones = np.bincount(cells.code[rows & (values == 1)], minlength=len(cells))
-        zeros = np.bincount(cells.code[rows & (values == 0)], minlength=len(cells))
-        found.append(np.where((ones == 0) | (zeros == 0), 0, np.minimum(ones, zeros)))
+        ones = np.bincount(cells.group, values * (True if rows is None else rows), minlength=cells.n_groups)
+        zeros = counts(design, cells, mask) - ones[: len(cells)]
+        rarer = np.minimum(ones[: len(cells)], zeros)
+        found.append(rarer.astype(np.int64))
     return np.concatenate(found)
+
+
+def _is_binary(values: Floats) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
 
 
 def survey_total(
@@ -183,12 +203,12 @@ def survey_total(
     if any(text):
         return _of_levels("survey_total", design, names, cells, conf_level, deff=deff)
     outcomes = outcomes_of(design, names, listwise=listwise, verb="survey_total")
-    terms, columns, answered = [(name, None) for name in outcomes.names], outcomes.values, outcomes.answered
-    made = ratios(domain_totals(design, columns, cells), _positions(len(cells), len(terms), len(terms)), None)
+    terms = [(name, None) for name in outcomes.names]
+    made = ratios(domain_totals(design, outcomes.columns, cells), _positions(len(cells), len(terms), len(terms)), None)
     extra: dict[str, NDArray[Any]] = {}
     if deff:
-        extra["deff"] = _design_effect(made, design, columns, answered, cells, deff, of_total=True)
-    return _estimates("survey_total", design, made, _keys(terms, cells), cells, answered, conf_level, extra)
+        extra["deff"] = _design_effect(made, design, outcomes.values, outcomes.answered, cells, deff, of_total=True)
+    return _estimates("survey_total", design, made, _keys(terms, cells), cells, outcomes.masks, conf_level, extra)
 
 
 def survey_prop(
@@ -297,16 +317,16 @@ def survey_ratio(
     require_design(design, "survey_ratio")
     outcomes = outcomes_of(design, [numerator, denominator], listwise=True, verb="survey_ratio")
     cells = cells_by(design, by)
-    totals = domain_totals(design, outcomes.values, cells)
+    totals = domain_totals(design, outcomes.columns, cells)
     at = _positions(len(cells), 1, 2)
-    zero = (totals.estimate[at + 1] == 0) & (counts(design, cells, outcomes.answered[:, 0]) > 0)
+    zero = (totals.estimate[at + 1] == 0) & (counts(design, cells, outcomes.masks[0]) > 0)
     if zero.any():
         place = cells.name(int(np.flatnonzero(zero)[0]))
         where = f" in domain {place}" if place else ""
         raise EstimationError(f"survey_ratio: the total of '{denominator}' is zero{where}, so there is no ratio.")
     made = ratios(totals, at, at + 1)
     keys = _keys([(f"{numerator}/{denominator}", None)], cells)
-    return _estimates("survey_ratio", design, made, keys, cells, outcomes.answered[:, :1], conf_level, {})
+    return _estimates("survey_ratio", design, made, keys, cells, outcomes.masks[:1], conf_level, {})
 
 
 def _positions(n_cells: int, k: int, q: int) -> NDArray[np.int64]:
@@ -326,13 +346,12 @@ def _of_levels(
     parts = []
     for name in names:
         levels, code = levels_of(design, name, verb)
-        answered = (code >= 0)[:, None]
+        answered = code >= 0
         crossed = np.where((code >= 0) & (cells.code >= 0), cells.code * len(levels) + code, -1)
-        ones = np.ones((len(design), 1))
-        totals = domain_totals(design, ones, Cells(crossed, pd.DataFrame(index=range(len(cells) * len(levels)))))
+        totals = domain_totals(design, [None], Cells(crossed, pd.DataFrame(index=range(len(cells) * len(levels)))))
         at = _positions(len(cells), len(levels), len(levels))
         if verb == "survey_prop":
-            below = domain_totals(design, answered.astype(float), cells)
+            below = domain_totals(design, [answered.astype(float)], cells)
             made = ratios(totals, at, np.tile(np.arange(len(cells)), len(levels)), below=below)
         else:
             made = ratios(totals, at, None)
@@ -341,10 +360,10 @@ def _of_levels(
         extra: dict[str, NDArray[Any]] = {}
         if deff:
             indicators = (code[:, None] == np.arange(len(levels))).astype(float)
-            each = np.repeat(answered, len(levels), axis=1)
+            each = np.repeat(answered[:, None], len(levels), axis=1)
             extra["deff"] = _design_effect(made, design, indicators, each, cells, deff, of_total=True)
         keys = _keys([(name, level) for level in levels], cells)
-        part = _estimates(verb, design, made, keys, cells, answered, conf_level, extra)
+        part = _estimates(verb, design, made, keys, cells, (answered,), conf_level, extra)
         parts.append(replace(part, cell_counts=chosen))
     return joined(parts)
 
@@ -364,14 +383,15 @@ def _estimates(
     made: Ratios,
     keys: pd.DataFrame,
     cells: Cells,
-    answered: Mask,
+    masks: Sequence[Mask | None],
     conf_level: float,
     columns: dict[str, NDArray[Any]],
 ) -> Estimates:
-    times = len(keys) // (len(cells) * answered.shape[1])
-    each = [answered[:, j] for j in range(answered.shape[1])]
-    n_obs = np.tile(np.concatenate([counts(design, cells, mask) for mask in each]), times)
-    df = np.tile(np.concatenate([degrees_of_freedom(design, cells, mask) for mask in each]), times)
+    times = len(keys) // (len(cells) * len(masks))
+    distinct = {id(mask): mask for mask in masks}
+    sizes = {key: (counts(design, cells, m), degrees_of_freedom(design, cells, m)) for key, m in distinct.items()}
+    n_obs = np.tile(np.concatenate([sizes[id(mask)][0] for mask in masks]), times)
+    df = np.tile(np.concatenate([sizes[id(mask)][1] for mask in masks]), times)
     return Estimates(
         verb=verb,
         keys=keys,

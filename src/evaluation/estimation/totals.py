@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.design.collapse import sum_by, sum_by_unit_and_cell
 from evaluation.design.design import BLOCK, Design, each_replicate
+from evaluation.design.reweighting import replicate_totals
 from evaluation.estimation.domains import Cells
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
+#: A column of values, shape (n,); None stands for 1 in every row.
+Column = Floats | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,16 +25,16 @@ class DomainTotals:
     Attributes
     ----------
     design, cells, columns
-        What they were made from; ``columns`` has shape (n, q).
+        What they were made from; q columns.
     estimate : ndarray, shape (D * q,)
         Totals, domain by domain.
-    contributions : ndarray, shape (units or R, D * q)
+    contributions : ndarray, shape (units or R + 1, D * q)
         Influence summed per sampling unit, or the totals of each replicate.
     """
 
     design: Design
     cells: Cells
-    columns: Floats
+    columns: tuple[Column, ...]
     estimate: Floats
     contributions: Floats
 
@@ -40,47 +43,100 @@ class DomainTotals:
         return self.design.influence(_spread(self.columns, self.cells, at))
 
 
-def domain_totals(design: Design, columns: Floats, cells: Cells) -> DomainTotals:
+def domain_totals(design: Design, columns: Floats | Sequence[Column], cells: Cells) -> DomainTotals:
     """Sum weighted columns by domain, under the design and the whole weighting chain.
 
-    Without a chain everything comes from one pass of sums per unit and domain; with one, each
-    column is carried back through it first, a block at a time.
+    Parameters
+    ----------
+    design : Design
+    columns : ndarray, shape (n, q), or sequence of q columns
+    cells : Cells
+        The D domains.
+
+    Notes
+    -----
+    One pass of sums per unit and domain; what the chain takes off them hangs on sums per cell of each step
+    and domain alone. Only R's convention carries every row through the chain.
     """
-    n_cells, q = len(cells), columns.shape[1]
-    weighted = columns * design.domain_weights[:, None]
+    listed = _listed(columns)
     if design.replicates is not None:
-        return _replicated(design, columns, cells, weighted)
-    sampling = design.sampling
-    if not design.steps:
-        sums = sum_by_unit_and_cell(sampling.unit, sampling.n_units, cells.code, n_cells, weighted)
-        contributions = sums.reshape(sampling.n_units, n_cells * q)
-        return DomainTotals(design, cells, columns, contributions.sum(axis=0), contributions)
-    contributions = np.empty((sampling.n_units, n_cells * q))
-    for start in range(0, n_cells * q, BLOCK):
-        at = np.arange(start, min(start + BLOCK, n_cells * q))
-        contributions[:, at] = design.contributions(_spread(columns, cells, at))
-    return DomainTotals(design, cells, columns, _by_cell(weighted, cells).ravel(), contributions)
+        replicated = _replicated(design, listed, cells)
+        return DomainTotals(design, cells, listed, replicated[-1], replicated)
+    if design.steps and not design.collapses:
+        return _row_by_row(design, listed, cells)
+    sampling, group, size = design.sampling, cells.group, cells.n_groups
+    key, n_keys, d = sampling.unit * size + group, sampling.n_units * size, len(cells)
+    factor = design.derivative.factor if design.steps else design.domain_weights
+    contributions = np.empty((sampling.n_units, d, len(listed)))
+    estimate = np.empty((d, len(listed)))
+    for place, column in enumerate(listed):
+        weighted = factor if column is None else factor * column
+        sums = np.bincount(key, weighted, minlength=n_keys).reshape(sampling.n_units, size)
+        contributions[:, :, place] = sums[:, :d]
+        if design.steps:
+            weighted = design.domain_weights if column is None else design.domain_weights * column
+            estimate[:, place] = np.bincount(group, weighted, minlength=size)[:d]
+        else:
+            estimate[:, place] = contributions[:, :, place].sum(axis=0)
+    flat = contributions.reshape(sampling.n_units, -1)
+    derivative = design.derivative
+    if derivative.middle is not None:
+        ones = np.ones(len(design))
+        values = [ones if column is None else column for column in listed]
+        moments = np.vstack([part.moments_by(values, group, size)[:, :d] for part in derivative.right])
+        flat -= design.chain_by_unit @ moments.reshape(len(moments), -1)
+    return DomainTotals(design, cells, listed, estimate.ravel(), flat)
 
 
-def _replicated(design: Design, columns: Floats, cells: Cells, weighted: Floats) -> DomainTotals:
-    replicates = design.replicates
+def _listed(columns: Floats | Sequence[Column]) -> tuple[Column, ...]:
+    if isinstance(columns, np.ndarray):
+        return tuple(np.asarray(columns[:, place], dtype=np.float64) for place in range(columns.shape[1]))
+    return tuple(columns)
+
+
+def _replicated(design: Design, columns: tuple[Column, ...], cells: Cells) -> Floats:
+    replicates, group, size = design.replicates, cells.group, cells.n_groups
+    base = design.base_weights
     if replicates is not None and not design.steps:
-        sums = sum_by_unit_and_cell(replicates.unit, len(replicates.factors), cells.code, len(cells), weighted)
-        by_unit = sums.reshape(len(replicates.factors), -1)
-        estimates = np.vstack([replicates.factors.T @ by_unit, by_unit.sum(axis=0)])
-    else:
-        estimates = each_replicate(design, lambda weights: _by_cell(columns * weights[:, None], cells).ravel())
-    return DomainTotals(design, cells, columns, _by_cell(weighted, cells).ravel(), estimates)
+        n_units = len(replicates.factors)
+        key = replicates.unit * size + group
+        sums = np.empty((n_units, len(cells), len(columns)))
+        for place, column in enumerate(columns):
+            weighted = base if column is None else base * column
+            by_unit = np.bincount(key, weighted, minlength=n_units * size).reshape(n_units, size)
+            sums[:, :, place] = by_unit[:, : len(cells)]
+        flat = sums.reshape(n_units, -1)
+        return np.vstack([replicates.factors.T @ flat, flat.sum(axis=0)])
+    chain = design.replicate_cells
+    if replicates is not None and chain is not None:
+        weighted_columns = [base if column is None else base * column for column in columns]
+        return replicate_totals(weighted_columns, group, len(cells), replicates, chain)
+    return each_replicate(design, lambda weights: _by_cell(columns, weights, cells))
 
 
-def _by_cell(weighted: Floats, cells: Cells) -> Floats:
-    inside = cells.code >= 0
-    return sum_by(cells.code[inside], len(cells), weighted[inside])
+def _by_cell(columns: tuple[Column, ...], weights: Floats, cells: Cells) -> Floats:
+    sums = np.empty((len(cells), len(columns)))
+    for place, column in enumerate(columns):
+        weighted = weights if column is None else weights * column
+        sums[:, place] = np.bincount(cells.group, weighted, minlength=cells.n_groups)[: len(cells)]
+    return sums.ravel()
 
 
-def _spread(columns: Floats, cells: Cells, at: Index) -> Floats:
-    q = columns.shape[1]
-    return np.asarray(np.where(cells.code[:, None] == at[None, :] // q, columns[:, at % q], 0.0))
+def _row_by_row(design: Design, columns: tuple[Column, ...], cells: Cells) -> DomainTotals:
+    size = len(cells) * len(columns)
+    contributions = np.empty((design.sampling.n_units, size))
+    for start in range(0, size, BLOCK):
+        at = np.arange(start, min(start + BLOCK, size))
+        contributions[:, at] = design.contributions(_spread(columns, cells, at))
+    return DomainTotals(design, cells, columns, _by_cell(columns, design.domain_weights, cells), contributions)
+
+
+def _spread(columns: tuple[Column, ...], cells: Cells, at: Index) -> Floats:
+    spread = np.empty((len(cells.code), len(at)))
+    for place, position in enumerate(at):
+        column, inside = columns[position % len(columns)], cells.code == position // len(columns)
+        spread[:, place] = inside if column is None else np.where(inside, column, 0.0)
+    return spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +146,7 @@ class Ratios:
     Attributes
     ----------
     estimate : ndarray, shape (k,)
-    contributions : ndarray, shape (units or R, k)
+    contributions : ndarray, shape (units or R + 1, k)
     """
 
     totals: DomainTotals

@@ -90,7 +90,7 @@ class RakingStep:
     def derivative(self, weights_in: Floats, weights_out: Floats) -> Derivative:
         """Residualise on the margins with the output weights, times the adjustment factor."""
         x, factor = self.auxiliaries, adjustment_factor(weights_in, weights_out)
-        inverse: Floats = np.linalg.pinv(x.gram(weights_out), hermitian=True)
+        inverse = np.asarray(np.linalg.pinv(x.gram(weights_out), hermitian=True), dtype=np.float64)
         return Derivative(factor, (x.scaled(factor),), (x.scaled(weights_out),), inverse)
 
     def residualise(self, x: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
