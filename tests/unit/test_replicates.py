@@ -339,6 +339,15 @@ def test_an_argument_that_is_missing_or_means_nothing_is_refused(arguments, told
         ev.as_replicates(paired(), **arguments)
 
 
+def test_a_census_of_people_in_each_unit_bears_no_variance():
+    data = frame().assign(n_person=3)
+    whole = ev.survey_design(data, weights="w", strata="stratum", psu=["psu", "person"], fpc=["n_psu", "n_person"])
+    made = ev.as_replicates(whole, kind="JKn")
+    assert variance_of_total(made) == pytest.approx(variance_of_total(whole), rel=HAND)
+    drawn = ev.as_replicates(whole, kind="bootstrap", replicates=20, seed=1)
+    assert drawn.replicates.factors.shape == (10, 20)
+
+
 @pytest.mark.parametrize("kind", [{"kind": "JKn"}, {"kind": "BRR"}, {"kind": "SDR"}])
 def test_kinds_of_one_stage_are_refused_where_two_bear_variance(kind):
     with pytest.raises(DesignError, match="first-stage units only, but stage 2"):

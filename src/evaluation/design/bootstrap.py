@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,15 +14,17 @@ Floats = NDArray[np.float64]
 
 
 def bearing_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    """Return the stages that bear variance: below units drawn with replacement, none does."""
-    bearing = [stages[0]]
-    share = stages[0].fraction
-    for stage in stages[1:]:
-        if not (share > 0).any():
-            break
-        bearing.append(stage)
-        share = share[bearing[-2].stratum] * stage.fraction
-    return tuple(bearing)
+    """Return the stages down to the last that bears variance.
+
+    A later stage bears none below units drawn with replacement, nor where it takes every unit there is.
+    """
+    inherited, last = stages[0].fraction, 1
+    for number, (before, stage) in enumerate(itertools.pairwise(stages), start=2):
+        inherited = inherited[before.stratum]
+        if ((inherited > 0) & (stage.fraction < 1)).any():
+            last = number
+        inherited = inherited * stage.fraction
+    return tuple(stages[:last])
 
 
 def rao_wu(stages: Sequence[Stage], replicates: int, generator: np.random.Generator) -> Floats:

@@ -177,7 +177,7 @@ def _is_whole(number: object) -> bool:
 
 def _refuse_later_stages(sampling: Sampling, kind: str) -> None:
     stages = bearing_stages(sampling.stages)
-    if len(stages) > 1 and any((stage.fraction < 1).any() for stage in stages[1:]):
+    if len(stages) > 1:
         raise DesignError(
             f"kind='{kind}' resamples first-stage units only, but stage {len(stages)} of this design bears variance "
             f"too, because fpc counts the first stage as drawn without replacement. Use kind='bootstrap' or 'preston', "
