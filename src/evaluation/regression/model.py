@@ -44,6 +44,8 @@ class Model:
         Part of the linear predictor that is known.
     encoding : Encoding or None
         How the matrix was made of the columns; None where it was changed since.
+    offset_name : str
+        Column or formula of the offset; empty without one.
     """
 
     matrix: Matrix
@@ -54,6 +56,7 @@ class Model:
     reference: str
     offset: Floats | None = None
     encoding: Encoding | None = None
+    offset_name: str = ""
 
     @property
     def x(self) -> Floats:
@@ -119,7 +122,7 @@ def model_of(
     known = design.present & ~np.isnan(y)
     if among is not None:
         known &= among
-    added = None if offset is None else read_offset(design, offset)
+    added = None if offset is None else read_offset(design.data, offset, design.present)
     if added is not None:
         known &= ~np.isnan(added)
     encoded = encode(formula, design.data, known)
@@ -136,15 +139,16 @@ def model_of(
         reference,
         None if added is None else np.where(used, added, 0.0),
         encoded.encoding,
+        offset or "",
     )
 
 
-def read_offset(design: Design, offset: str) -> Floats:
+def read_offset(data: pd.DataFrame, offset: str, among: Mask) -> Floats:
     """Return a column, or a formula such as ``"~ log(enroll)"``, as numbers, shape (n,), NaN where missing."""
     covariates = f"~ 0 + {offset.lstrip()[1:]}" if offset.lstrip().startswith("~") else f"~ 0 + `{offset}`"
-    encoded = encode(read_formula(covariates), design.data, design.present)
+    encoded = encode(read_formula(covariates), data, among)
     if encoded is None:
-        raise EstimationError(f"offset '{offset}' is missing or infinite for every respondent who counts.")
+        raise EstimationError(f"offset '{offset}' is missing or infinite in every row that counts.")
     x = encoded.matrix.dense
     if x.shape[1] != 1 or encoded.encoding.levels:
         raise ColumnError(f"offset '{offset}' must be one numeric column, such as the log of an exposure.")

@@ -24,11 +24,11 @@ Floats = NDArray[np.float64]
 class MultinomialRegression(CategoryRegression):
     """Coefficients of each category against the reference, which stands first in ``levels``."""
 
-    def respond(self, x: NDArray[Any], coefficients: Floats) -> NDArray[Any]:
+    def respond(self, x: NDArray[Any], coefficients: Floats, offset: Floats | float = 0.0) -> NDArray[Any]:
         """Return the chance of each category, shape (m, L), at rows of the model matrix, shape (m, p)."""
         return _chances(x, coefficients)
 
-    def gradient(self, x: NDArray[Any], coefficients: Floats) -> NDArray[Any]:
+    def gradient(self, x: NDArray[Any], coefficients: Floats, offset: Floats | float = 0.0) -> NDArray[Any]:
         """Return the derivative of ``respond`` in the coefficients, shape (m, L, k)."""
         chance = _chances(x, coefficients)
         others = chance[:, 1:]

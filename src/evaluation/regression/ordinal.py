@@ -25,12 +25,12 @@ Floats = NDArray[np.float64]
 class OrdinalRegression(CategoryRegression):
     """Slopes and thresholds of a proportional-odds regression."""
 
-    def respond(self, x: NDArray[Any], coefficients: Floats) -> NDArray[Any]:
+    def respond(self, x: NDArray[Any], coefficients: Floats, offset: Floats | float = 0.0) -> NDArray[Any]:
         """Return the chance of each category, shape (m, L), at rows of the model matrix, shape (m, p)."""
         below = _below(x, coefficients)
         return np.diff(below, axis=1, prepend=0.0, append=1.0)
 
-    def gradient(self, x: NDArray[Any], coefficients: Floats) -> NDArray[Any]:
+    def gradient(self, x: NDArray[Any], coefficients: Floats, offset: Floats | float = 0.0) -> NDArray[Any]:
         """Return the derivative of ``respond`` in the coefficients, shape (m, L, k)."""
         below = _below(x, coefficients)
         density = below * (1 - below)
