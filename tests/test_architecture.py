@@ -25,7 +25,7 @@ LINES = [
     ["estimation"],
     ["comparison", "impact"],
     ["declared"],
-    ["disclosure"],
+    ["disclosure", "second_opinion"],
     ["tables", "figures"],
     ["publication"],
     ["claims"],
