@@ -58,7 +58,7 @@ def aapor_category(code: object) -> Category | None:
     References
     ----------
     AAPOR (2016), Standard Definitions: Final Dispositions of Case Codes and Outcome Rates for Surveys, 9th edition,
-    tables 1 to 5.
+    tables of final disposition codes.
 
     Examples
     --------

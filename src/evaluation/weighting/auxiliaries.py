@@ -60,7 +60,7 @@ def auxiliaries_of(design: Design, margins: Margins) -> Auxiliaries:
     ColumnError, MarginError
         As ``calibrate``.
     """
-    coded = code_margins(design, margins)
+    coded = code_margins(design, margins, counted=design.weights != 0)
     sized = TOTAL in margins.totals
     if not coded and not margins.totals:
         raise WeightingError("calibrate needs at least one margin or total; none was given.")
@@ -86,13 +86,17 @@ def _cells(coded: tuple[MarginCodes, ...], n: int, sized: bool) -> tuple[Codes |
 
 
 def numeric_column(design: Design, name: str, role: str) -> Floats:
-    """Return a numeric column that every respondent has, shape (n,); a ColumnError names the rows that lack it."""
+    """Return a numeric column that every respondent has, shape (n,); a ColumnError names the rows that lack it.
+
+    Who has no weight (a nonrespondent) needs no value: it is that of the first who counts.
+    """
     column = design.column(name)
     if not pd.api.types.is_numeric_dtype(column):
         raise ColumnError(f"{role} '{name}': the column is text, expected numbers. Give counts of its levels.")
     values = column.to_numpy(dtype=float, na_value=np.nan)
     if not np.isfinite(values.sum()):
-        missing = ~np.isfinite(values)
+        counted = design.weights != 0
+        missing = ~np.isfinite(values) & counted
         if missing.any():
             raise ColumnError(
                 f"{role} '{name}' is {'missing' if np.isnan(values).any() else 'infinite'} for {int(missing.sum())} of "
@@ -100,6 +104,7 @@ def numeric_column(design: Design, name: str, role: str) -> Floats:
                 f"answered.",
                 failures=design.data.loc[missing],
             )
+        values = np.where(np.isfinite(values), values, values[int(np.argmax(counted))])
     return values
 
 

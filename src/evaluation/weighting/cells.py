@@ -203,7 +203,7 @@ class Transfer:
     group, role : ndarray of int, shape (n_cells,)
         Group of each cell, and what it does with its weight.
     giver, taker : str
-        What the two kinds of respondents are called in errors.
+        What the two kinds of respondents are called in errors, several and one.
     """
 
     verb: str
@@ -246,7 +246,7 @@ class Transfer:
         else:
             move = f"Merge it with {self.groups.name(neighbour)}, or leave out a column of by."
         raise WeightingError(
-            f"{self.verb}: {self.groups.name(first)}{more} has {self.giver}s with a weight, but no {self.taker} who "
+            f"{self.verb}: {self.groups.name(first)}{more} has {self.giver} with a weight, but no {self.taker} who "
             f"could carry it. {move}",
             failures=self.groups.keys.iloc[empty],
         )
@@ -274,7 +274,7 @@ def transfer_step(
     counted : ndarray of bool, shape (n,)
         Rows with a weight; the others keep none.
     giver, taker : str
-        What the two are called in errors.
+        What the two are called in errors, several and one.
     """
     code, cells = crossed([groups.code, np.where(counted, role, LOSES)], [len(groups), LOSES + 1])
     rule = Transfer(verb, groups, cells[:, 0], cells[:, 1], giver, taker)

@@ -77,7 +77,7 @@ def adjust_unknown_eligibility(
     groups = groups_by(design, by, counted, verb)
     role = np.where(found == "unknown", GIVES, TAKES)
     asked = {"status": status, "by": by, "codes": codes}
-    step = transfer_step(verb, asked, groups, role, counted, "case of unknown eligibility", "case of known eligibility")
+    step = transfer_step(verb, asked, groups, role, counted, "cases of unknown eligibility", "case of known eligibility")
     return applied(design, step)
 
 

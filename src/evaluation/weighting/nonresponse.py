@@ -198,7 +198,7 @@ def _roles(design: Design, response: str, codes: Mapping[Any, str] | None, count
 
 
 def _in_cells(asked: Mapping[str, Any], groups: Groups, role: Codes, counted: Mask) -> CellFactors:
-    step = transfer_step(VERB, asked, groups, role, counted, "nonrespondent", "respondent")
+    step = transfer_step(VERB, asked, groups, role, counted, "nonrespondents", "respondent")
     return replace(step, arguments=_written(asked))
 
 

@@ -7,7 +7,7 @@ iteration and the variance need only sums by cell.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -54,6 +54,7 @@ class RakingStep:
 
     verb: Literal["rake", "poststratify"]
     margins: tuple[MarginCodes, ...]
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -231,21 +232,31 @@ def _refuse_look_alikes(column: pd.Series, margin: str) -> None:
         )
 
 
-def code_margins(design: Design, margins: Margins) -> tuple[MarginCodes, ...]:
+def code_margins(
+    design: Design, margins: Margins, *, counted: NDArray[np.bool_] | None = None
+) -> tuple[MarginCodes, ...]:
     """Match all categorical margins to the respondents of a design; MarginError where levels differ.
 
     Totals that differ by the rounding of their parts are brought to the population size, so that all
-    margins can be met exactly.
+    margins can be met exactly. Rows that are not ``counted`` (nonrespondents, whose weight is zero) need no value:
+    they take that of the first who counts.
     """
     coded = []
     for name, counts in margins.categorical.items():
-        columns = [design.column(column) for column in margins.variables(name)]
+        columns = [_of_counted(design.column(column), counted) for column in margins.variables(name)]
         for column in columns:
             _refuse_look_alikes(column, name)
         codes, targets = margins.match(name, columns[0] if len(columns) == 1 else pd.concat(columns, axis=1))
         targets = targets * ((margins.population or targets.sum()) / targets.sum())
         coded.append(MarginCodes(name, codes, targets, tuple(counts.index[counts > 0])))
     return tuple(coded)
+
+
+def _of_counted(column: pd.Series, counted: NDArray[np.bool_] | None) -> pd.Series:
+    if counted is None or counted.all() or not counted.any():
+        return column
+    place = np.where(counted, np.arange(len(column)), int(np.argmax(counted)))
+    return pd.Series(column.array.take(place), index=column.index, name=column.name)
 
 
 def rake(design: Design, margins: Margins | Mapping[str, Any]) -> Design:
@@ -298,7 +309,9 @@ def rake(design: Design, margins: Margins | Mapping[str, Any]) -> Design:
         )
     if not margins.categorical:
         raise WeightingError("rake needs at least one categorical margin; the margins given hold none.")
-    return design.adjusted(RakingStep("rake", code_margins(design, margins)))
+    return design.adjusted(
+        RakingStep("rake", code_margins(design, margins, counted=design.weights != 0), {"margins": margins})
+    )
 
 
 def poststratify(design: Design, margins: Margins | Mapping[str, Any]) -> Design:
@@ -340,4 +353,6 @@ def poststratify(design: Design, margins: Margins | Mapping[str, Any]) -> Design
             f"poststratify takes exactly one categorical margin, got {', '.join(margins.names) or 'none'}. "
             f"Choose one with margins.select([...]), or use ev.rake for several."
         )
-    return design.adjusted(RakingStep("poststratify", code_margins(design, margins)))
+    return design.adjusted(
+        RakingStep("poststratify", code_margins(design, margins, counted=design.weights != 0), {"margins": margins})
+    )
