@@ -155,7 +155,7 @@ class Design:
         return np.asarray((np.vstack([sums, -carried]) if sources else sums) @ derivative.middle)
 
     def contributions(self, z: Floats) -> Floats:
-        """Return weighted influence summed per sampling unit, shape (n_contributions, k), a block of columns at a time."""
+        """Return weighted influence summed per sampling unit, shape (n_contributions, k), some columns at a time."""
         sampling, n_units = self.sampling, self.sampling.n_units
         sums = np.zeros((self.n_contributions, z.shape[1]))
         for start in range(0, z.shape[1], BLOCK):

@@ -260,7 +260,12 @@ class FrameStep:
         factor = np.ones(self.n)
         factor[self.rows] = own.factor
         left, right = (tuple(self._spread(part) for part in parts) for parts in (own.left, own.right))
-        return Derivative(factor, left, right, own.middle)
+        return Derivative(factor, left, right, own.middle, own.outside)
+
+    @property
+    def root(self) -> Floats | None:
+        """Root of the covariance of totals that are estimates; None where the step has none."""
+        return cast("Floats | None", getattr(self.step, "root", None))
 
     def residualise(self, x: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
         """Return weighted influence ``x`` of shape (n, k) as R survey treats it at this step."""

@@ -25,12 +25,16 @@ class Derivative:
     left, right : tuple of Columns
         Side by side, matrices of shape (n, q) and (n, p).
     middle : ndarray, shape (q, p)
+    outside : tuple of ndarray or None
+        Beside each part of ``left``: the root of the covariance of its totals, where they are themselves estimates
+        from another sample, shape (q of the part, r). Empty means that all totals are known.
     """
 
     factor: Floats
     left: tuple[Columns, ...] = ()
     right: tuple[Columns, ...] = ()
     middle: Floats | None = None
+    outside: tuple[Floats | None, ...] = ()
 
     def pull_back(self, z: Floats) -> Floats:
         """Return the derivative in the input weights, shape (n, k), from that in the output weights."""
@@ -50,6 +54,7 @@ class Derivative:
                 (*first.left, *(part.scaled(first.factor) for part in second.left)),
                 (*(part.scaled(second.factor) for part in first.right), *second.right),
                 second.middle if first.middle is None else first.middle,
+                (*first.roots(), *second.roots()),
             )
         cross = np.vstack([np.hstack([mine.cross(theirs) for theirs in second.left]) for mine in first.right])
         corner = np.zeros((second.middle.shape[0], first.middle.shape[1]))
@@ -58,7 +63,30 @@ class Derivative:
             (*first.left, *(part.scaled(first.factor) for part in second.left)),
             (*(part.scaled(second.factor) for part in first.right), *second.right),
             np.block([[first.middle, -first.middle @ cross @ second.middle], [corner, second.middle]]),
+            (*first.roots(), *second.roots()),
         )
+
+    def roots(self) -> tuple[Floats | None, ...]:
+        """Return ``outside`` with an entry for each part of ``left``."""
+        return self.outside or (None,) * len(self.left)
+
+    def sources(self) -> tuple[tuple[Floats, ...], Floats]:
+        """Return the different roots of estimated totals, and how coefficients carry their errors, shape (r, q).
+
+        Steps that use the same estimated totals share one source of error.
+        """
+        found: list[Floats] = []
+        rows: list[Floats] = []
+        start, width = 0, sum(part.width for part in self.left)
+        for part, root in zip(self.left, self.roots(), strict=True):
+            if root is not None:
+                place = next((i for i, known in enumerate(found) if np.array_equal(known, root)), len(found))
+                if place == len(found):
+                    found.append(root)
+                    rows.append(np.zeros((root.shape[1], width)))
+                rows[place][:, start : start + part.width] += root.T
+            start += part.width
+        return tuple(found), np.vstack([np.zeros((0, width)), *rows])
 
 
 def _parted(coefficients: Floats, parts: Sequence[Columns]) -> list[Floats]:

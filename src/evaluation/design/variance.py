@@ -7,7 +7,8 @@ variance-bearing stage (Taylor linearization), or as one estimate per replicate.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,9 @@ class TaylorEngine:
     stage have probabilities of their own, :math:`f_h` is each unit's (Brewer), or the first line is the quadratic
     form of their joint probabilities. Frames that were drawn independently add up.
 
+    With totals of covariance :math:`V_T` that another sample estimated, :math:`\\beta' V_T \\beta` is added,
+    :math:`\\beta` being the derivative of the estimate in the totals; ``outside`` holds roots of :math:`V_T`.
+
     References
     ----------
     Särndal, Swensson and Wretman (1992), Model Assisted Survey Sampling, result 4.3.1. Brewer (2002), Combined
@@ -43,6 +47,7 @@ class TaylorEngine:
 
     sampling: Sampling
     chain: str = "exact"
+    outside: tuple[Floats, ...] = field(default=(), kw_only=True)
 
     @property
     def method(self) -> str:
@@ -52,8 +57,36 @@ class TaylorEngine:
         return f"taylor ({said})" if said else "taylor"
 
     def covariance(self, contributions: Floats) -> Floats:
-        """Return the ``(k, k)`` covariance of contributions of shape ``(n_units, k)``."""
-        return _covariance(self.sampling, contributions)
+        """Return the ``(k, k)`` covariance of contributions of shape ``(n_units, k)``.
+
+        Further rows are contributions of totals that other samples estimated, each of variance 1 and independent.
+        """
+        own, others = np.split(contributions, [self.sampling.n_units])
+        covariance = _covariance(self.sampling, own)
+        return covariance + others.T @ others if len(others) else covariance
+
+    def joined(self, engines: Sequence[TaylorEngine], contributions: Sequence[Floats]) -> tuple[TaylorEngine, Floats]:
+        """Put contributions of engines of one sample side by side, with a common engine.
+
+        Rows of totals that were estimated elsewhere are matched by their source, shape (n_units + rows, k).
+        """
+        if not any(engine.outside for engine in engines):
+            return self, np.hstack(contributions)
+        sources: list[Floats] = []
+        for engine in engines:
+            sources += [own for own in engine.outside if not any(np.array_equal(own, known) for known in sources)]
+        n, blocks = self.sampling.n_units, []
+        for engine, rows in zip(engines, contributions, strict=True):
+            split = np.split(rows, n + np.cumsum([0, *(own.shape[1] for own in engine.outside)]))
+            by_source = [
+                next(
+                    (part for own, part in zip(engine.outside, split[1:-1], strict=True) if np.array_equal(own, known)),
+                    np.zeros((known.shape[1], rows.shape[1])),
+                )
+                for known in sources
+            ]
+            blocks.append(np.vstack([split[0], *by_source]))
+        return replace(self, outside=tuple(sources)), np.hstack(blocks)
 
 
 def _covariance(sampling: Sampling, contributions: Floats) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import EstimationError, did_you_mean
-from evaluation.results import Estimates
+from evaluation.results import Estimates, VarianceEngine
 
 Floats = NDArray[np.float64]
 
@@ -67,12 +68,13 @@ def contrast(results: Estimates | Sequence[Estimates], contrasts: Mapping[str, M
                 f"Write {{'label': {{'row': 1, 'other row': -1}}}}."
             )
         for address, coefficient in coefficients.items():
-            matrix[row, _find(address, addresses, label)] = coefficient
+            matrix[row, row_called(address, addresses, label)] = coefficient
     used = np.flatnonzero((matrix != 0).any(axis=0))
-    return _combined(whole.take(used), matrix[:, used], list(contrasts))
+    return combined(whole.take(used), matrix[:, used], list(contrasts))
 
 
-def _find(address: str, addresses: Sequence[str], label: str) -> int:
+def row_called(address: str, addresses: Sequence[str], label: str) -> int:
+    """Return the place of a row by its address; an EstimationError where there is none, or several."""
     found = addresses.count(address)
     if found == 0:
         raise EstimationError(f"contrast '{label}': no row '{address}'. {did_you_mean(address, addresses)}")
@@ -84,22 +86,40 @@ def _find(address: str, addresses: Sequence[str], label: str) -> int:
     return addresses.index(address)
 
 
-def _combined(rows: Estimates, matrix: Floats, labels: list[str]) -> Estimates:
+def combined(rows: Estimates, matrix: Floats, labels: list[str], used: NDArray[np.bool_] | None = None) -> Estimates:
+    """Return linear combinations of rows.
+
+    Parameters
+    ----------
+    rows : Estimates
+        With their influence.
+    matrix : ndarray, shape (m, k)
+        Coefficients of each combination.
+    labels : list of str
+        What the m combinations are called.
+    used : ndarray of bool, shape (m, k), optional
+        Rows that stand behind each combination; default those whose coefficient is not zero.
+
+    Raises
+    ------
+    EstimationError
+        The rows have no influence function.
+    """
     engine, contributions, influence_of = rows.engine, rows.contributions, rows.influence_of
     if engine is None or contributions is None:
         raise EstimationError("the results have no influence function, so their covariance is not known.")
-    combined = contributions @ matrix.T
-    used = matrix != 0
+    together = contributions @ matrix.T
+    used = matrix != 0 if used is None else used
     return Estimates(
         verb="contrast",
         keys=pd.DataFrame({"term": labels}),
         estimate=matrix @ rows.estimate,
-        vcov=engine.covariance(combined),
+        vcov=engine.covariance(together),
         df=np.array([rows.df[row].min(initial=np.inf) for row in used]),
         n_obs=np.array([_respondents(rows, np.flatnonzero(row)) for row in used]),
         provenance=rows.provenance,
         engine=engine,
-        contributions=combined,
+        contributions=together,
         influence_of=None if influence_of is None else lambda: influence_of() @ matrix.T,
         conf_level=rows.conf_level,
         bases=np.array([_smallest(rows, np.flatnonzero(row)) for row in used]),
@@ -148,16 +168,17 @@ def joined(parts: Sequence[Estimates]) -> Estimates:
     _refuse_unjoinable(parts)
     if len(parts) == 1 or first.engine is None:
         return first
-    contributions = np.hstack([part.contributions for part in parts if part.contributions is not None])
+    engine, contributions = _together(parts)
     makers = [part.influence_of for part in parts if part.influence_of is not None]
     shared = set(first.columns).intersection(*(part.columns for part in parts))
     return replace(
         first,
         keys=pd.concat([part.keys for part in parts], ignore_index=True),
         estimate=np.concatenate([part.estimate for part in parts]),
-        vcov=first.engine.covariance(contributions),
+        vcov=engine.covariance(contributions),
         df=np.concatenate([part.df for part in parts]),
         n_obs=np.concatenate([part.n_obs for part in parts]),
+        engine=engine,
         contributions=contributions,
         influence_of=(lambda: np.hstack([make() for make in makers])) if len(makers) == len(parts) else None,
         interval=None,
@@ -165,6 +186,15 @@ def joined(parts: Sequence[Estimates]) -> Estimates:
         bases=np.concatenate([part.base_sizes for part in parts]),
         cell_counts=np.concatenate([_cell_counts(part) for part in parts]),
     )
+
+
+def _together(parts: Sequence[Estimates]) -> tuple[VarianceEngine, Floats]:
+    """Return the contributions side by side, and the engine that knows the sources of all of them."""
+    contributions = [part.contributions for part in parts if part.contributions is not None]
+    engines = [part.engine for part in parts if isinstance(part.engine, TaylorEngine)]
+    if len(engines) == len(parts):
+        return engines[0].joined(engines, contributions)
+    return cast(VarianceEngine, parts[0].engine), np.hstack(contributions)
 
 
 def _cell_counts(part: Estimates) -> NDArray[np.int64]:

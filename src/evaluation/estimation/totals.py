@@ -67,18 +67,18 @@ def domain_totals(design: Design, columns: Floats | Sequence[Column], cells: Cel
     sampling, group, size = design.sampling, cells.group, cells.n_groups
     key, n_keys, d = sampling.unit * size + group, sampling.n_units * size, len(cells)
     factor = design.derivative.factor if design.steps else design.domain_weights
-    contributions = np.empty((sampling.n_units, d, len(listed)))
+    contributions = np.zeros((design.n_contributions, d, len(listed)))
     estimate = np.empty((d, len(listed)))
     for place, column in enumerate(listed):
         weighted = factor if column is None else factor * column
         sums = np.bincount(key, weighted, minlength=n_keys).reshape(sampling.n_units, size)
-        contributions[:, :, place] = sums[:, :d]
+        contributions[: sampling.n_units, :, place] = sums[:, :d]
         if design.steps:
             weighted = design.domain_weights if column is None else design.domain_weights * column
             estimate[:, place] = np.bincount(group, weighted, minlength=size)[:d]
         else:
             estimate[:, place] = contributions[:, :, place].sum(axis=0)
-    flat = contributions.reshape(sampling.n_units, -1)
+    flat = contributions.reshape(len(contributions), -1)
     derivative = design.derivative
     if derivative.middle is not None:
         ones = np.ones(len(design))
@@ -124,7 +124,7 @@ def _by_cell(columns: tuple[Column, ...], weights: Floats, cells: Cells) -> Floa
 
 def _row_by_row(design: Design, columns: tuple[Column, ...], cells: Cells) -> DomainTotals:
     size = len(cells) * len(columns)
-    contributions = np.empty((design.sampling.n_units, size))
+    contributions = np.empty((design.n_contributions, size))
     for start in range(0, size, BLOCK):
         at = np.arange(start, min(start + BLOCK, size))
         contributions[:, at] = design.contributions(_spread(columns, cells, at))

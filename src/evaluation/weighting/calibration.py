@@ -129,7 +129,8 @@ class CalibrationStep:
         """
         x, factor = self.auxiliaries, adjustment_factor(weights_in, weights_out)
         slope = self._spread_out(weights_in * self.adjustment.slope(factor))
-        return Derivative(factor, (x.scaled(factor),), (x.scaled(slope),), inverse(x.gram(slope), self.give))
+        middle = inverse(x.gram(slope), self.give)
+        return Derivative(factor, (x.scaled(factor),), (x.scaled(slope),), middle, (self.root,))
 
     def residualise(self, x: Floats, weights_in: Floats, weights_out: Floats) -> Floats:
         """Residualise weighted influence with the input weights, as R survey does."""
