@@ -48,6 +48,98 @@ def test_fpc_as_fraction_equals_fpc_as_count():
     assert ev.survey_mean(counts, "y").std_error == pytest.approx(ev.survey_mean(fractions, "y").std_error, rel=HAND)
 
 
+STAGES = {"strata": "stratum", "psu": ["psu", "person"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fpc", "fractions"),
+    [
+        ({}, ["n_psu", "n_person"], [[0.5, 0.25], [0.4, 0.4, 0.5, 0.5]]),
+        ({"f": 0.5}, ["n_psu", "f"], [[0.5, 0.25], [0.5] * 4]),
+        ({"f": 0.5}, ["f", "n_person"], [[0.5, 0.5], [0.4, 0.4, 0.5, 0.5]]),
+        ({}, ["n_psu", 4], [[0.5, 0.25], [0.5] * 4]),
+        ({}, [0.5, "n_person"], [[0.5, 0.5], [0.4, 0.4, 0.5, 0.5]]),
+        ({"f": [0.5] * 4 + [1.0] * 4}, ["f", "n_person"], [[0.5, 1.0], [0.4, 0.4, 0.5, 0.5]]),
+        ({"f": 1}, ["f", "n_person"], [[1.0, 1.0], [0.4, 0.4, 0.5, 0.5]]),
+        ({"f": [2] * 4 + [8] * 4}, ["f", "n_person"], [[1.0, 0.25], [0.4, 0.4, 0.5, 0.5]]),
+        ({"f": [4.0] * 4 + [np.inf] * 4}, ["f", "n_person"], [[0.5, 0.0], [0.4, 0.4, 0.5, 0.5]]),
+        ({}, ["n_psu"], [[0.5, 0.25], [0.0] * 4]),
+    ],
+)
+def test_each_stage_reads_its_fpc_on_its_own(changes, fpc, fractions):
+    design = ev.survey_design(frame(**changes), weights="w", **STAGES, fpc=fpc)
+    assert [stage.fraction.tolist() for stage in design.sampling.stages] == fractions
+
+
+def test_a_second_stage_with_replacement_by_hand():
+    design = ev.survey_design(frame(), weights="w", **STAGES, fpc="n_psu")
+    first = (1 - 0.5) * 2 * (40**2 + 40**2) + (1 - 0.25) * 2 * (100**2 + 100**2)
+    second = 0.5 * 2 * 10**2 * (1 + 1 + 1 + 1) + 0.25 * 2 * 20**2 * (1 + 1)
+    assert ev.survey_total(design, "y").vcov[0, 0] == pytest.approx(first + second, rel=HAND)
+
+
+def test_an_infinite_population_is_drawn_with_replacement():
+    endless = ev.survey_design(frame(), weights="w", strata="stratum", psu="psu", fpc=np.inf)
+    plain = ev.survey_design(frame(), weights="w", strata="stratum", psu="psu")
+    assert ev.survey_total(endless, "y").vcov == pytest.approx(ev.survey_total(plain, "y").vcov, rel=HAND)
+
+
+def test_three_stages_by_hand():
+    data = pd.DataFrame(
+        {
+            "town": np.repeat([1, 2], 8),
+            "block": np.tile(np.repeat([1, 2], 4), 2),
+            "home": np.tile(np.repeat([1, 2], 2), 4),
+            "y": [1.0, 2, 4, 3, 6, 2, 1, 5, 8, 8, 9, 7, 3, 4, 4, 1],
+            "towns": 10,
+            "blocks": 4,
+            "homes": 0.5,
+        }
+    )
+    design = ev.survey_design(data, psu=["town", "block", "home"], fpc=["towns", "blocks", "homes"])
+    assert design.weights.tolist() == [5 * 2 * 2] * 16
+    z = 20 * data["y"].to_numpy()
+    homes, blocks, towns = z.reshape(2, 2, 2, 2).sum(3), z.reshape(2, 2, 4).sum(2), z.reshape(2, 8).sum(1)
+
+    def spread(totals):
+        return 2 * ((totals - totals.mean(-1, keepdims=True)) ** 2).sum()
+
+    expected = 0.8 * spread(towns) + 0.2 * 0.5 * spread(blocks) + 0.2 * 0.5 * 0.5 * spread(homes)
+    assert ev.survey_total(design, "y").vcov[0, 0] == pytest.approx(expected, rel=HAND)
+
+
+def test_weights_come_from_probabilities_of_every_stage_or_not_at_all():
+    with pytest.raises(DesignError, match=r"stage 2 has none in 8 of 8 rows: it is drawn with replacement"):
+        ev.survey_design(frame(), **STAGES, fpc="n_psu")
+
+
+@pytest.mark.parametrize("kind", ["category", "str", "object", "float64", "boolean"])
+def test_columns_of_any_kind_are_the_same_strata_and_units(kind):
+    data = frame(stratum=[0, 0, 0, 0, 1, 1, 1, 1])
+    coded = data.astype({"stratum": kind} if kind == "boolean" else {"stratum": kind, "psu": kind})
+    plain = ev.survey_design(data, weights="w", strata="stratum", psu="psu")
+    other = ev.survey_design(coded, weights="w", strata="stratum", psu="psu")
+    assert other.sampling.unit.tolist() == plain.sampling.unit.tolist()
+    assert other.sampling.stages[0].stratum.tolist() == [0, 0, 1, 1]
+
+
+def test_unused_categories_and_far_apart_ids_make_no_units():
+    data = frame(
+        stratum=pd.Categorical(list("aaaabbbb"), categories=list("zbax")), psu=[-(10**12), -(10**12), 5, 5, 7, 7, 9, 9]
+    )
+    design = ev.survey_design(data, weights="w", strata="stratum", psu="psu")
+    assert (design.sampling.n_units, design.sampling.stages[0].n_strata) == (4, 2)
+
+
+def test_order_of_rows_changes_nothing():
+    data = frame()
+    mixed = data.sample(frac=1, random_state=4)
+    here, there = (
+        ev.survey_mean(ev.survey_design(d, **STAGES, fpc=["n_psu", "n_person"]), "y").std_error for d in (data, mixed)
+    )
+    assert here == pytest.approx(there, rel=HAND)
+
+
 def test_a_census_has_no_sampling_error():
     design = ev.survey_design(frame(), fpc=8)
     assert design.provenance.weight == "census"
@@ -122,6 +214,27 @@ def test_ids_that_start_afresh_need_nested():
         ),
         ({"psu": [1, None, 2, 2, 3, 3, 4, 4]}, {"weights": "w", "psu": "psu"}, ColumnError, r"missing in 1 of 8 rows"),
         ({}, {"weights": "w", "fpc": ["n_psu", "n_person"]}, DesignError, r"fpc names 2 stages"),
+        ({"w": 0.0}, {"weights": "w"}, DesignError, r"all zero, so nobody counts"),
+        ({"w": ["1", "2", "x", "3", "4", "5", "6", "7"]}, {"weights": "w"}, ColumnError, r"'x' in data row 3"),
+        ({"n_psu": [0] * 4 + [8] * 4}, {"strata": "stratum", "fpc": "n_psu"}, DesignError, r"4 of 8 .* row 1, 0\)"),
+        ({"n_psu": "many"}, {"fpc": "n_psu"}, DesignError, r"8 of 8 rows do not \(first: data row 1, 'many'\)"),
+        ({"n_psu": [None] + [8] * 7}, {"fpc": "n_psu"}, ColumnError, r"'n_psu' is missing in 1 of 8 rows"),
+        ({}, {"fpc": True}, DesignError, r"got True"),
+        ({}, {"fpc": -2}, DesignError, r"got -2"),
+        ({}, {"fpc": 3}, DesignError, r"smaller than the sample in 1 strata \(population 3, sampled 8\)"),
+        ({"n_psu": [1] * 4 + [8] * 4}, {"strata": "stratum", "fpc": "n_psu"}, DesignError, r"1 is read as a count"),
+        (
+            {"n_person": [5, 4] * 4},
+            {"strata": "stratum", "psu": ["psu", "person"], "fpc": ["n_psu", "n_person"]},
+            DesignError,
+            r"differs within 4 units of stage 1",
+        ),
+        (
+            {"n_person": 1.5},
+            {"strata": "stratum", "psu": ["psu", "person"], "fpc": ["n_psu", "n_person"]},
+            DesignError,
+            r"smaller than the sample in 4 units of stage 1 \(population 1.5, sampled 2\)",
+        ),
     ],
 )
 def test_a_wrong_design_says_what_is_wrong(changes, arguments, error, message):
@@ -133,6 +246,24 @@ def test_offending_rows_travel_with_the_error():
     with pytest.raises(DesignError) as caught:
         ev.survey_design(frame(w=[1.0, -2, 1, 1, 1, 1, -1, 1]), weights="w")
     assert caught.value.failures.index.tolist() == [1, 6]
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "rows"),
+    [
+        ({"psu": [1, 1, 2, 2, 3, 3, 3, 3]}, {"psu": "psu"}, [4, 5, 6, 7]),
+        ({"w": [0.0] * 4 + [1.0] * 4}, {}, [0, 1, 2, 3]),
+        ({"n_psu": [4] * 4 + [1] * 4}, {"psu": "psu", "fpc": "n_psu"}, [4, 5, 6, 7]),
+        ({"n_psu": [0.5] + [8] * 7}, {"psu": "psu", "fpc": "n_psu"}, [0]),
+        ({"n_psu": [4] * 7 + [5]}, {"psu": "psu", "fpc": "n_psu"}, [4, 5, 6, 7]),
+        ({"w": list("abcdefgh")}, {}, list(range(8))),
+        ({"psu": [1, 1, 2, 2, 1, 1, 2, 2]}, {"psu": "psu"}, [0, 2, 4, 6]),
+    ],
+)
+def test_every_refused_design_shows_its_rows(changes, arguments, rows):
+    with pytest.raises((DesignError, ColumnError)) as caught:
+        ev.survey_design(frame(**changes), weights="w", strata="stratum", **arguments)
+    assert caught.value.failures.index.tolist() == rows
 
 
 def test_an_empty_frame_is_refused():
