@@ -292,6 +292,21 @@ def test_degrees_of_freedom_of_a_domain_are_the_rank_of_its_rows():
     assert ev.domain(made, {"psu": [0]}).degrees_of_freedom() == 0
 
 
+def test_the_rank_of_a_jackknife_is_known_without_its_factors():
+    rng = np.random.default_rng(9)
+    data = pd.DataFrame({"stratum": rng.choice(list("abcde"), 40, p=[0.4, 0.3, 0.2, 0.06, 0.04])})
+    data["one"] = np.where(data.index == 0, "alone", data["stratum"])
+    for design in (
+        ev.survey_design(data, strata="one", lonely_psu="remove"),
+        ev.survey_design(data.query("stratum == 'a'")),
+    ):
+        made = ev.as_replicates(design, kind="JKn").replicates
+        parts = [rng.uniform(size=len(design)) < share for share in rng.uniform(0.05, 1, 30)]
+        for part in [*parts, data["one"].isin(["a", "alone", "c"]).to_numpy()[: len(design)]]:
+            rank = np.linalg.matrix_rank(made.factors[part]) if part.any() else 0
+            assert made.degrees_of_freedom_of_units(part) == rank - 1
+
+
 def test_bootstrap_samples_without_a_small_domain_are_left_out_and_said():
     data = frame().assign(small=lambda d: d.psu.isin([0, 2, 5, 7]).map({True: "yes", False: "no"}))
     design = ev.as_replicates(paired(data), kind="bootstrap", replicates=400, seed=1)

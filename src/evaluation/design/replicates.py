@@ -47,11 +47,14 @@ class Replicates:
         resampled, or a set of rows whose given factors are equal.
     engine : ReplicateEngine
         Scales and the covariance.
+    strata : ndarray of int, shape (n_units,), or None
+        Stratum of each unit where every replicate leaves one of its units out; None elsewhere.
     """
 
     factors: Floats
     unit: NDArray[np.int64]
     engine: ReplicateEngine
+    strata: NDArray[np.int64] | None = None
     _known: dict[bytes, int] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -76,8 +79,16 @@ class Replicates:
         """Return the rank, less one, of the factors of the units in ``occupied``, shape (n_units,)."""
         key = np.packbits(occupied).tobytes()
         if key not in self._known:
-            self._known[key] = _rank(self.factors[occupied]) - 1
+            made = _rank(self.factors[occupied]) if self.strata is None else _jackknife_rank(self.strata, occupied)
+            self._known[key] = made - 1
         return self._known[key]
+
+
+def _jackknife_rank(strata: NDArray[np.int64], occupied: Mask) -> int:
+    """Return the rank of jackknife factors: rows are independent, but those of a whole stratum sum to a constant."""
+    here = np.bincount(strata[occupied], minlength=int(strata.max()) + 1)
+    whole = int(((here > 0) & (here == np.bincount(strata))).sum())
+    return int(here.sum()) - max(whole - 1, 0)
 
 
 def _rank(factors: Floats) -> int:
@@ -142,7 +153,9 @@ def make_replicates(
     centred_at_full = kind == "SDR" if mse is None else mse
     note = f"rho {rho:g}" if kind == "Fay" else ""
     engine = ReplicateEngine(kind, scale, rscales, sampling, mse=centred_at_full, note=note)
-    return Replicates(np.ascontiguousarray(factors), sampling.stages[0].unit, engine)
+    first = sampling.stages[0]
+    strata = first.stratum if kind in ("JK1", "JKn") else None
+    return Replicates(np.ascontiguousarray(factors), first.unit, engine, strata)
 
 
 def _require_arguments(kind: str, replicates: int | None, seed: int | None, rho: float | None) -> None:
