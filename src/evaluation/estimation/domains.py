@@ -16,7 +16,7 @@ from evaluation.design.collapse import MAXIMUM_MARKS, compact
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError
 from evaluation.results import TIDY_COLUMNS
-from evaluation.survey.values import strays
+from evaluation.survey.values import distinct, strays
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -24,8 +24,6 @@ Mask = NDArray[np.bool_]
 
 #: A column with more levels than this is refused as a category.
 MAXIMUM_LEVELS = 200
-#: Whole numbers within this range are coded by counting instead of hashing.
-MAXIMUM_RANGE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +98,7 @@ def code_levels(column: pd.Series, counted: Mask) -> tuple[list[Any], Codes]:
 
     Levels come in the order of their categories, else sorted; text after numbers where a column mixes them.
     """
-    code, found = _factorized(column)
+    code, found = distinct(column)
     seen = np.bincount(code[counted & (code >= 0)], minlength=len(found)) > 0
     values = pd.Index(found).tolist()
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -111,19 +109,6 @@ def code_levels(column: pd.Series, counted: Mask) -> tuple[list[Any], Codes]:
     place = np.full(len(found) + 1, -1, dtype=np.int64)
     place[order] = np.arange(len(order))
     return [values[i] for i in order], np.where(counted, place[code], -1)
-
-
-def _factorized(column: pd.Series) -> tuple[Codes, Any]:
-    """Return codes and distinct values, without hashing where a column holds categories or small whole numbers."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy().astype(np.int64), column.cat.categories
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu" and len(column):
-        values = column.to_numpy()
-        low, high = int(values.min()), int(values.max())
-        if high - low <= min(MAXIMUM_RANGE, 4 * len(values)):
-            code, found = compact(values.astype(np.int64) - low, high - low + 1)
-            return code, found + low
-    return pd.factorize(column)
 
 
 @dataclass(frozen=True, eq=False)

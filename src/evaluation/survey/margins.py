@@ -16,6 +16,9 @@ from evaluation import project
 from evaluation.errors import MarginError, SourceError, did_you_mean
 from evaluation.survey.codebook import code_text
 from evaluation.survey.formats import TEXT, read_table
+from evaluation.survey.values import code_levels, distinct
+
+Codes = NDArray[np.int64]
 
 #: Name of the population size among the totals.
 TOTAL = "total"
@@ -109,22 +112,23 @@ class Margins:
             Respondents without a value, levels that only the sample or only the margin has.
         """
         counts = self._counts(name)
-        texts = self._level_texts(name, values)
-        blank = texts.isna().to_numpy()
+        codes, texts = self._coded(name, values)
+        blank = codes < 0
         if blank.any():
             raise MarginError(
-                f"margin '{name}': {int(blank.sum()):,} of {len(texts):,} respondents have no value of "
+                f"margin '{name}': {int(blank.sum()):,} of {len(codes):,} respondents have no value of "
                 f"{' and '.join(self.variables(name))}, first in data rows {_first_rows(blank)}. "
                 "Impute or recode them before weighting, or drop the margin.",
                 failures=pd.DataFrame({"row": np.flatnonzero(blank)}),
             )
-        codes, levels = pd.factorize(texts)
-        present = pd.Index([str(level) for level in levels])
-        found = np.bincount(codes, minlength=len(present))
-        self._check_sample_levels(name, counts, present, found)
+        found = np.bincount(codes, minlength=len(texts))
+        seen = pd.Series(found, index=texts)[found > 0].groupby(level=0, sort=False).sum()
+        present = pd.Index([str(level) for level in seen.index])
+        self._check_sample_levels(name, counts, present, seen.to_numpy())
         kept = counts[(counts > 0) | counts.index.isin(present)]
         self._check_margin_levels(name, kept, present)
-        return kept.index.get_indexer(present)[codes].astype(np.int64), kept.to_numpy(dtype=np.float64)
+        place = np.asarray(kept.index.get_indexer(pd.Index(texts)), dtype=np.int64)
+        return place[codes], kept.to_numpy(dtype=np.float64)
 
     def _counts(self, name: str) -> pd.Series:
         self._require(name)
@@ -132,17 +136,25 @@ class Margins:
             raise MarginError(f"'{name}' is a total of a number, not a margin with levels. Use it in calibrate.")
         return self.categorical[name]
 
-    def _level_texts(self, name: str, values: pd.Series | pd.DataFrame) -> pd.Series:
+    def _coded(self, name: str, values: pd.Series | pd.DataFrame) -> tuple[Codes, list[str]]:
+        """Return each respondent's level (-1 where a value is blank) and the levels' texts, crossed ones joined."""
         if isinstance(values, pd.Series):
-            return _texts(values)
+            return code_levels(values)
         columns = self.variables(name)
         absent = [column for column in columns if column not in values]
         if absent:
             raise MarginError(f"margin '{name}': no column '{absent[0]}'. {did_you_mean(absent[0], values.columns)}")
-        texts = _texts(values[columns[0]])
+        codes, texts = code_levels(values[columns[0]])
         for column in columns[1:]:
-            texts = texts + CROSS + _texts(values[column])
-        return texts
+            own, own_texts = code_levels(values[column])
+            key = np.where((codes < 0) | (own < 0), -1, codes * len(own_texts) + own)
+            codes, found = distinct(pd.Series(key))
+            codes = np.where(key < 0, -1, codes)
+            texts = [
+                "" if at < 0 else CROSS.join([texts[at // len(own_texts)], own_texts[at % len(own_texts)]])
+                for at in found.tolist()
+            ]
+        return codes, texts
 
     def _check_sample_levels(self, name: str, counts: pd.Series, present: pd.Index, found: NDArray[np.int64]) -> None:
         respondents = dict(zip(present, found, strict=True))
@@ -193,12 +205,6 @@ class Margins:
                 *(f"{name}: {value:,.10g}" for name, value in self.totals.items()),
             ]
         )
-
-
-def _texts(values: pd.Series) -> pd.Series:
-    codes, levels = pd.factorize(values)
-    texts = np.array([*[code_text(level) for level in levels], None], dtype=object)
-    return pd.Series(texts[codes], dtype=object)
 
 
 def _first_rows(rows: NDArray[np.bool_]) -> str:

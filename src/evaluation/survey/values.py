@@ -15,12 +15,40 @@ Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+#: Whole numbers within this range are coded by counting instead of hashing.
+MAXIMUM_RANGE = 1_000_000
+
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
+
+def distinct(column: pd.Series) -> tuple[Codes, pd.Index]:
+    """Return each row's place among the distinct values (-1 where missing), and these values.
+
+    Categories and small whole numbers are counted, others hashed. Categories that nobody has are among the values.
+
+    Examples
+    --------
+    >>> codes, values = distinct(pd.Series([7, 5, 7]))
+    >>> codes.tolist(), values.tolist()
+    ([1, 0, 1], [5, 7])
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy().astype(np.int64), column.cat.categories
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu" and len(column):
+        whole = column.to_numpy()
+        low, high = int(whole.min()), int(whole.max())
+        if high - low <= min(MAXIMUM_RANGE, 4 * len(whole)):
+            place = whole.astype(np.int64) - low
+            occurs = np.zeros(high - low + 1, dtype=bool)
+            occurs[place] = True
+            return (np.cumsum(occurs) - 1)[place], pd.Index(np.flatnonzero(occurs) + low)
+    codes, values = pd.factorize(column)
+    return codes.astype(np.int64), pd.Index(values)
 
 
 def code_levels(raw: pd.Series) -> tuple[Codes, list[str]]:
     """Return each row's place among the distinct codes (-1 where blank), and these codes as text."""
-    codes, uniques = pd.factorize(raw)
+    codes, uniques = distinct(raw)
     texts = [code_text(value) for value in uniques]
     blank = np.array([not text for text in texts] + [False])
     return np.where(blank[codes], -1, codes).astype(np.int64), texts

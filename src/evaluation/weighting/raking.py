@@ -22,6 +22,7 @@ from evaluation.design.steps import Derivative
 from evaluation.errors import CalibrationError, MarginError, WeightingError
 from evaluation.survey.margins import Margins
 from evaluation.survey.margins import margins as make_margins
+from evaluation.survey.values import distinct
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -222,7 +223,7 @@ def _refuse_look_alikes(column: pd.Series, margin: str) -> None:
     """Refuse text that differs in blanks only: a margin reads it as one level, ``by`` as two."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return
-    levels = [level for level in column.dropna().unique() if isinstance(level, str)]
+    levels = [level for level in distinct(column)[1] if isinstance(level, str)]
     padded = [level for level in levels if level != level.strip()]
     if padded:
         raise MarginError(
