@@ -277,6 +277,13 @@ def test_a_domain_that_nobody_is_in_is_refused():
         ev.domain(design, {"stratum": "c"})
 
 
+def test_a_domain_that_weighs_nothing_is_refused_with_its_rows():
+    design = ev.survey_design(frame(w=[0.0, 0, 10, 10, 20, 20, 20, 20]), weights="w")
+    with pytest.raises(EstimationError, match="all 2 in it weigh nothing") as caught:
+        ev.domain(design, {"psu": 1})
+    assert caught.value.failures.index.tolist() == [0, 1]
+
+
 def test_jk1_of_a_stratified_design_is_refused():
     with pytest.raises(DesignError, match="Use 'JKn'"):
         ev.as_replicates(ev.survey_design(frame(), weights="w", strata="stratum", psu="psu"), kind="JK1")

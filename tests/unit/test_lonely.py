@@ -1,6 +1,7 @@
 """Strata with one PSU: what each rule does, in whole samples, in domains and at later stages."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 import evaluation as ev
 from evaluation import project
-from evaluation.errors import DesignError, EstimationError
+from evaluation.errors import DesignError, EstimationError, StudyError
 
 HAND = 1e-12
 ESTIMATE, ERROR = 1e-8, 1e-6
-REFERENCE = Path(__file__).parents[1] / "reference" / "survey"
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "tests" / "reference" / "survey"
 RULES = {"remove": "remove", "certainty": "remove", "adjust": "centre", "average": "average"}
 
 
@@ -213,3 +215,52 @@ def test_replicates_without_those_strata_agree_with_removing_them():
     design = declared(lonely_psu="remove")
     replicated = ev.survey_total(ev.as_replicates(design, kind="JKn"), "y")
     assert replicated.std_error == pytest.approx(ev.survey_total(design, "y").std_error, rel=HAND)
+
+
+@pytest.fixture
+def project_copy(tmp_path, monkeypatch):
+    for name in ("pyproject.toml", "params", "surveys"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    monkeypatch.setenv("EVALUATION_PROJECT", str(tmp_path))
+    monkeypatch.delenv("EVALUATION_RUN", raising=False)
+    return tmp_path
+
+
+def rewrite(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_a_study_declares_the_rule(project_copy):
+    counties = "\n  by_county: {sample: apiclus1, weights: pw, strata: cname, psu: dnum, "
+    rewrite(project_copy / "params" / "api_2000.yml", "\ndesigns:", "\ndesigns:" + counties + "lonely_psu: average}")
+    design = ev.study_design("api_2000", "by_county")
+    survey = ev.read_survey("api_2000", sample="apiclus1")
+    by_hand = ev.survey_design(survey, weights="pw", strata="cname", psu="dnum", lonely_psu="average")
+    assert ev.survey_mean(design, "api00").std_error == ev.survey_mean(by_hand, "api00").std_error
+    rewrite(project_copy / "params" / "api_2000.yml", "lonely_psu: average", "lonely_psu: fail")
+    with pytest.raises(DesignError, match=r"design 'by_county': \d+ strata of 'cname' have a single"):
+        ev.study_design("api_2000", "by_county")
+    rewrite(project_copy / "params" / "api_2000.yml", "lonely_psu: fail", "lonely_psu: mean")
+    with pytest.raises(StudyError, match="lonely_psu"):
+        ev.study_design("api_2000", "by_county")
+
+
+def test_a_survey_file_declares_the_rule_and_the_call_overrides_it(project_copy):
+    file = project_copy / "surveys" / "api_2000" / "survey.yml"
+    rewrite(file, "{weights: pw, psu: dnum, fpc: fpc}", "{weights: pw, strata: cname, psu: dnum, lonely_psu: remove}")
+    survey = ev.read_survey("api_2000", sample="apiclus1")
+    assert ev.survey_design(survey).sampling.rules.lonely_psu == "remove"
+    assert ev.survey_design(survey, lonely_psu="centre").sampling.rules.lonely_psu == "centre"
+    assert ev.survey_design(survey, weights="pw", psu="dnum").sampling.rules.lonely_psu == "fail"
+
+
+def test_a_study_declares_unequal_probabilities(project_copy):
+    unequal = "\n  unequal: {sample: apiclus1, weights: pw, psu: dnum, fpc: 0.2, pps: hartley_rao, "
+    rewrite(
+        project_copy / "params" / "api_2000.yml", "\ndesigns:", "\ndesigns:" + unequal + "pps_variance: yates_grundy}"
+    )
+    rules = ev.study_design("api_2000", "unequal").sampling.rules
+    assert (rules.pps, rules.pps_variance) == ("hartley_rao", "yates_grundy")

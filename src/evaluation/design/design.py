@@ -329,7 +329,11 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
             )
         inside &= column.isin(values).to_numpy(dtype=bool)
     if not (inside & (design.weights != 0)).any():
-        raise EstimationError(f"domain {dict(where)} holds no respondent whose weight is not zero.")
+        raise EstimationError(
+            f"domain {dict(where)} holds no respondent whose weight is not zero: all {int(inside.sum())} in it weigh "
+            f"nothing. Correct the weights, or widen the domain.",
+            failures=design.data.loc[inside],
+        )
     return replace(design, inside=inside)
 
 
