@@ -131,3 +131,11 @@ def test_two_frames_are_resampled_each_in_its_own_way(kind):
     assert ours.std_error == pytest.approx(exact.std_error, rel=0.08)
     gap = {"gap": {"y | frame=roster": 1, "y | frame=citizens": -1}}
     assert ev.contrast(ours, gap).std_error == pytest.approx(ev.contrast(exact, gap).std_error, rel=0.08)
+
+
+def test_jackknife_replicates_of_a_quantile_say_that_they_are_not_consistent():
+    asked = {"probabilities": [0.5], "interval": "quantile"}
+    jackknife = ev.survey_quantile(ev.as_replicates(sampled(), kind="JKn"), "x", **asked)
+    assert jackknife.variance_method == "replicates (JKn), not consistent for quantiles"
+    halves = ev.survey_quantile(ev.as_replicates(sampled(), kind="BRR"), "x", **asked)
+    assert halves.variance_method == "replicates (BRR)"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.design.design import Design, require_design
+from evaluation.design.variance import ReplicateEngine
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.curves import Rule, SortedAnswers, require_rule
 from evaluation.estimation.domains import Cells, Outcomes, cells_by, counts, degrees_of_freedom, outcomes_of
@@ -286,8 +287,12 @@ def _by_replicates(plain: Estimates, made: list[_Variable]) -> Estimates:
     design = made[0].design
     replicated = [one.answers.replicated_quantiles(one.probabilities, one.rule) for one in made]
     contributions = np.hstack([values.reshape(len(values), -1) for values in replicated])
-    vcov = design.engine.covariance(contributions)
-    return replace(plain, vcov=vcov, engine=design.engine, contributions=contributions)
+    engine = design.engine
+    jackknife = isinstance(engine, ReplicateEngine) and engine.kind.startswith("JK")
+    method = f"{engine.method}, not consistent for quantiles" if jackknife else ""
+    return replace(
+        plain, vcov=engine.covariance(contributions), engine=engine, contributions=contributions, method=method
+    )
 
 
 def _keys(outcomes: Outcomes, probabilities: Floats, cells: Cells) -> pd.DataFrame:
