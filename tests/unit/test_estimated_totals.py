@@ -83,7 +83,7 @@ def test_the_error_goes_through_the_steps_that_follow():
 
     def chain(value=None):
         first = ev.calibrate(small(), totals_from=benchmark) if value is None else ev.calibrate(small(), {"x": value})
-        return ev.trim_weights(ev.rake(first, sex), upper=1.25)
+        return ev.calibrate(ev.rake(first, sex), {"total": size, "area": {"a": 0.4 * size, "b": 0.6 * size}}, ridge=2.0)
 
     h = benchmark.estimate[0] * 1e-5
     above, below = (ev.survey_mean(chain(benchmark.estimate[0] + move), "y").estimate for move in (h, -h))
@@ -100,7 +100,7 @@ def test_domain_contrasts_share_the_error_of_the_totals():
     assert gap.vcov[0, 0] == pytest.approx(np.array([1, -1]) @ means.vcov @ np.array([1, -1]), rel=EXACT)
     apart = [ev.survey_mean(ev.domain(design, {"sex": sex}), "y") for sex in ("f", "m")]
     joint = ev.contrast([means, *apart[:1]], {"none": {"y": 1, "y | sex=f": -1}})
-    assert joint.std_error[0] == 0
+    assert joint.std_error[0] == pytest.approx(0, abs=1e-12)
 
 
 def test_contrasts_of_designs_with_and_without_estimated_totals():
@@ -221,9 +221,8 @@ def test_replicates_cannot_repeat_what_they_do_not_draw():
     benchmark = ev.survey_total(large(), "x")
     with pytest.raises(DesignError, match="error of estimated ones"):
         ev.calibrate(ev.as_replicates(small(), kind="JK1"), totals_from=benchmark)
-    design = ev.as_replicates(ev.calibrate(small(), totals_from=benchmark), kind="JK1")
-    with pytest.raises(DesignError, match="estimated"):
-        ev.survey_mean(design, "y")
+    with pytest.raises(DesignError, match="that another sample estimated"):
+        ev.as_replicates(ev.calibrate(small(), totals_from=benchmark), kind="JK1")
 
 
 def test_the_covariance_is_written_down_and_replayed():

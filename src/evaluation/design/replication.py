@@ -94,6 +94,12 @@ def as_replicates(
             "this design was given by replicate weights; they do not tell strata and PSUs, so no others can be made "
             "from it. Declare the sampling with ev.survey_design, if you know it."
         )
+    if design.sources[0]:
+        raise DesignError(
+            "as_replicates: the weights were calibrated to totals that another sample estimated. Replicates repeat the "
+            "calibration to fixed totals, so they would leave out the error of the estimated ones. Stay with "
+            "linearization."
+        )
     made = make_replicates(design.sampling, kind, replicates=replicates, seed=seed, rho=rho, mse=mse)
     return replace(design, replicates=made)
 
