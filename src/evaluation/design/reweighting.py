@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,14 +75,15 @@ def _cell_masses(unit: Codes, code: Codes, n_cells: int, weights: Floats, factor
 
 
 def replicate_totals(
-    columns: Sequence[Floats], group: Codes, n_groups: int, replicates: Replicates, chain: CellMultipliers
+    columns: Iterable[Floats], k: int, group: Codes, n_groups: int, replicates: Replicates, chain: CellMultipliers
 ) -> Floats:
     """Return totals by group under every replicate's weights, and last the full sample's, shape (R + 1, n_groups * k).
 
     Parameters
     ----------
-    columns : sequence of k ndarray, each shape (n,)
-        Values times the design weight.
+    columns : iterable of k ndarray, each shape (n,)
+        Values times the design weight; taken one after the other.
+    k : int
     group : ndarray of int, shape (n,)
         0 to ``n_groups - 1``; rows of other groups are left out.
     n_groups : int
@@ -97,10 +98,10 @@ def replicate_totals(
     factors, n_units = with_full_sample(replicates), len(replicates.factors)
     n_all = max(n_groups, int(group.max()) + 1)
     key, found = crossed([group, replicates.unit, chain.code], [n_all, n_units, chain.multipliers.shape[1]])
-    sums = np.empty((len(found), len(columns)))
-    for k, column in enumerate(columns):
-        sums[:, k] = np.bincount(key, column, minlength=len(found))
-    totals = np.zeros((factors.shape[1], n_groups, len(columns)))
+    sums = np.empty((len(found), k))
+    for place, column in enumerate(columns):
+        sums[:, place] = np.bincount(key, column, minlength=len(found))
+    totals = np.zeros((factors.shape[1], n_groups, k))
     bounds = np.searchsorted(found[:, 0], np.arange(n_groups + 1))
     for place in range(n_groups):
         rows = slice(bounds[place], bounds[place + 1])

@@ -26,7 +26,7 @@ from evaluation.estimation.domains import (
     outcomes_of,
 )
 from evaluation.estimation.proportion_intervals import Interval, require_kind, with_proportion_interval
-from evaluation.estimation.totals import Ratios, domain_totals, ratios
+from evaluation.estimation.totals import Centred, Ratios, domain_totals, ratios
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -114,12 +114,13 @@ def _means(design: Design, outcomes: Outcomes, cells: Cells) -> Ratios:
     for values, mask in zip(outcomes.columns, outcomes.masks, strict=True):
         total = weights.sum() if mask is None else weights[mask].sum()
         centre = float(weights @ values / total)
-        columns.append(values - centre if mask is None else np.where(mask, values - centre, 0.0))
+        columns.append(Centred(values, centre, mask))
         if not any(mask is known for known in masks):
             masks.append(mask)
         below.append((next(place for place, known in enumerate(masks) if known is mask), centre))
     p, q, d = len(columns), len(columns) + len(masks), np.arange(len(cells))
-    totals = domain_totals(design, [*columns, *(mask if mask is None else mask.astype(float) for mask in masks)], cells)
+    answered = [mask if mask is None else mask.astype(float) for mask in masks]
+    totals = domain_totals(design, [*columns, *answered], cells)
     at = np.concatenate([d * q + p + place for place, _ in below])
     return ratios(totals, _positions(len(cells), p, q), at, np.repeat([centre for _, centre in below], len(cells)))
 

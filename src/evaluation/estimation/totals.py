@@ -8,14 +8,51 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.design.columns import Columns
 from evaluation.design.design import BLOCK, Design, each_replicate
 from evaluation.design.reweighting import replicate_totals
 from evaluation.estimation.domains import Cells
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Centred:
+    """Values less a constant, zero where ``mask`` is False; made when it is needed, since it is as long as the data."""
+
+    values: Floats
+    centre: float
+    mask: NDArray[np.bool_] | None = None
+
+    def rows(self) -> Floats:
+        """Return the column, shape (n,)."""
+        shifted = self.values - self.centre
+        return shifted if self.mask is None else np.where(self.mask, shifted, 0.0)
+
+    def times(self, weights: Floats) -> Floats:
+        """Return the column times weights, shape (n,)."""
+        shifted = self.values - self.centre
+        shifted *= weights
+        if self.mask is not None:
+            shifted *= self.mask
+        return shifted
+
+
 #: A column of values, shape (n,); None stands for 1 in every row.
-Column = Floats | None
+Column = Floats | Centred | None
+
+
+def _times(column: Column, weights: Floats) -> Floats:
+    if column is None:
+        return weights
+    return column.times(weights) if isinstance(column, Centred) else weights * column
+
+
+def _rows(column: Column, n: int) -> Floats:
+    if column is None:
+        return np.ones(n)
+    return column.rows() if isinstance(column, Centred) else column
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +107,26 @@ def domain_totals(design: Design, columns: Floats | Sequence[Column], cells: Cel
     contributions = np.zeros((design.n_contributions, d, len(listed)))
     estimate = np.empty((d, len(listed)))
     for place, column in enumerate(listed):
-        weighted = factor if column is None else factor * column
-        sums = np.bincount(key, weighted, minlength=n_keys).reshape(sampling.n_units, size)
+        sums = np.bincount(key, _times(column, factor), minlength=n_keys).reshape(sampling.n_units, size)
         contributions[: sampling.n_units, :, place] = sums[:, :d]
         if design.steps:
-            weighted = design.domain_weights if column is None else design.domain_weights * column
+            weighted = _times(column, design.domain_weights)
             estimate[:, place] = np.bincount(group, weighted, minlength=size)[:d]
         else:
             estimate[:, place] = contributions[:, :, place].sum(axis=0)
     flat = contributions.reshape(len(contributions), -1)
     derivative = design.derivative
     if derivative.middle is not None:
-        ones = np.ones(len(design))
-        values = [ones if column is None else column for column in listed]
-        moments = np.vstack([part.moments_by(values, group, size)[:, :d] for part in derivative.right])
+        moments = np.vstack([_moments(part, listed, group, size)[:, :d] for part in derivative.right])
         flat -= design.chain_by_unit @ moments.reshape(len(moments), -1)
     return DomainTotals(design, cells, listed, estimate.ravel(), flat)
+
+
+def _moments(part: Columns, columns: tuple[Column, ...], group: Index, size: int) -> Floats:
+    if part.dense:
+        return part.moments_by([_rows(column, part.n) for column in columns], group, size)
+    each = [part.moments_by([_rows(column, part.n)], group, size) for column in columns]
+    return np.concatenate(each, axis=2)
 
 
 def _listed(columns: Floats | Sequence[Column]) -> tuple[Column, ...]:
@@ -102,23 +143,21 @@ def _replicated(design: Design, columns: tuple[Column, ...], cells: Cells) -> Fl
         key = replicates.unit * size + group
         sums = np.empty((n_units, len(cells), len(columns)))
         for place, column in enumerate(columns):
-            weighted = base if column is None else base * column
-            by_unit = np.bincount(key, weighted, minlength=n_units * size).reshape(n_units, size)
+            by_unit = np.bincount(key, _times(column, base), minlength=n_units * size).reshape(n_units, size)
             sums[:, :, place] = by_unit[:, : len(cells)]
         flat = sums.reshape(n_units, -1)
         return np.vstack([replicates.factors.T @ flat, flat.sum(axis=0)])
     chain = design.replicate_cells
     if replicates is not None and chain is not None:
-        weighted_columns = [base if column is None else base * column for column in columns]
-        return replicate_totals(weighted_columns, group, len(cells), replicates, chain)
+        weighted = (_times(column, base) for column in columns)
+        return replicate_totals(weighted, len(columns), group, len(cells), replicates, chain)
     return each_replicate(design, lambda weights: _by_cell(columns, weights, cells))
 
 
 def _by_cell(columns: tuple[Column, ...], weights: Floats, cells: Cells) -> Floats:
     sums = np.empty((len(cells), len(columns)))
     for place, column in enumerate(columns):
-        weighted = weights if column is None else weights * column
-        sums[:, place] = np.bincount(cells.group, weighted, minlength=cells.n_groups)[: len(cells)]
+        sums[:, place] = np.bincount(cells.group, _times(column, weights), minlength=cells.n_groups)[: len(cells)]
     return sums.ravel()
 
 
@@ -135,7 +174,7 @@ def _spread(columns: tuple[Column, ...], cells: Cells, at: Index) -> Floats:
     spread = np.empty((len(cells.code), len(at)))
     for place, position in enumerate(at):
         column, inside = columns[position % len(columns)], cells.code == position // len(columns)
-        spread[:, place] = inside if column is None else np.where(inside, column, 0.0)
+        spread[:, place] = inside if column is None else np.where(inside, _rows(column, len(inside)), 0.0)
     return spread
 
 
