@@ -389,3 +389,30 @@ def test_unequal_probabilities_without_replacement_have_no_replicates():
     design = ev.survey_design(data, weights="w", strata="stratum", psu="psu", fpc="p", pps="brewer")
     with pytest.raises(DesignError, match="no replicates carry its joint probabilities"):
         ev.as_replicates(design, kind="JKn")
+
+
+# --- how many -------------------------------------------------------------------------------------------------
+
+
+def test_the_chance_in_a_standard_error_is_foretold():
+    design = ev.survey_design(frame(pairs=30, seed=4), weights="w", strata="stratum", psu="psu")
+
+    def mean(seed, replicates=100):
+        return ev.survey_mean(ev.as_replicates(design, kind="bootstrap", replicates=replicates, seed=seed), "y")
+
+    errors = np.array([mean(seed).std_error[0] for seed in range(300)])
+    told = ev.replicates_needed(mean(1, replicates=4000), cv=0.05)
+    chance = told["cv_std_error"].item() * np.sqrt(4000 / 100)
+    assert errors.std() / errors.mean() == pytest.approx(chance, rel=0.12)
+    assert told["replicates_needed"].item() == np.ceil(100 * (chance / 0.05) ** 2)
+    # normal replicates would take 200; sums of two outcomes in 30 strata have lighter tails
+    assert 120 < told["replicates_needed"].item() < 200
+    assert told.columns.tolist() == ["term", "replicates", "cv_std_error", "replicates_needed"]
+
+
+def test_only_a_bootstrap_is_asked_how_many_replicates_it_needs():
+    with pytest.raises(EstimationError, match="only those are drawn by chance"):
+        ev.replicates_needed(ev.survey_mean(ev.as_replicates(paired(), kind="BRR"), "y"))
+    mean = ev.survey_mean(ev.as_replicates(paired(), kind="bootstrap", replicates=20, seed=1), "y")
+    with pytest.raises(EstimationError, match="cv must be a number above 0"):
+        ev.replicates_needed(mean, cv=0)
