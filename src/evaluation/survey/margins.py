@@ -121,14 +121,19 @@ class Margins:
                 "Impute or recode them before weighting, or drop the margin.",
                 failures=pd.DataFrame({"row": np.flatnonzero(blank)}),
             )
-        found = np.bincount(codes, minlength=len(texts))
-        seen = pd.Series(found, index=texts)[found > 0].groupby(level=0, sort=False).sum()
-        present = pd.Index([str(level) for level in seen.index])
-        self._check_sample_levels(name, counts, present, seen.to_numpy())
-        kept = counts[(counts > 0) | counts.index.isin(present)]
-        self._check_margin_levels(name, kept, present)
-        place = np.asarray(kept.index.get_indexer(pd.Index(texts)), dtype=np.int64)
-        return place[codes], kept.to_numpy(dtype=np.float64)
+        respondents: dict[str, int] = {}
+        for text, number in zip(texts, np.bincount(codes, minlength=len(texts)).tolist(), strict=True):
+            if number:
+                respondents[text] = respondents.get(text, 0) + number
+        targets = dict(zip(counts.index.tolist(), counts.to_numpy(dtype=np.float64).tolist(), strict=True))
+        if any(not targets.get(level) for level in respondents):
+            self._refuse_sample_levels(name, counts, respondents)
+        kept = {level: target for level, target in targets.items() if target > 0 or level in respondents}
+        if len(kept) > len(respondents):
+            self._refuse_margin_levels(name, counts[list(kept)], pd.Index(list(respondents)))
+        place = {level: number for number, level in enumerate(kept)}
+        places = np.array([place.get(text, -1) for text in texts], dtype=np.int64)
+        return places[codes], np.array(list(kept.values()))
 
     def _counts(self, name: str) -> pd.Series:
         self._require(name)
@@ -156,23 +161,22 @@ class Margins:
             ]
         return codes, texts
 
-    def _check_sample_levels(self, name: str, counts: pd.Series, present: pd.Index, found: NDArray[np.int64]) -> None:
-        respondents = dict(zip(present, found, strict=True))
-        extra = [level for level in present if level not in counts.index]
+    def _refuse_sample_levels(self, name: str, counts: pd.Series, respondents: Mapping[str, int]) -> None:
+        extra = [level for level in respondents if level not in counts.index]
         if extra:
             raise MarginError(
                 f"margin '{name}' lacks levels of the sample: {extra} ({sum(respondents[x] for x in extra):,} "
                 f"respondents). {did_you_mean(extra[0], counts.index)} Add them to {self.place}, or recode the column.",
                 failures=pd.DataFrame({"level": extra, "respondents": [respondents[x] for x in extra]}),
             )
-        impossible = [level for level in present if counts[level] == 0]
+        impossible = [level for level in respondents if counts[level] == 0]
         if impossible:
             raise MarginError(
                 f"margin '{name}' has target 0 for levels that the sample holds: {impossible} "
                 f"({sum(respondents[x] for x in impossible):,} respondents). Correct {self.place}, or recode."
             )
 
-    def _check_margin_levels(self, name: str, counts: pd.Series, present: pd.Index) -> None:
+    def _refuse_margin_levels(self, name: str, counts: pd.Series, present: pd.Index) -> None:
         absent = [level for level in counts.index if level not in present]
         if not absent:
             return

@@ -249,7 +249,9 @@ def code_margins(
             _refuse_look_alikes(column, name)
         codes, targets = margins.match(name, columns[0] if len(columns) == 1 else pd.concat(columns, axis=1))
         targets = targets * ((margins.population or targets.sum()) / targets.sum())
-        coded.append(MarginCodes(name, codes, targets, tuple(counts.index[counts > 0])))
+        coded.append(
+            MarginCodes(name, codes, targets, tuple(str(level) for level, count in counts.items() if count > 0))
+        )
     return tuple(coded)
 
 
