@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import linprog
 
 import evaluation as ev
 from evaluation.errors import CalibrationError, WeightingError
@@ -111,6 +112,39 @@ def test_margins_are_met_again_within_both_bounds():
     assert done.chain()[-1] == {
         "trim_weights": {"upper": 2.0, "lower": 0.5, "relative_to": "median", "margins": ["sex", "age"]}
     }
+
+
+def crossed(seed, n=40):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {"sex": rng.choice(["f", "m"], n), "age": rng.choice(list("abc"), n), "x": rng.normal(5, 1, n)}
+    )
+    frame["w"] = np.exp(rng.normal(0, 0.7, n))
+    size = frame["w"].sum()
+    margins = {"sex": {"f": 0.5, "m": 0.5}, "age": {"a": 0.33, "b": 0.33, "c": 0.34}}
+    margins = {name: {level: share * size for level, share in levels.items()} for name, levels in margins.items()}
+    return frame, margins | ({"x": 5.05 * size} if seed % 2 else {})
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_bounds_and_margins_are_met_wherever_a_linear_programme_says_they_can_be(seed):
+    frame, margins = crossed(seed)
+    design = ev.calibrate(ev.survey_design(frame, weights="w"), margins, distance="raking")
+    rng, middle = np.random.default_rng(seed), np.median(design.weights)
+    upper, lower = rng.uniform(1.2, 2.2), rng.uniform(0.3, 0.8)
+    levels = [(frame[name] == level, target) for name in ("sex", "age") for level, target in margins[name].items()]
+    rows = [*levels, *([(frame["x"], margins["x"])] if "x" in margins else [])]
+    x, totals = np.array([row for row, _ in rows], dtype=float), np.array([target for _, target in rows])
+    possible = linprog(
+        np.zeros(len(frame)), A_eq=x, b_eq=totals, bounds=[(lower * middle, upper * middle)] * len(frame)
+    )
+    if possible.status == 0:
+        weights = ev.trim_weights(design, upper=upper, lower=lower, margins=margins).weights
+        assert lower * middle * (1 - 1e-8) <= weights.min() <= weights.max() <= upper * middle * (1 + 1e-8)
+        np.testing.assert_allclose(x @ weights, totals, rtol=1e-8)
+    else:
+        with pytest.raises(CalibrationError, match="trimming at .* cannot be done"):
+            ev.trim_weights(design, upper=upper, lower=lower, margins=margins)
 
 
 @pytest.mark.parametrize(

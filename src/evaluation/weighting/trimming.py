@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,7 +17,8 @@ from evaluation.survey.margins import Margins
 from evaluation.weighting.auxiliaries import auxiliaries_of
 from evaluation.weighting.calibration import CalibrationStep
 from evaluation.weighting.cells import as_written, require_known
-from evaluation.weighting.newton import inverse
+from evaluation.weighting.distances import LARGEST_EXPONENT, Adjustment
+from evaluation.weighting.newton import Equations, inverse, solve
 from evaluation.weighting.raking import adjustment_factor, as_margins
 
 Floats = NDArray[np.float64]
@@ -263,7 +264,10 @@ def _one_cut(weights: Floats, bounds: _Bounds, calibration: CalibrationStep | No
         cut = Cut(rows, factor)
         if not (~rows & (weights > 0)).any():
             raise _too_tight(bounds, "every weight would be cut.")
-        moved = _adjusted(weights, bounds, cut, calibration)
+        after = _adjusted(weights, bounds, cut, calibration)
+        if after is None:
+            return _best_cut(weights, bounds, cut, calibration)
+        moved = after
         beyond = ~rows & bounds.outside(moved, TOLERANCE)
         if not beyond.any():
             return (cut,)
@@ -271,13 +275,54 @@ def _one_cut(weights: Floats, bounds: _Bounds, calibration: CalibrationStep | No
     raise _too_tight(bounds, "cutting and adjusting do not settle.")
 
 
-def _adjusted(weights: Floats, bounds: _Bounds, cut: Cut, calibration: CalibrationStep | None) -> Floats:
+def _adjusted(weights: Floats, bounds: _Bounds, cut: Cut, calibration: CalibrationStep | None) -> Floats | None:
+    """Return the weights after a cut, shape (n,); None where the others cannot meet the margins alone."""
     if calibration is None:
         return cut.replay(weights)
     try:
         return _met_again(weights, cut, calibration)
+    except CalibrationError:
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Within(Adjustment):
+    """Raking from ``start`` times a weight, cut off where the weight reaches its own bounds."""
+
+    start: Floats = field(default_factory=lambda: np.ones(0))
+    lowest: Floats = field(default_factory=lambda: np.ones(0))
+    highest: Floats = field(default_factory=lambda: np.ones(0))
+
+    def factor(self, u: Floats) -> Floats:
+        return np.clip(self.start * np.exp(np.minimum(u, LARGEST_EXPONENT)), self.lowest, self.highest)
+
+    def slope(self, factor: Floats) -> Floats:
+        return np.where((factor > self.lowest) & (factor < self.highest), factor, 0.0)
+
+
+def _best_cut(weights: Floats, bounds: _Bounds, cut: Cut, calibration: CalibrationStep | None) -> tuple[Cut, ...]:
+    """Find the weights at a bound in the least change that meets bounds and margins at once."""
+    if calibration is None or (weights < 0).any():
+        raise _too_tight(bounds, "cutting and adjusting do not settle.")
+    inside = np.clip(weights, bounds.lower, bounds.upper)
+    inside = np.where(weights == 0, 0.0, inside)
+    ratios = [np.divide(top, inside, out=np.ones(len(weights)), where=inside > 0) for top in (weights, bounds.lower)]
+    highest = np.divide(bounds.upper, inside, out=np.ones(len(weights)), where=inside > 0)
+    within = _Within("raking", None, ratios[0], np.maximum(ratios[1], 0.0), highest)
+    # A scale keeps respondents apart who share all auxiliaries but not their bounds.
+    apart = calibration.auxiliaries.scaled(np.ones(len(weights)))
+    solved = solve(Equations(apart, inside, calibration.totals, within))
+    if solved.converged:
+        best = inside * solved.factor
+        rows = (weights != 0) & ((best <= bounds.lower * (1 + TOLERANCE)) | (best >= bounds.upper * (1 - TOLERANCE)))
+        found = Cut(rows, np.divide(best, weights, out=np.ones(len(weights)), where=rows))
+        if _adjusted(weights, bounds, found, calibration) is not None:
+            return (found,)
+    try:
+        _met_again(weights, cut, calibration)
     except CalibrationError as error:
         raise _too_tight(bounds, f"with the cut weights held there, {_missed(error)}.") from error
+    raise _too_tight(bounds, "cutting and adjusting do not settle.")
 
 
 def _missed(error: CalibrationError) -> str:
