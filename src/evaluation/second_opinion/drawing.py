@@ -31,6 +31,11 @@ def declared(design: Design, sheet: Sheet, weights: Floats) -> list[str]:
     if design.replicates is not None:
         return _replicated(design.replicates, sheet, weight)
     sampling = design.sampling
+    if sampling.parts:
+        raise DesignError(
+            "write_r_script: a design of joined frames is not written, since each frame has a chain and rules of its "
+            "own. Write a script for each frame's design; across frames R adds their variances."
+        )
     given = [f"ids = ~{' + '.join(_identifiers(design, sheet)) or '1'}"]
     if sampling.strata:
         given.append(f"strata = ~{_plain(sheet, sampling.strata)}")
