@@ -281,6 +281,16 @@ def test_every_replicate_meets_the_margins(kind):
         assert weights @ design.data["x"] == pytest.approx(350, rel=1e-9)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind["kind"] != "SDR"], ids=lambda kind: kind["kind"])
+def test_neither_the_order_of_rows_nor_the_unit_of_weights_matters(kind):
+    def errors(data):
+        return ev.survey_ratio(ev.as_replicates(weighted(paired(data)), **kind), "y", "x").std_error
+
+    as_drawn = errors(frame())
+    assert errors(frame().sample(frac=1, random_state=1).reset_index(drop=True)) == pytest.approx(as_drawn, rel=1e-9)
+    assert errors(frame().assign(w=lambda d: 1000 * d.w)) == pytest.approx(as_drawn, rel=1e-9)
+
+
 # --- domains --------------------------------------------------------------------------------------------------
 
 
