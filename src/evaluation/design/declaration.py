@@ -85,6 +85,12 @@ def survey_design(
         Weights are negative or not finite, a PSU stands in two strata, an fpc is smaller than the
         sample, a stratum holds a single PSU, joint probabilities cannot be.
 
+    Notes
+    -----
+    For the rules on domains a PSU is in a domain where it contributes to the number, and ``"average"`` counts
+    the strata that do: one number has one standard error, whether asked for with ``domain``, by groups or as the
+    total of an indicator. R does as it was asked: the total of an indicator counts all strata there.
+
     References
     ----------
     R twin: ``survey::svydesign``; ``lonely_psu`` is ``options(survey.lonely.psu)`` with ``"centre"`` for

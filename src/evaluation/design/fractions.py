@@ -45,7 +45,7 @@ def sampling_fractions(
     if fpc is None:
         return np.zeros(stage.n_strata)
     values = _values(data, fpc)
-    if (values < 1).any() and (values > 1).any():
+    if values.min() < 1 < values.max():
         rows = values < 1 if (values < 1).sum() <= (values > 1).sum() else values > 1
         raise DesignError(
             f"fpc '{fpc}' mixes values below 1 (fractions?) and above 1 (counts?): "
@@ -55,7 +55,7 @@ def sampling_fractions(
         )
     parent = stage.stratum[stage.unit]
     each = _one_each(data, values, parent, stage.n_strata, fpc, number, strata)
-    if (values <= 1).all():
+    if values.max() <= 1:
         return each
     sampled = stage.units_per_stratum
     short = sampled > each * (1 + SAME)
@@ -96,15 +96,15 @@ def _values(data: pd.DataFrame, fpc: str | float) -> Fractions:
         return np.full(len(data), float(fpc))
     require_column(data, fpc)
     column = data[fpc]
-    missing = column.isna().to_numpy()
-    if missing.any():
+    if column.hasnans:
+        missing = column.isna().to_numpy()
         raise ColumnError(
             f"design column '{fpc}' is missing in {int(missing.sum())} of {len(data)} rows. "
             f"Every respondent needs one: fill it in, or leave those rows out before making the design.",
             failures=data.loc[missing],
         )
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    wrong = np.isnan(values) | (values <= 0)
+    wrong = ~(values > 0)
     if wrong.any():
         raise DesignError(
             f"fpc '{fpc}' must hold positive population counts or fractions, but {int(wrong.sum())} of {len(values)} "
@@ -126,7 +126,7 @@ def _one_each(
 ) -> Fractions:
     """Return the value of each group; a DesignError where a group has two."""
     each = np.full(n_groups, np.nan)
-    each[group[::-1]] = values[::-1]
+    each[group] = values
     first = each[group]
     varies = values != first
     if varies.any():
