@@ -163,6 +163,16 @@ def test_contrasts_of_predictive_margins_are_effects():
     assert difference.std_error == pytest.approx(effect.std_error, rel=1e-9)
 
 
+def test_a_regression_without_covariates_predicts_the_mean_and_has_no_effects():
+    fit = ev.survey_glm(clusters(), outcome="api00", covariates="~ 1")
+    mean = ev.survey_mean(clusters(), "api00")
+    found = ev.predictions(fit, pd.DataFrame({"any": [1, 2]}))
+    assert found.estimate == pytest.approx([mean.estimate[0]] * 2, rel=1e-12)
+    assert found.std_error == pytest.approx([mean.std_error[0]] * 2, rel=1e-9)
+    with pytest.raises(EstimationError, match="no covariates, so there is nothing to vary"):
+        ev.marginal_effects(fit)
+
+
 def test_a_number_is_set_to_each_of_its_values_or_to_those_given():
     fit = ev.survey_glm(clusters(), outcome="api00", covariates=["meals", "stype"])
     found = ev.predictive_margins(fit, "meals", at=[10, 60])

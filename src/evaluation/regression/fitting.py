@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 #: Newton steps stop when the coefficients move by less than this, relative to their size.
 TOLERANCE = 1e-9
 MAXIMUM_STEPS = 100
+#: After a step shorter than this, relative to the coefficients, the next one takes the same second derivative.
+SHORT_STEP = 1e-4
 #: From this step on, coefficients that still move are suspected of running away.
 SUSPICIOUS_STEP = 12
 
@@ -56,21 +58,22 @@ def solve(model: Model, weights: Floats, kind: Kind, start: Floats | None = None
     """
     weights = np.where(model.used, weights, 0.0)
     return climb(
-        lambda coefficients: _slopes(model, weights, kind, coefficients),
+        lambda coefficients, known: _slopes(model, weights, kind, coefficients, known),
         first_coefficients(model, weights, kind) if start is None else start,
         lambda coefficients: refuse_separation(model, kind, coefficients),
     )
 
 
 def climb(
-    slopes: Callable[[Floats], tuple[Floats, Floats]], start: Floats, suspect: Callable[[Floats], None]
+    slopes: Callable[[Floats, Floats | None], tuple[Floats, Floats]], start: Floats, suspect: Callable[[Floats], None]
 ) -> Floats:
     """Return where a concave function has its maximum, shape (k,).
 
     Parameters
     ----------
     slopes : callable
-        Gradient, shape (k,), NaN where the function does not exist, and minus its second derivative, shape (k, k).
+        Gradient, shape (k,), NaN where the function does not exist, and minus its second derivative, shape (k, k),
+        which is handed in again where steps have become so short that the last one will do.
     start : ndarray, shape (k,)
         Where it exists.
     suspect : callable
@@ -82,8 +85,9 @@ def climb(
     beginning.
     """
     here, before, move, climbed = start, start, np.zeros(len(start)), 0.0
+    information, moved = np.eye(len(start)), np.inf
     for step in range(MAXIMUM_STEPS):
-        gradient, information = slopes(here)
+        gradient, information = slopes(here, information if moved < SHORT_STEP else None)
         if step and not float(move @ gradient) >= -abs(climbed):
             move, climbed = move / 2, climbed / 2
             here = before + move
@@ -97,7 +101,8 @@ def climb(
         here = before + move
         if not np.isfinite(here).all():
             break
-        if np.max(np.abs(move), initial=0.0) <= TOLERANCE * max(1.0, float(np.max(np.abs(here), initial=0.0))):
+        moved = float(np.max(np.abs(move), initial=0.0)) / max(1.0, float(np.max(np.abs(here), initial=0.0)))
+        if moved <= TOLERANCE:
             return here
         if step >= SUSPICIOUS_STEP and step % 6 == 0:
             suspect(here)
@@ -124,13 +129,22 @@ def first_coefficients(model: Model, weights: Floats, kind: Kind) -> Floats:
     return np.where(np.array(model.terms) == "(Intercept)", level, 0.0)
 
 
-def _slopes(model: Model, weights: Floats, kind: Kind, coefficients: Floats) -> tuple[Floats, Floats]:
-    """Return the gradient, shape (p,), NaN where no means exist, and the information, shape (p, p)."""
-    eta = model.predictor(coefficients)
+def _slopes(
+    model: Model, weights: Floats, kind: Kind, coefficients: Floats, known: Floats | None
+) -> tuple[Floats, Floats]:
+    """Return the gradient, shape (p,), NaN where no means exist, and the information, shape (p, p), unless known."""
     p = len(coefficients)
-    if not kind.legitimate(eta[model.used]):
-        return np.full(p, np.nan), np.eye(p)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        mean = np.where(model.used, kind.mean(eta), 1.0) if kind.family == "gamma" else kind.mean(eta)
-        gradient = model.matrix.moments(weights * kind.score(model.y, mean))
-        return gradient, model.matrix.gram(weights * kind.information(model.y, mean))
+    gradient, information = np.zeros(p), np.zeros((p, p))
+    for rows, matrix in model.matrix.blocks():
+        used, y = model.used[rows], model.y[rows]
+        eta = matrix.times(coefficients)
+        if model.offset is not None:
+            eta += model.offset[rows]
+        if not kind.legitimate(eta[used]):
+            return np.full(p, np.nan), np.eye(p)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            mean = np.where(used, kind.mean(eta), 1.0) if kind.family == "gamma" else kind.mean(eta)
+            gradient += matrix.moments(weights[rows] * kind.score(y, mean))
+            if known is None:
+                information += matrix.gram(weights[rows] * kind.information(y, mean))
+    return gradient, information if known is None else known

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import formulaic
 import numpy as np
 import pandas as pd
 from formulaic.errors import FormulaicError
+from formulaic.model_spec import ModelSpec
+from formulaic.parser.types import Term
 from numpy.typing import NDArray
 
 from evaluation.design.collapse import Codes
@@ -41,12 +44,15 @@ class Formula:
         Column behind each replaced name.
     names : list of str
         Variables, as ``safe`` calls them.
+    parsed : list of Term
+        Its terms; empty where it is one formula inside another.
     """
 
     text: str
     safe: str
     aliases: Mapping[str, str]
     names: list[str]
+    parsed: list[Term]
 
     def column_of(self, name: str) -> str:
         """Return the column that a variable stands for."""
@@ -68,10 +74,11 @@ def read_formula(covariates: str | Sequence[str]) -> Formula:
     for alias, name in aliases.items():
         safe = safe.replace(f"`{name}`", alias)
     try:
-        variables = sorted(str(name) for name in formulaic.Formula(safe).required_variables)
+        parsed = formulaic.Formula(safe)
     except FormulaicError as error:
         raise unreadable(text, error) from None
-    return Formula(text, safe, aliases, variables)
+    terms = list(parsed) if isinstance(parsed, formulaic.SimpleFormula) else []
+    return Formula(text, safe, aliases, sorted(str(name) for name in parsed.required_variables), terms)
 
 
 def variables_of(covariates: str | Sequence[str]) -> list[str]:
@@ -126,29 +133,40 @@ class Encoding:
     ----------
     formula : Formula
         The right-hand side.
-    spec : formulaic.ModelSpec
-        Levels and whatever transformations learned from the respondents.
+    names : list of str
+        The p columns of the model matrix, as formulaic calls them.
+    owners : list of str
+        The term of the formula that each column belongs to.
     levels : dict of str to list
         Levels of each categorical variable that respondents in the regression have.
+    sample : pandas.DataFrame
+        Rows in which every level occurs, of which formulaic learns how to make columns.
+    numeric : tuple of str or None
+        Variables that enter as plain numbers where all others enter as levels; None where terms are anything else.
     """
 
     formula: Formula
-    spec: formulaic.ModelSpec
+    names: list[str]
+    owners: list[str]
     levels: Mapping[str, list[Any]]
+    sample: pd.DataFrame
+    numeric: tuple[str, ...] | None = None
+    learned: ModelSpec | None = None
+
+    @cached_property
+    def spec(self) -> ModelSpec:
+        """Levels and whatever transformations formulaic learned from the respondents."""
+        return model_matrix(self.formula, self.sample)[1] if self.learned is None else self.learned
 
     @property
     def terms(self) -> list[str]:
         """Names of the p coefficients."""
-        return [self.formula.spoken(str(name)) for name in self.spec.column_names]
+        return [self.formula.spoken(name) for name in self.names]
 
     @property
     def term_of(self) -> tuple[str, ...]:
         """The term of the formula that each coefficient belongs to, p of them."""
-        owner = [""] * len(self.spec.column_names)
-        for term, places in self.spec.term_indices.items():
-            for place in places:
-                owner[place] = self.formula.spoken(str(term))
-        return tuple(owner)
+        return tuple(self.formula.spoken(owner) for owner in self.owners)
 
     def matrix(self, data: pd.DataFrame, where: str = "new_data") -> Floats:
         """Return the model matrix of other data, shape (m, p).
@@ -162,10 +180,23 @@ class Encoding:
         for name, column in columns.items():
             self._refuse(name, column, data, where)
         known = {name: pd.Categorical(columns[name], categories=levels) for name, levels in self.levels.items()}
+        if self.numeric is not None:
+            return self._from_cells(columns, known, len(data))
         frame = pd.DataFrame({**columns, **known}, index=data.index)
-        if not len(frame.columns):
-            frame = pd.DataFrame({"row": np.zeros(len(data))}, index=data.index)
         return model_matrix(self.formula, frame, self.spec)[0]
+
+    def _from_cells(self, columns: Mapping[str, pd.Series], known: Mapping[str, pd.Categorical], n: int) -> Floats:
+        """Make the rows of each combination of levels once, and put the numbers in."""
+        key = np.zeros(n, dtype=np.int64)
+        for category in known.values():
+            key = key * len(category.categories) + category.codes
+        _, first, cell = np.unique(key, return_index=True, return_inverse=True)
+        rows = {name: category[first] for name, category in known.items()}
+        numbers = {name: np.ones(len(first)) for name in self.numeric or ()}
+        x = model_matrix(self.formula, pd.DataFrame({**rows, **numbers}, index=range(len(first))), self.spec)[0][cell]
+        for name in self.numeric or ():
+            x[:, self.names.index(name)] = columns[name].to_numpy(dtype=float)
+        return np.asarray(x)
 
     def _refuse(self, name: str, column: pd.Series, data: pd.DataFrame, where: str) -> None:
         title = self.formula.column_of(name)
@@ -190,9 +221,7 @@ class Encoding:
             )
 
 
-def model_matrix(
-    formula: Formula, frame: pd.DataFrame, spec: formulaic.ModelSpec | None = None
-) -> tuple[Floats, formulaic.ModelSpec]:
+def model_matrix(formula: Formula, frame: pd.DataFrame, spec: ModelSpec | None = None) -> tuple[Floats, ModelSpec]:
     """Return the model matrix of a frame, shape (m, p), and how it was made."""
     try:
         if spec is None:
@@ -232,7 +261,17 @@ def encode(formula: Formula, data: pd.DataFrame, among: Mask) -> Encoded | None:
     used = used & np.isfinite(x).all(axis=1)
     x[~used] = 0.0
     levels = {str(name): list(_levels(seen[name])) for name in seen if not pd.api.types.is_numeric_dtype(seen[name])}
-    return Encoded(Dense(x), used, Encoding(formula, spec, levels)) if used.any() else None
+    encoding = Encoding(formula, *_named(spec), levels, seen.head(0), learned=spec)
+    return Encoded(Dense(x), used, encoding) if used.any() else None
+
+
+def _named(spec: ModelSpec) -> tuple[list[str], list[str]]:
+    """Return the columns of a model matrix and the term that each belongs to."""
+    owners = [""] * len(spec.column_names)
+    for term, places in spec.term_indices.items():
+        for place in places:
+            owners[place] = str(term)
+    return [str(name) for name in spec.column_names], owners
 
 
 def _levels(column: pd.Series) -> list[Any]:
@@ -247,12 +286,11 @@ def _with_seen_levels(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _simple_terms(formula: Formula, columns: Mapping[str, pd.Series]) -> tuple[list[str], list[str]] | None:
     """Return the variables that enter as levels and as plain numbers; None where a term is anything else."""
-    parsed = formulaic.Formula(formula.safe)
-    if not isinstance(parsed, formulaic.SimpleFormula):
+    if not formula.parsed:
         return None
     coded: set[str] = set()
     numeric: set[str] = set()
-    for term in parsed:
+    for term in formula.parsed:
         expressions = [factor.expr for factor in term.factors if factor.expr not in ("1", "0")]
         kinds = set()
         for expression in expressions:
@@ -288,15 +326,40 @@ def _coded(
         return None
     cell, present = crossed
     grid, levels = _grid(categories, sizes, present, numeric)
-    table, spec = model_matrix(formula, grid)
-    plain = {str(term): places for term, places in spec.term_indices.items()}
-    at_numeric = np.array([plain[name][0] for name in numeric], dtype=np.int64)
+    table, titles, owners = _table(formula, grid, levels) or _learned_table(formula, grid)
+    at_numeric = np.array([titles.index(name) for name in numeric], dtype=np.int64)
     at_table = np.setdiff1d(np.arange(table.shape[1]), at_numeric)
     order = np.empty(table.shape[1], dtype=np.int64)
     order[np.concatenate([at_table, at_numeric])] = np.arange(table.shape[1])
     dense = tuple(value if used.all() else np.where(used, value, 0.0) for value in values.values())
     matrix = Coded(Columns(len(used), cell, table[:, at_table], dense), order, used)
-    return Encoded(matrix, used, Encoding(formula, spec, levels))
+    return Encoded(matrix, used, Encoding(formula, titles, owners, levels, grid, tuple(numeric)))
+
+
+def _learned_table(formula: Formula, grid: pd.DataFrame) -> tuple[Floats, list[str], list[str]]:
+    table, spec = model_matrix(formula, grid)
+    return table, *_named(spec)
+
+
+def _table(
+    formula: Formula, grid: pd.DataFrame, levels: Mapping[str, list[Any]]
+) -> tuple[Floats, list[str], list[str]] | None:
+    """Return the model matrix of the grid with the names of its columns; None where there is more than main effects."""
+    expressions = [str(term) for term in formula.parsed]
+    if expressions[0] != "1" or any(term.degree != 1 for term in formula.parsed[1:]):
+        return None
+    columns, names, owners = [np.ones(len(grid))], ["Intercept"], ["1"]
+    for expression in expressions[1:]:
+        name = expression.removeprefix("C(").removesuffix(")")
+        if name not in levels:
+            columns, names, owners = [*columns, np.ones(len(grid))], [*names, name], [*owners, name]
+            continue
+        code = grid[name].array.codes
+        for place, level in enumerate(levels[name][1:], start=1):
+            columns.append((code == place).astype(float))
+            names.append(f"{expression}[T.{level}]")
+            owners.append(expression)
+    return np.column_stack(columns), names, owners
 
 
 def _categorical(column: pd.Series) -> pd.Categorical:

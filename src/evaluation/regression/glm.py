@@ -15,6 +15,7 @@ from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.errors import EstimationError
 from evaluation.regression.families import GlmFamily, Kind, Link, kind_of
 from evaluation.regression.fitting import solve
+from evaluation.regression.matrix import Coded
 from evaluation.regression.model import Model, read_model
 from evaluation.results import Estimates
 
@@ -217,12 +218,17 @@ def derivative(design: Design, model: Model, kind: Kind, coefficients: Floats) -
 
 
 def _contributions(design: Design, model: Model, kind: Kind, coefficients: Floats) -> Floats:
-    """Return the weighted influence per sampling unit, shape (n_units, p)."""
-    if design.steps:
+    """Return the weighted influence per sampling unit, shape (n_contributions, p), without a row per respondent."""
+    matrix = model.matrix
+    if not design.collapses or not isinstance(matrix, Coded):
         return design.contributions(derivative(design, model, kind, coefficients))
     scores, information = scores_and_information(design, model, kind, coefficients)
-    sampling = design.sampling
-    sums = model.matrix.sums_by(sampling.unit, sampling.n_units, scores * design.weights)
+    chain, sampling = design.derivative, design.sampling
+    sums = np.zeros((design.n_contributions, len(coefficients)))
+    sums[: sampling.n_units] = matrix.sums_by(sampling.unit, sampling.n_units, scores * chain.factor)
+    if chain.middle is not None:
+        scored = matrix.columns.scaled(scores)
+        sums -= design.chain_by_unit @ np.vstack([part.cross(scored) for part in chain.right])[:, matrix.order]
     return np.asarray(np.linalg.solve(information, sums.T).T)
 
 

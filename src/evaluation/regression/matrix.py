@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -14,6 +15,18 @@ from evaluation.design.columns import ROWS, Columns
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+
+#: Rows of a block, and how many of them there must be for each cell of a table that is gone through per block.
+BLOCK, ROWS_PER_CELL = 1 << 15, 8
+#: Up to this many numeric columns, their products are taken pair by pair.
+FEW_COLUMNS = 8
+
+
+def _slices(n: int, n_cells: int) -> Iterator[slice]:
+    size = max(BLOCK, ROWS_PER_CELL * n_cells)
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
 
 
 class Matrix(Protocol):
@@ -42,6 +55,10 @@ class Matrix(Protocol):
 
     def keep(self, columns: Codes) -> Matrix:
         """Return the matrix with some of its columns only."""
+        ...
+
+    def blocks(self) -> Iterator[tuple[slice, Matrix]]:
+        """Yield blocks of rows, small enough that what is computed of them stays in the processor's cache."""
         ...
 
 
@@ -81,6 +98,11 @@ class Dense:
         """Return the matrix with some of its columns only."""
         return Dense(np.ascontiguousarray(self.dense[:, columns]))
 
+    def blocks(self) -> Iterator[tuple[slice, Matrix]]:
+        """Yield blocks of rows."""
+        for rows in _slices(len(self.dense), 1):
+            yield rows, Dense(self.dense[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Coded:
@@ -103,7 +125,14 @@ class Coded:
     @cached_property
     def dense(self) -> Floats:
         """X itself, shape (n, p), zero in rows that are not used."""
-        return np.where(self.used[:, None], self.columns.matrix[:, self.order], 0.0)
+        columns = self.columns
+        padded = np.hstack([columns.table, np.zeros((columns.n_cells, len(columns.dense)))])[:, self.order]
+        x = np.asarray(padded[self._code])
+        for place, at in enumerate(self.order - columns.table.shape[1]):
+            if at >= 0:
+                x[:, place] = columns.dense[at]
+        x[~self.used] = 0.0
+        return x
 
     def times(self, coefficients: Floats) -> Floats:
         """Return X times coefficients of shape (p,), shape (n,)."""
@@ -123,7 +152,19 @@ class Coded:
 
     def gram(self, values: Floats) -> Floats:
         """Return X' diag(values) X, shape (p, p)."""
-        return self.columns.gram(values)[np.ix_(self.order, self.order)]
+        columns, q1 = self.columns, self.columns.table.shape[1]
+        if len(columns.dense) > FEW_COLUMNS:
+            return columns.gram(values)[np.ix_(self.order, self.order)]
+        found = np.empty((columns.width, columns.width))
+        mass = np.bincount(self._code, values, minlength=columns.n_cells)
+        found[:q1, :q1] = columns.table.T @ (mass[:, None] * columns.table)
+        for j, column in enumerate(columns.dense):
+            weighted = column * values
+            sums = np.bincount(self._code, weighted, minlength=columns.n_cells)
+            found[q1 + j, :q1] = found[:q1, q1 + j] = sums @ columns.table
+            for k, other in enumerate(columns.dense[: j + 1]):
+                found[q1 + j, q1 + k] = found[q1 + k, q1 + j] = weighted @ other
+        return found[np.ix_(self.order, self.order)]
 
     def sums_by(self, group: Codes, n_groups: int, values: Floats) -> Floats:
         """Return the sums by group of X's rows times ``values``, shape (n_groups, p)."""
@@ -132,6 +173,16 @@ class Coded:
     def keep(self, columns: Codes) -> Matrix:
         """Return the matrix with some of its columns only."""
         return Coded(self.columns, self.order[columns], self.used)
+
+    def blocks(self) -> Iterator[tuple[slice, Matrix]]:
+        """Yield blocks of rows."""
+        columns, code = self.columns, self._code
+        for rows in _slices(columns.n, columns.n_cells):
+            dense = tuple(column[rows] for column in columns.dense)
+            yield (
+                rows,
+                Coded(Columns(rows.stop - rows.start, code[rows], columns.table, dense), self.order, self.used[rows]),
+            )
 
     @property
     def _code(self) -> Codes:

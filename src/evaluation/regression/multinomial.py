@@ -181,7 +181,7 @@ def fit_multinomial(model: Model, weights: Floats, others: int, start: Floats | 
     """Return the coefficients of each category but the reference that maximise the weighted likelihood, flat."""
     weights = np.where(model.used, weights, 0.0)
     return climb(
-        lambda coefficients: _score_and_information(model, weights, coefficients),
+        lambda coefficients, _: _score_and_information(model, weights, coefficients),
         np.zeros(others * len(model.terms)) if start is None else start,
         lambda coefficients: _refuse_separation(model, coefficients, others),
     )

@@ -210,7 +210,7 @@ def fit_ordinal(model: Model, weights: Floats, q: int, start: Floats | None = No
         counts = np.bincount(model.y.astype(np.int64), weights, minlength=q + 1)
         start = np.concatenate([np.zeros(len(model.terms)), special.logit(np.cumsum(counts)[:-1] / counts.sum())])
     return climb(
-        lambda coefficients: _score_and_information(model, weights, coefficients),
+        lambda coefficients, _: _score_and_information(model, weights, coefficients),
         start,
         lambda coefficients: _refuse_separation(model, coefficients),
     )
