@@ -340,6 +340,14 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
 def each_replicate(design: Design, estimate: Callable[[Floats], Floats]) -> Floats:
     """Return ``estimate(weights)`` of shape (k,) for every replicate and, last, for the full sample, shape (R + 1, k).
 
-    The full sample's own row is what replicates with ``mse=True`` are centred at.
+    The full sample's own row is what replicates with ``mse=True`` are centred at. A replicate in which no estimate
+    exists (a regression whose outcome is separated there) is a row of NaN, which the engine leaves out with a warning.
     """
-    return np.vstack([estimate(weights) for weights in (*design.replicate_weights(), design.domain_weights)])
+    full = estimate(design.domain_weights)
+    rows = []
+    for weights in design.replicate_weights():
+        try:
+            rows.append(estimate(weights))
+        except EstimationError:
+            rows.append(np.full_like(full, np.nan))
+    return np.vstack([*rows, full])

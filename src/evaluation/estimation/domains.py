@@ -215,24 +215,28 @@ def degrees_of_freedom(design: Design, cells: Cells, counted: Mask | None = None
     """Return the design degrees of freedom of each domain, shape (D,), from the units that have a counted row."""
     rows = counting(design, cells, counted)
     if design.replicates is not None:
-        every = design.present if counted is None else counted & design.present
-        return np.array([design.degrees_of_freedom(every & (cells.code == d)) for d in range(len(cells))])
-    first, group = design.sampling.stages[0], cells.group
-    size = cells.n_groups
-    if first.n_units * size > MAXIMUM_MARKS:
+        replicates = design.replicates
+        there = _occupied(replicates.unit, len(replicates.factors), cells, rows)
+        return np.array([replicates.degrees_of_freedom_of_units(there[:, d]) for d in range(len(cells))])
+    first = design.sampling.stages[0]
+    if first.n_units * cells.n_groups > MAXIMUM_MARKS:
         inside = (cells.code >= 0) if rows is None else rows
-        key = np.unique(cells.code[inside] * first.n_units + first.unit[inside])
-        there, unit = np.divmod(key, first.n_units)
-        strata = np.unique(there * first.n_strata + first.stratum[unit]) // first.n_strata
-        return np.bincount(there, minlength=len(cells)) - np.bincount(strata, minlength=len(cells))
-    marks = np.zeros((first.n_units, size), dtype=bool)
-    key = first.unit * size + group
+        domain, unit = np.divmod(np.unique(cells.code[inside] * first.n_units + first.unit[inside]), first.n_units)
+        strata = np.unique(domain * first.n_strata + first.stratum[unit]) // first.n_strata
+        return np.bincount(domain, minlength=len(cells)) - np.bincount(strata, minlength=len(cells))
+    units = _occupied(first.unit, first.n_units, cells, rows)
+    strata_marks = np.zeros((first.n_strata, len(cells)), dtype=bool)
+    unit, domain = np.nonzero(units)
+    strata_marks[first.stratum[unit], domain] = True
+    return np.asarray(units.sum(axis=0) - strata_marks.sum(axis=0), dtype=np.int64)
+
+
+def _occupied(unit: Codes, n_units: int, cells: Cells, rows: Mask | None) -> Mask:
+    """Return which units have a row in which domain, shape (n_units, D)."""
+    marks = np.zeros((n_units, cells.n_groups), dtype=bool)
+    key = unit * cells.n_groups + cells.group
     marks.reshape(-1)[key if rows is None else key[rows]] = True
-    strata_marks = np.zeros((first.n_strata, size), dtype=bool)
-    unit, there = np.nonzero(marks)
-    strata_marks[first.stratum[unit], there] = True
-    found = marks.sum(axis=0) - strata_marks.sum(axis=0)
-    return np.asarray(found[: len(cells)], dtype=np.int64)
+    return np.ascontiguousarray(marks[:, : len(cells)])
 
 
 def counts(design: Design, cells: Cells, counted: Mask | None = None) -> NDArray[np.int64]:
