@@ -118,7 +118,7 @@ def test_areas_without_respondents_or_variance_have_the_models_prediction_alone(
     result = ev.fay_herriot(direct, covariates)
     basis = dict(zip(result.keys["gu"], result.columns["basis"], strict=True))
     assert basis["g03"] == "model alone: no respondents"
-    assert basis["g07"] == "model alone: no sampling variance"
+    assert basis["g07"] == "model alone: no reliable sampling variance"
     assert basis["g00"] == "direct and model"
     rows = result.tidy().set_index("gu")
     assert rows.loc["g03", "std_error"] ** 2 > result.fit["model_variance"]
@@ -127,6 +127,18 @@ def test_areas_without_respondents_or_variance_have_the_models_prediction_alone(
     pooled = ev.fay_herriot(direct, covariates, variance_smoothing="pooled")
     assert dict(zip(pooled.keys["gu"], pooled.columns["basis"], strict=True))["g07"] == "direct and model"
     assert pooled.columns["shrinkage"][7] < pooled.columns["shrinkage"][8]
+
+
+def test_a_variance_on_too_few_degrees_of_freedom_is_not_believed():
+    frame, covariates, _ = respondents()
+    own = frame["gu"] == "g02"
+    frame = frame[~own | (frame.groupby("gu").cumcount() < 4)].copy()
+    frame.loc[frame["gu"] == "g02", "y"] = [9.0, 9.0, 9.01, 9.01]
+    direct = ev.survey_mean(ev.survey_design(frame, psu="psu"), "y", by="gu")
+    careful = ev.fay_herriot(direct, covariates)
+    assert careful.columns["basis"][2] == "model alone: no reliable sampling variance"
+    assert ev.fay_herriot(direct, covariates, minimum_df=1).columns["shrinkage"][2] > 0.999
+    assert 0 < ev.fay_herriot(direct, covariates, variance_smoothing="pooled").columns["shrinkage"][2] < 0.9
 
 
 def test_a_variance_of_zero_is_said():

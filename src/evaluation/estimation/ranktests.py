@@ -68,7 +68,7 @@ def survey_ranktest(
     ColumnError
         The outcome is text without an order.
     EstimationError
-        Fewer than two groups, or an unknown test.
+        Fewer than two groups, an unknown test, or negative weights.
 
     Notes
     -----
@@ -88,6 +88,7 @@ def survey_ranktest(
     0.5
     """
     require_design(design, "survey_ranktest")
+    design.require_no_negative_weights("survey_ranktest")
     score, name = _score(test)
     values = _ordered(design, outcome, by)
     answered = ~np.isnan(values) & design.present

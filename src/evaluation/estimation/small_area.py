@@ -20,7 +20,7 @@ Smoothing = Literal["none", "pooled"]
 #: How a row came about; keys of the vocabulary.
 COMBINED = "direct and model"
 NO_SAMPLE = "model alone: no respondents"
-NO_VARIANCE = "model alone: no sampling variance"
+NO_VARIANCE = "model alone: no reliable sampling variance"
 TOO_FEW = "model alone: too few respondents"
 
 
@@ -30,6 +30,7 @@ def fay_herriot(
     *,
     method: AreaMethod = "REML",
     variance_smoothing: Smoothing = "none",
+    minimum_df: float = 3,
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate a small group's mean in every area from its direct estimates and what is known of the areas.
@@ -48,6 +49,9 @@ def fay_herriot(
         Sampling variances of few respondents are unstable, and zero where all gave one answer. "pooled" takes one
         variance per respondent for all areas (mean by degrees of freedom of n times the variance), so that areas
         with one sampling unit, or a variance of zero, keep their direct estimate.
+    minimum_df : float, default 3
+        Fewest degrees of freedom on which a sampling variance of its own is believed: on fewer, two answers that
+        happen to agree would look exact. Does not matter to "pooled", which weighs by degrees of freedom.
     conf_level : float, default 0.95
         Of the normal interval.
 
@@ -57,8 +61,8 @@ def fay_herriot(
         One row per area of ``covariates``. ``std_error`` is the root of the mean squared error; covariances between
         areas are not estimated. Further columns: ``direct`` and ``direct_error`` beside it (empty where the survey's
         minimum forbids to show them), ``shrinkage`` (weight of the direct estimate, 0 to 1), ``n_area``, and
-        ``basis``: areas without respondents, with fewer than the survey's smallest cell, or without a sampling
-        variance, have the model's prediction alone.
+        ``basis``: areas without respondents, with fewer than the survey's smallest cell, or without a reliable
+        sampling variance, have the model's prediction alone.
         ``glance()`` has the model's variance and coefficients, and ``largest_correlation`` between direct estimates.
 
     Raises
@@ -105,7 +109,7 @@ def fay_herriot(
     area = _area_column(direct)
     x, names = _read_covariates(covariates, area)
     areas = _on_areas(direct, covariates[area], area)
-    sampling = _sampling_variances(areas, variance_smoothing)
+    sampling = _sampling_variances(areas, variance_smoothing, minimum_df)
     used = np.isfinite(sampling) & np.isfinite(areas.estimate) & (areas.n >= direct.provenance.min_cell)
     _refuse_unidentified(x, used, names)
     model = fit_area_model(areas.estimate[used], x[used], sampling[used], method)
@@ -191,11 +195,11 @@ def _on_areas(direct: Estimates, areas: pd.Series, area: str) -> _Areas:
     )
 
 
-def _sampling_variances(areas: _Areas, smoothing: Smoothing) -> Floats:
+def _sampling_variances(areas: _Areas, smoothing: Smoothing, minimum_df: float) -> Floats:
     """Return the sampling variance that the model takes for each area, NaN where there is none."""
     own = np.isfinite(areas.variance) & (areas.variance > 0) & (areas.df > 0)
     if smoothing == "none":
-        return np.where(own, areas.variance, np.nan)
+        return np.where(own & (areas.df >= minimum_df), areas.variance, np.nan)
     if not own.any():
         raise EstimationError(
             "fay_herriot: no area has a sampling variance of its own (two sampling units and different answers), so "
@@ -211,7 +215,8 @@ def _refuse_unidentified(x: Floats, used: Mask, names: list[str]) -> None:
     if m < p + 2:
         raise IdentificationError(
             f"fay_herriot: {m} areas with a direct estimate and its variance cannot identify {p} coefficients and a "
-            f"variance between areas; {p + 2} are needed. Use fewer covariates, or variance_smoothing='pooled'."
+            f"variance between areas; {p + 2} are needed. Use fewer covariates, variance_smoothing='pooled', or a "
+            f"lower minimum_df."
         )
     scaled = x[used] / np.sqrt((x[used] ** 2).sum(axis=0).clip(min=1e-300))
     diagonal = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
