@@ -59,6 +59,8 @@ _ROOMS = {
     "estimation.contrasts": ("contrast",),
     "estimation.nonlinear": ("nonlinear_contrast",),
     "estimation.moments": ("survey_correlation", "survey_covariance", "survey_variance"),
+    "estimation.inequality": ("survey_arop", "survey_gini", "survey_qsr"),
+    "estimation.change": ("survey_change",),
     "estimation.modes": ("mode_contrast", "mode_distribution"),
     "estimation.response": ("independent_difference", "response_contrast", "response_table"),
     "estimation.trend": ("find_breaks", "survey_trend", "trend_change"),
