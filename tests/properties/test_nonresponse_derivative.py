@@ -79,6 +79,9 @@ def steps(frame):
         "five steps": lambda d: ev.normalise_weights(
             ev.trim_weights(ev.rake(cells(d), targets), upper=1.5, margins=targets)
         ),
+        "trimmed both ways to margins": lambda d: ev.trim_weights(
+            ev.rake(cells(d), targets), upper=1.35, lower=0.75, margins=targets
+        ),
         "normalised by group": lambda d: ev.normalise_weights(ev.rake(cells(d), targets), to=100, by="sex"),
         "standardised": lambda d: ev.standardise(
             cells(d), by="age", over="sex", population={"old": 1, "young": 2, "middle": 1}
@@ -104,6 +107,14 @@ def estimates(design):
 
 def values(design):
     return np.concatenate([result.estimate for result in estimates(design)])
+
+
+def test_both_bounds_hold_weights_in_the_chain_that_meets_margins_again():
+    frame = drawn()
+    last = steps(frame)["trimmed both ways to margins"](declared(frame)).steps[-1]
+    moved = last.weights_out / np.where(last.weights_in == 0, 1, last.weights_in)
+    assert (moved[last.step.cut] < 1).any()
+    assert (moved[last.step.cut] > 1).any()
 
 
 def replayed(design, weights):

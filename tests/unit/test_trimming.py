@@ -143,7 +143,7 @@ def test_bounds_and_margins_are_met_wherever_a_linear_programme_says_they_can_be
         assert lower * middle * (1 - 1e-8) <= weights.min() <= weights.max() <= upper * middle * (1 + 1e-8)
         np.testing.assert_allclose(x @ weights, totals, rtol=1e-8)
     else:
-        with pytest.raises(CalibrationError, match="trimming at .* cannot be done"):
+        with pytest.raises(CalibrationError, match=r"trimming at .* cannot be done"):
             ev.trim_weights(design, upper=upper, lower=lower, margins=margins)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,9 +17,9 @@ from evaluation.survey.margins import Margins
 from evaluation.weighting.auxiliaries import auxiliaries_of
 from evaluation.weighting.calibration import CalibrationStep
 from evaluation.weighting.cells import as_written, require_known
-from evaluation.weighting.distances import LARGEST_EXPONENT, Adjustment
-from evaluation.weighting.newton import Equations, inverse, solve
+from evaluation.weighting.newton import inverse
 from evaluation.weighting.raking import adjustment_factor, as_margins
+from evaluation.weighting.within import raked_within
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -258,13 +258,15 @@ def _one_cut(weights: Floats, bounds: _Bounds, calibration: CalibrationStep | No
     """Cut what lies beyond a bound, adjust the rest, and again with what lies beyond then, until nothing does."""
     rows, moved = bounds.outside(weights), weights
     factor = np.ones(len(weights))
+    cut = Cut(rows, factor)
     for _ in range(MAXIMUM_CYCLES):
         target = np.clip(moved, bounds.lower, bounds.upper)
         factor = np.where(rows & (factor == 1), np.divide(target, weights, out=factor.copy(), where=rows), factor)
         cut = Cut(rows, factor)
-        if not (~rows & (weights > 0)).any():
+        every = not (~rows & (weights > 0)).any()
+        if every and calibration is None:
             raise _too_tight(bounds, "every weight would be cut.")
-        after = _adjusted(weights, bounds, cut, calibration)
+        after = None if every else _adjusted(weights, bounds, cut, calibration)
         if after is None:
             return _best_cut(weights, bounds, cut, calibration)
         moved = after
@@ -272,7 +274,7 @@ def _one_cut(weights: Floats, bounds: _Bounds, calibration: CalibrationStep | No
         if not beyond.any():
             return (cut,)
         rows = rows | beyond
-    raise _too_tight(bounds, "cutting and adjusting do not settle.")
+    return _best_cut(weights, bounds, cut, calibration)
 
 
 def _adjusted(weights: Floats, bounds: _Bounds, cut: Cut, calibration: CalibrationStep | None) -> Floats | None:
@@ -285,35 +287,12 @@ def _adjusted(weights: Floats, bounds: _Bounds, cut: Cut, calibration: Calibrati
         return None
 
 
-@dataclass(frozen=True, eq=False)
-class _Within(Adjustment):
-    """Raking from ``start`` times a weight, cut off where the weight reaches its own bounds."""
-
-    start: Floats = field(default_factory=lambda: np.ones(0))
-    lowest: Floats = field(default_factory=lambda: np.ones(0))
-    highest: Floats = field(default_factory=lambda: np.ones(0))
-
-    def factor(self, u: Floats) -> Floats:
-        return np.clip(self.start * np.exp(np.minimum(u, LARGEST_EXPONENT)), self.lowest, self.highest)
-
-    def slope(self, factor: Floats) -> Floats:
-        return np.where((factor > self.lowest) & (factor < self.highest), factor, 0.0)
-
-
 def _best_cut(weights: Floats, bounds: _Bounds, cut: Cut, calibration: CalibrationStep | None) -> tuple[Cut, ...]:
     """Find the weights at a bound in the least change that meets bounds and margins at once."""
     if calibration is None or (weights < 0).any():
         raise _too_tight(bounds, "cutting and adjusting do not settle.")
-    inside = np.clip(weights, bounds.lower, bounds.upper)
-    inside = np.where(weights == 0, 0.0, inside)
-    ratios = [np.divide(top, inside, out=np.ones(len(weights)), where=inside > 0) for top in (weights, bounds.lower)]
-    highest = np.divide(bounds.upper, inside, out=np.ones(len(weights)), where=inside > 0)
-    within = _Within("raking", None, ratios[0], np.maximum(ratios[1], 0.0), highest)
-    # A scale keeps respondents apart who share all auxiliaries but not their bounds.
-    apart = calibration.auxiliaries.scaled(np.ones(len(weights)))
-    solved = solve(Equations(apart, inside, calibration.totals, within))
-    if solved.converged:
-        best = inside * solved.factor
+    best = raked_within(calibration.auxiliaries, weights, calibration.totals, max(bounds.lower, 0.0), bounds.upper)
+    if best is not None:
         rows = (weights != 0) & ((best <= bounds.lower * (1 + TOLERANCE)) | (best >= bounds.upper * (1 - TOLERANCE)))
         found = Cut(rows, np.divide(best, weights, out=np.ones(len(weights)), where=rows))
         if _adjusted(weights, bounds, found, calibration) is not None:
