@@ -56,6 +56,10 @@ class Text(Strict):
         return self.ko if lang == "ko" else self.en
 
 
+#: What a design says that continues another one, too.
+OF_EVERY_DESIGN = ("title", "source", "chain")
+
+
 class DesignSpecification(Strict):
     """One design: a sample with its design variables, or an earlier design with further weighting steps."""
 
@@ -76,8 +80,8 @@ class DesignSpecification(Strict):
 
     @model_validator(mode="after")
     def _either_sample_or_source(self) -> DesignSpecification:
-        drawn = {"sample": self.sample, "weights": self.weights, "strata": self.strata, "psu": self.psu}
-        given = [name for name, value in drawn.items() if value is not None]
+        own = {name: field.default for name, field in type(self).model_fields.items()}
+        given = [name for name in own if name not in OF_EVERY_DESIGN and getattr(self, name) != own[name]]
         if self.source is not None and given:
             raise ValueError(f"'from' continues another design; {given} belong to that one")
         for step in self.chain:

@@ -264,3 +264,13 @@ def test_a_study_declares_unequal_probabilities(project_copy):
     )
     rules = ev.study_design("api_2000", "unequal").sampling.rules
     assert (rules.pps, rules.pps_variance) == ("hartley_rao", "yates_grundy")
+
+
+def test_a_design_that_continues_another_cannot_change_its_rule(project_copy):
+    rewrite(
+        project_copy / "params" / "api_2000.yml",
+        "\ndesigns:",
+        "\ndesigns:\n  changed: {from: clus1, lonely_psu: centre}",
+    )
+    with pytest.raises(StudyError, match=r"continues another design; \['lonely_psu'\] belong to that one"):
+        ev.study_design("api_2000", "changed")
