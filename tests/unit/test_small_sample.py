@@ -112,6 +112,23 @@ def test_scaled_weights_and_scaled_outcomes_change_nothing():
     assert second.df == pytest.approx(first.df, rel=1e-8)
 
 
+def test_stages_and_rules_for_lonely_units_are_those_of_the_design():
+    frame = REFERENCE["read"]("own_lonely")
+    averaged, removed, centred = (
+        ev.survey_design(frame, weights="wt", strata="stratum", psu="dnum", nested=True, lonely_psu=rule)
+        for rule in ("average", "remove", "centre")
+    )
+    found = [ev.small_sample_df(ev.survey_mean(it, "api00"), it).df[0] for it in (averaged, removed, centred)]
+    assert found[0] == pytest.approx(found[1], rel=1e-12)
+    assert found[2] != pytest.approx(found[1], rel=1e-3)
+    whole = REFERENCE["read"]("own_strat2psu")
+    one = ev.survey_design(whole, weights="wt", strata="stratum", psu="dnum", nested=True)
+    two = ev.survey_design(whole, weights="wt", strata="stratum", psu=["dnum", "snum"], fpc=["Nh", "Mi"], nested=True)
+    first, second = (ev.small_sample_df(ev.survey_mean(it, "api00"), it).df[0] for it in (one, two))
+    assert first < 12
+    assert second > first
+
+
 def test_what_has_no_working_model_is_refused():
     design = api_design("dclus1", "exact")
     means = ev.survey_mean(design, ["api00", "api99"])

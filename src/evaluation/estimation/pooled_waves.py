@@ -13,7 +13,7 @@ from scipy import stats
 from evaluation.design.design import Design, domain, require_design
 from evaluation.errors import ColumnError, EstimationError
 from evaluation.estimation.means import survey_mean
-from evaluation.results import Estimates
+from evaluation.results import Estimates, VarianceEngine
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -99,12 +99,14 @@ def pooled_waves(
     each = each.take(np.flatnonzero(each.n_obs > 0))
     member = _membership(whole, each, areas)
     average = np.where(member, 1 / len(chosen), 0.0)
-    contributions = _contributions(each) @ average.T
+    engine, contributions = _means_of_waves(each)
+    contributions = contributions @ average.T
     pooled = replace(
         whole,
         verb="pooled_waves",
         estimate=average @ each.estimate,
-        vcov=design.engine.covariance(contributions),
+        vcov=engine.covariance(contributions),
+        engine=engine,
         contributions=contributions,
         influence_of=None if each.influence_of is None else lambda: _influence(each) @ average.T,
         columns={"waves_alike": np.array([_alike(each, rows, df) for rows, df in zip(member, whole.df, strict=True)])},
@@ -135,10 +137,10 @@ def _membership(whole: Estimates, each: Estimates, areas: list[str]) -> Mask:
     return member
 
 
-def _contributions(each: Estimates) -> Floats:
-    if each.contributions is None:
+def _means_of_waves(each: Estimates) -> tuple[VarianceEngine, Floats]:
+    if each.contributions is None or each.engine is None:
         raise EstimationError("pooled_waves: the means of waves have no influence function.")
-    return each.contributions
+    return each.engine, each.contributions
 
 
 def _influence(each: Estimates) -> Floats:

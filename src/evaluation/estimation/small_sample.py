@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.collapse import mass_by, sum_by
 from evaluation.design.design import Design, require_design
+from evaluation.design.sampling import Sampling
 from evaluation.design.variance import TaylorEngine
 from evaluation.errors import DesignError, EstimationError
 from evaluation.estimation.contrasts import contrast
@@ -57,7 +58,8 @@ def small_sample_df(
     :math:`2 E^2 / V = (\\mathrm{tr}\\, A \\Omega)^2 / \\mathrm{tr} (A \\Omega)^2` degrees of freedom, A the engine's
     form and :math:`\\Omega` the covariance of the contributions of units, the estimated coefficients counted in.
     Equal units give units less strata; one unit that holds half of the weight gives far fewer. Weights count as
-    they are at the end of the chain. The standard error itself is not changed: it is that of the design, not CR2.
+    they are at the end of the chain, and lonely-PSU rules without their extension to domains. The standard error
+    itself is not changed: it is that of the design, not CR2.
 
     References
     ----------
@@ -215,4 +217,15 @@ def _form(design: Design) -> Floats:
             f"small_sample_df: {n_units:,} sampling units are more than {MAXIMUM_UNITS:,}, where the degrees of "
             f"freedom of the design ({design.degrees_of_freedom()}) serve as well."
         )
-    return design.engine.covariance(np.eye(n_units))
+    return replace(design.engine, sampling=_one_form(design.sampling), outside=()).covariance(np.eye(n_units))
+
+
+def _one_form(sampling: Sampling) -> Sampling:
+    """Return the sampling with lonely-PSU rules that are the same whatever numbers they are asked of.
+
+    The mean of other strata raises all variances alike, which leaves their degrees of freedom as they are.
+    """
+    rules = sampling.rules
+    lonely = "remove" if rules.lonely_psu == "average" else rules.lonely_psu
+    parts = tuple(replace(part, sampling=_one_form(part.sampling)) for part in sampling.parts)
+    return replace(sampling, rules=replace(rules, lonely_psu=lonely, lonely_domains=False), parts=parts)
