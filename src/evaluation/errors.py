@@ -84,6 +84,10 @@ class IdentificationError(EstimationError):
     """The data do not identify what was asked for."""
 
 
+class SeparationError(IdentificationError):
+    """A covariate tells some outcomes for certain, so that its coefficient has no bound."""
+
+
 class StudyError(EvaluationError):
     """A study file, its steps or its parameters are wrong; found before anything ran."""
 

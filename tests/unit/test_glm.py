@@ -9,7 +9,7 @@ import pytest
 
 import evaluation as ev
 from evaluation.design.design import each_replicate
-from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.errors import ColumnError, EstimationError, IdentificationError, ReplicateWarning
 from evaluation.regression.families import kind_of
 from evaluation.regression.fitting import solve
 from evaluation.regression.formula import encode, read_formula
@@ -137,6 +137,23 @@ def test_replicates_refit_the_regression_each_time():
     assert fit.contributions == pytest.approx(again, rel=1e-9)
     linear = ev.survey_glm(design(), outcome="count", covariates=["x", "group"], family="poisson")
     assert fit.std_error == pytest.approx(linear.std_error, rel=0.1)
+
+
+def test_replicates_that_separate_the_outcome_show_in_the_error_as_in_r_and_are_told():
+    factors = pd.read_csv(R / "apiclus1_bootstrap.csv")
+    one = ev.replicate_design(
+        pd.read_csv(R / "apiclus1.csv"),
+        weights="pw",
+        replicate_weights=factors,
+        kind="bootstrap",
+        scale=1 / 40,
+        mse=True,
+    )
+    with pytest.warns(ReplicateWarning, match=r"in 1 of 40 replicates 'stype\[T.H\]' separates the outcome's levels"):
+        fit = ev.survey_glm(one, outcome="comp.imp", covariates=["api99", "meals", "stype"], family="binomial")
+    numbers = expected("dev_388")
+    assert fit.estimate == pytest.approx(list(numbers["coef"].values()), rel=ESTIMATE)
+    assert fit.std_error == pytest.approx(list(numbers["se"].values()), rel=ERROR)
 
 
 def test_respondents_without_weight_change_nothing():

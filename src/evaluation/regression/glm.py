@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.design.design import Design, each_replicate, require_design
+from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
 from evaluation.regression.families import GlmFamily, Kind, Link, kind_of
 from evaluation.regression.fitting import solve
 from evaluation.regression.matrix import Coded
 from evaluation.regression.model import Model, read_model
+from evaluation.regression.replicates import refit_replicates
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -171,7 +172,7 @@ def _regression(
     if design.replicates is None:
         contributions = _contributions(design, model, kind, coefficients)
     else:
-        contributions = each_replicate(design, lambda weights: solve(model, weights, kind, coefficients))
+        contributions = refit_replicates(design, model, kind, coefficients)
     df = design.degrees_of_freedom(model.used) + 1 - p
     return Regression(
         verb="survey_glm",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from evaluation.errors import IdentificationError
+from evaluation.errors import SeparationError
 from evaluation.regression.families import Kind
 from evaluation.regression.model import Model
 
@@ -22,7 +22,7 @@ MAXIMUM_ROWS = 20_000
 
 
 def refuse_separation(model: Model, kind: Kind, coefficients: Floats) -> None:
-    """Raise an IdentificationError where coefficients run away because a covariate tells some outcomes for certain."""
+    """Raise a SeparationError where coefficients run away because a covariate tells some outcomes for certain."""
     if kind.family not in ("binomial", "poisson"):
         return
     x, y = model.x[model.used], model.y[model.used]
@@ -36,7 +36,7 @@ def refuse_separation(model: Model, kind: Kind, coefficients: Floats) -> None:
 def refuse_direction(
     rows: Floats, certain: Mask, far: bool, coefficients: Floats, terms: Sequence[str], what: str
 ) -> None:
-    """Raise an IdentificationError where a likelihood rises for ever.
+    """Raise a SeparationError where a likelihood rises for ever.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def refuse_direction(
     reach = np.abs(running) * np.where(np.ptp(rows, axis=0) > 0, np.abs(rows).max(axis=0), 0.0)
     reach[[term == "(Intercept)" for term in terms]] *= 1e-6
     told = "(or nearly)" if direction is None else ""
-    raise IdentificationError(
+    raise SeparationError(
         f"'{terms[int(np.argmax(reach))]}' separates {what}{' ' if told else ''}{told}: its coefficient runs away, and "
         f"no estimate exists. Merge its levels, or leave it out."
     )
