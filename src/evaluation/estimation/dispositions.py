@@ -116,8 +116,10 @@ def response_rates(
     require_design(design, VERB)
     _refuse_share(e)
     design = _of_all_drawn(design, weighted)
-    found = read_dispositions(design.column(disposition), codes, design.present, VERB)
-    indicators = np.column_stack([found == category for category in CATEGORIES]).astype(float)
+    place, meanings = read_dispositions(design.column(disposition), codes, design.present, VERB)
+    indicators = np.array([[meaning == category for category in CATEGORIES] for meaning in meanings], dtype=float)[
+        place
+    ]
     cells = cells_by(design, by)
     kinds = _Rates.of([name for name, rate in RATES.items() if e is not None or rate[2] != "e"], e)
     totals = domain_totals(design, indicators, cells)
@@ -143,7 +145,7 @@ def response_rates(
         conf_level=conf_level,
         columns={} if e is None else {"e": kinds.share_column(sums)},
         fit={"disposition": disposition, "weighted": weighted}
-        | {f"n_{category}": int((found == category).sum()) for category in CATEGORIES},
+        | {f"n_{category}": int(count) for category, count in zip(CATEGORIES, indicators.sum(axis=0), strict=True)},
     )
     order = np.arange(len(result)).reshape(len(cells), -1).T.ravel()
     return result.take(order)

@@ -14,6 +14,7 @@ from evaluation.errors import ColumnError, WeightingError, did_you_mean
 from evaluation.survey.codebook import code_text
 
 Mask = NDArray[np.bool_]
+Codes = NDArray[np.int64]
 Category = Literal["I", "P", "R", "NC", "O", "UH", "UO", "NE"]
 
 #: Complete and partial interviews; refusals, non-contacts and other non-interviews of the eligible; households of
@@ -79,8 +80,8 @@ def read_dispositions(
     counted: Mask,
     verb: str,
     own: Mapping[str, str] | None = None,
-) -> NDArray[np.object_]:
-    """Return what each row's disposition means, shape (n,); empty text where a row is not ``counted``.
+) -> tuple[Codes, tuple[str, ...]]:
+    """Return the place of each row's meaning, shape (n,), among meanings; rows that are not ``counted`` mean "".
 
     Parameters
     ----------
@@ -112,10 +113,10 @@ def read_dispositions(
             meanings.append(_meaning(value, own or {}))
         else:
             meanings.append(explained.get(_same_code(value)))
-    found = np.array([*meanings, None], dtype=object)[place]
-    _refuse_unexplained(column, counted & np.array([word is None for word in found], dtype=bool), codes, verb)
-    found[~counted] = ""
-    return found
+    unexplained = np.array([meaning is None for meaning in [*meanings, None]])
+    _refuse_unexplained(column, counted & unexplained[place], codes, verb)
+    told = tuple(meaning or "" for meaning in meanings)
+    return np.where(counted, place, len(told)).astype(np.int64), (*told, "")
 
 
 def _same_code(value: object) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluation.design.design import Design, require_design
-from evaluation.survey.dispositions import CATEGORIES, read_dispositions
+from evaluation.survey.dispositions import read_dispositions
 from evaluation.weighting.cells import GIVES, TAKES, applied, groups_by, transfer_step
 
 #: Words of this verb beside the dispositions: eligible or not, or unknown.
 STATUSES = {"eligible": "eligible", "ineligible": "ineligible", "unknown": "unknown"}
+UNKNOWN = ("UH", "UO", "unknown")
 
 
 def adjust_unknown_eligibility(
@@ -73,14 +73,11 @@ def adjust_unknown_eligibility(
     verb = "adjust_unknown_eligibility"
     require_design(design, verb)
     counted = design.weights != 0
-    found = _known(read_dispositions(design.column(status), codes, counted, verb, own=STATUSES))
+    place, meanings = read_dispositions(design.column(status), codes, counted, verb, own=STATUSES)
     groups = groups_by(design, by, counted, verb)
-    role = np.where(found == "unknown", GIVES, TAKES)
+    role = np.array([GIVES if meaning in UNKNOWN else TAKES for meaning in meanings])[place]
     asked = {"status": status, "by": by, "codes": codes}
-    step = transfer_step(verb, asked, groups, role, counted, "cases of unknown eligibility", "case of known eligibility")
+    step = transfer_step(
+        verb, asked, groups, role, counted, "cases of unknown eligibility", "case of known eligibility"
+    )
     return applied(design, step)
-
-
-def _known(found: NDArray[np.object_]) -> NDArray[np.object_]:
-    meaning = dict.fromkeys(CATEGORIES, "eligible") | {"UH": "unknown", "UO": "unknown", "": ""}
-    return np.array([meaning.get(word, word) for word in found], dtype=object)

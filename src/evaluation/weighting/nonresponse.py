@@ -182,8 +182,8 @@ def _roles(design: Design, response: str, codes: Mapping[Any, str] | None, count
     own = dict(RESPONSES)
     if codes is None and column[counted].dropna().isin([0, 1]).all():
         own |= {"1": "I", "0": "O", "true": "I", "false": "O"}
-    found = read_dispositions(column, codes, counted, VERB, own=own)
-    unknown = np.isin(found, ("UH", "UO"))
+    place, meanings = read_dispositions(column, codes, counted, VERB, own=own)
+    unknown = np.isin(meanings, ("UH", "UO"))[place]
     if unknown.any():
         raise WeightingError(
             f"{VERB}: {int(unknown.sum()):,} cases of unknown eligibility have a weight (first: data row "
@@ -191,7 +191,7 @@ def _roles(design: Design, response: str, codes: Mapping[Any, str] | None, count
             f"codes whether they count as eligible.",
             failures=design.data.loc[unknown],
         )
-    role = np.array([_ROLES[word] for word in found], dtype=np.int64)
+    role = np.array([_ROLES.get(meaning, LOSES) for meaning in meanings], dtype=np.int64)[place]
     if not (role == TAKES).any():
         raise WeightingError(f"{VERB}: '{response}' says that nobody responded, so there is nobody to carry weight.")
     return role
