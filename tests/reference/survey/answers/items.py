@@ -24,11 +24,6 @@ LOOSER = {
     "chisq: lincom": (1e-4, "R's tail of a sum of chi-squares is an approximation"),
     "chisq: saddlepoint": (1e-4, "R's saddlepoint is found by a search that stops early"),
 }
-_SEPARATED = (
-    "in bootstrap replicate 20 every high school has improved, so their coefficient has no estimate there: ours leaves "
-    "the replicate out and warns; R takes the 29.3 at which its iteration stops for an estimate, which makes the "
-    "standard error 4.9 instead of 0.5"
-)
 #: Where another answer than R's is given on purpose: the part of it, and why.
 ON_PURPOSE = {
     "dev_101": (
@@ -41,8 +36,6 @@ ON_PURPOSE = {
         "everybody in the domain says yes: R has no limits, ours are those of Clopper and Pearson for the number of "
         "respondents",
     ),
-    "dev_375": ("se", _SEPARATED),
-    "dev_388": ("se", _SEPARATED),
     "dev_422": (
         "ci95",
         "with missing answers R divides the weights of the likelihood by the mean weight of everybody, those of its "

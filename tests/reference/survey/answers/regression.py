@@ -24,7 +24,7 @@ def fitted(call, setting):
     offset = {"offset": offsets[0]} if offsets else {}
     design = design_of(call.options["design"], setting)
     with warnings.catch_warnings():
-        # One of the bootstrap replicates has no estimate, see ON_PURPOSE.
+        # One of the bootstrap replicates separates the outcome; ours stops there where R does, and says so.
         warnings.simplefilter("ignore", ReplicateWarning)
         return ev.survey_glm(design, outcome=outcome, covariates=covariates, family=family, **offset)
 
