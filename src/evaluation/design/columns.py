@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,8 +11,11 @@ import numpy as np
 
 from evaluation.design.collapse import Codes, Floats, sum_by
 
-#: Rows worked on at once; bounds the memory of dense parts.
-ROWS = 1 << 16
+#: Rows worked on at once: few enough for a block to stay in the processor's cache, and no power of two, which would
+#: put all its columns in one place of it.
+ROWS = 4_000
+#: Rows that are sorted by group at once.
+SORTED_ROWS = 1 << 16
 #: Largest table of two codes that is summed densely.
 MAXIMUM_TABLE = 1 << 24
 
@@ -54,11 +58,15 @@ class Columns:
         """Return the matrix with each row multiplied by ``factor``, shape (n,)."""
         return replace(self, scale=factor if self.scale is None else self.scale * factor)
 
-    def blocks(self) -> Iterator[tuple[slice, Floats]]:
-        """Yield row blocks of the dense part, each with its rows, unscaled."""
-        for start in range(0, self.n, ROWS):
-            rows = slice(start, min(start + ROWS, self.n))
-            yield rows, np.column_stack([column[rows] for column in self.dense])
+    def blocks(self, size: int = ROWS) -> Iterator[tuple[slice, Floats]]:
+        """Yield row blocks of the dense part, each with its rows, unscaled; a block is overwritten by the next."""
+        buffer = np.empty((len(self.dense), min(size, self.n)))
+        for start in range(0, self.n, size):
+            rows = slice(start, min(start + size, self.n))
+            block = buffer[:, : rows.stop - start]
+            for place, column in enumerate(self.dense):
+                block[place] = column[rows]
+            yield rows, block.T
 
     def times(self, coefficients: Floats) -> Floats:
         """Return the matrix times coefficients of shape (q, k), shape (n, k)."""
@@ -78,14 +86,21 @@ class Columns:
         found = np.empty((self.width, z.shape[1]))
         q1 = self.table.shape[1]
         if self.code is not None:
-            found[:q1] = self.table.T @ sum_by(self.code, self.n_cells, scaled)
+            sums = scaled.sum(axis=0, keepdims=True) if self.n_cells == 1 else sum_by(self.code, self.n_cells, scaled)
+            found[:q1] = self.table.T @ sums
         if self.dense:
             found[q1:] = sum(block.T @ scaled[rows] for rows, block in self.blocks())
         return found
 
     def gram(self, weights: Floats) -> Floats:
         """Return the weighted squares and products, shape (q, q)."""
-        return self.cross(self, weights)
+        if not self.dense or (self.code is not None and self.n_cells > 1):
+            return self.cross(self, weights)
+        weight = _product(self.scale, self.scale, weights, self.n)
+        inner = _among_columns(self, weight)
+        corner = np.eye(len(self.dense) + 1)[:, :-1]
+        whole = corner if self.code is None else np.hstack([np.outer(np.eye(len(corner))[-1], self.table), corner])
+        return np.asarray(whole.T @ inner @ whole)
 
     def cross(self, other: Columns, weights: Floats | None = None) -> Floats:
         """Return products with another matrix of the same rows, weighted, shape (q, other.q)."""
@@ -96,9 +111,13 @@ class Columns:
             found[:q1, :p1] = _between_cells(self, other, weight)
         if self.code is not None and other.dense:
             found[:q1, p1:] = self.table.T @ _cell_sums(self, other, weight)
-        if self.dense and other.code is not None:
+        if self is other:
+            found[q1:, :p1] = found[:q1, p1:].T
+        elif self.dense and other.code is not None:
             found[q1:, :p1] = _cell_sums(other, self, weight).T @ other.table
-        if self.dense and other.dense:
+        if self.dense and all(map(operator.is_, self.dense, other.dense)) and len(self.dense) == len(other.dense):
+            found[q1:, p1:] = _among_columns(self, weight)[:-1, :-1]
+        elif self.dense and other.dense:
             for (rows, mine), (_, theirs) in zip(self.blocks(), other.blocks(), strict=True):
                 found[q1:, p1:] += mine.T @ (weight[rows, None] * theirs)
         return found
@@ -136,8 +155,14 @@ class Columns:
 
     def _dense_moments_by(self, values: Sequence[Floats], group: Codes, n_groups: int) -> Floats:
         found = np.zeros((n_groups, len(self.dense), len(values)))
-        for rows, block in self.blocks():
-            order = np.argsort(group[rows], kind="stable")
+        alone = group.min(initial=0) == group.max(initial=0)
+        for rows, block in self.blocks(ROWS if alone else SORTED_ROWS):
+            if alone:
+                right = np.column_stack([column[rows] for column in values])
+                found[group[0]] += block.T @ (right if self.scale is None else right * self.scale[rows, None])
+                continue
+            here = group[rows]
+            order = np.argsort(here, kind="stable")
             here, left = group[rows][order], block[order]
             right = np.column_stack([column[rows] for column in values])[order]
             if self.scale is not None:
@@ -170,6 +195,21 @@ def _between_cells(one: Columns, other: Columns, weight: Floats) -> Floats:
     return np.asarray(one.table.T @ _grouped(one.code, one.n_cells, other.code, weight, other.table))
 
 
+def _among_columns(one: Columns, weight: Floats) -> Floats:
+    """Return weighted products of the dense part with a column of ones behind it, shape (q2 + 1, q2 + 1)."""
+    q = len(one.dense) + 1
+    found = np.zeros((q, q))
+    positive = weight.min(initial=0.0) >= 0
+    extended = replace(one, dense=(*one.dense, np.broadcast_to(1.0, one.n)))
+    for rows, block in extended.blocks():
+        if positive:
+            block *= np.sqrt(weight[rows])[:, None]
+            found += block.T @ block
+        else:
+            found += block.T @ (weight[rows, None] * block)
+    return found
+
+
 def _grouped(group: Codes, n_groups: int, code: Codes, weight: Floats, table: Floats) -> Floats:
     """Return sums by group of ``weight * table[code]``, shape (n_groups, q)."""
     if n_groups * len(table) <= MAXIMUM_TABLE:
@@ -185,5 +225,8 @@ def _cell_sums(cells: Columns, dense: Columns, weight: Floats) -> Floats:
     code = np.zeros(cells.n, dtype=np.int64) if cells.code is None else cells.code
     found = np.empty((cells.n_cells, len(dense.dense)))
     for place, column in enumerate(dense.dense):
+        if cells.n_cells == 1:
+            found[0, place] = column @ weight
+            continue
         found[:, place] = np.bincount(code, column * weight, minlength=cells.n_cells)
     return found

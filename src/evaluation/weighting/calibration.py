@@ -71,6 +71,7 @@ class CalibrationStep:
     give: Floats | None = None
     root: Floats | None = None
     verb: str = "calibrate"
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -97,6 +98,8 @@ class CalibrationStep:
                 f"distance without bounds can start from those. Keep them positive in the step before."
             )
         solved = solve(Equations(x, weights, self.totals, self.adjustment, spread, self.give))
+        if solved.gram is not None and x is self.auxiliaries and not self._known:
+            self._known.update(weights=weights, gram=solved.gram)
         if not solved.converged:
             raise self._unmet(x, weights, solved)
         if self.distance == "raking" and solved.factor.min(initial=1.0, where=weights > 0) < VANISHING:
@@ -129,7 +132,8 @@ class CalibrationStep:
         """
         x, factor = self.auxiliaries, adjustment_factor(weights_in, weights_out)
         slope = self._spread_out(weights_in * self.adjustment.slope(factor))
-        middle = inverse(x.gram(slope), self.give)
+        known = self._known.get("gram") if self._known.get("weights") is weights_in else None
+        middle = inverse(x.gram(slope) if known is None else known, self.give)
         return Derivative(factor, (x.scaled(factor),), (x.scaled(slope),), middle, (self.root,))
 
     def residualise(self, x: Floats, weights_in: Floats, weights_out: Floats) -> Floats:

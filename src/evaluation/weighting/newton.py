@@ -69,6 +69,9 @@ class Solution:
     converged : bool
     redundant : ndarray, shape (q, m)
         Combinations of auxiliaries that are zero for every respondent, a column each.
+    gram : ndarray, shape (q, q), or None
+        Products of auxiliaries under the derivative weights, where they are known without further work: for the
+        linear distance without bounds.
     """
 
     factor: Floats
@@ -76,6 +79,7 @@ class Solution:
     short: Floats
     converged: bool
     redundant: Floats
+    gram: Floats | None = None
 
 
 def solve(equations: Equations) -> Solution:
@@ -110,6 +114,7 @@ def _solve(equations: Equations) -> Solution:
         state.short * state.scale,
         bool(state.excess <= TOLERANCE),
         state.null / state.scale[:, None],
+        state.first * np.outer(state.scale, state.scale) if state.plain and not state.negative else None,
     )
 
 
@@ -160,6 +165,11 @@ class _Newton:
         """Linear without bounds: one step, whatever the sign of the weights."""
         return self.equations.adjustment.distance == "linear" and self.equations.adjustment.bounds is None
 
+    @property
+    def negative(self) -> bool:
+        """Whether some input weights are below zero."""
+        return bool((self.equations.weights < 0).any())
+
     def at(self, multiplier: Floats) -> _Newton:
         """Return the state at another multiplier."""
         e = self.equations
@@ -188,7 +198,7 @@ class _Newton:
     def _direction(self) -> Floats:
         e = self.equations
         hessian = self.first
-        if (e.weights < 0).any() if self.plain else self.multiplier.any():
+        if self.negative if self.plain else self.multiplier.any():
             weights = _product(e.weights * e.adjustment.slope(self.factor), e.spread)
             hessian = e.x.gram(weights) / np.outer(self.scale, self.scale)
         inner = self.basis.T @ (hessian + np.diag(self.give)) @ self.basis
