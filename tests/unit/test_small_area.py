@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,8 +16,11 @@ import evaluation as ev
 from evaluation import wording
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.estimation.area_model import fit_area_model
+from evaluation.results import Estimates, Provenance
 
 AREAS = 25
+SAE_TOLERANCE = 1e-5  # R's sae stops Fisher scoring at 1e-4 and prints seven digits
+MILK = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("milk_expenditure.py"))))
 
 
 def likelihood(variance, y, x, sampling, residual):
@@ -31,6 +37,30 @@ def areas_with_truth(seed, m=30, variance=1.0):
     sampling = np.linspace(0.3, 2, m)
     truth = x @ [1.0, 2.0] + rng.normal(size=m) * np.sqrt(variance)
     return truth, truth + rng.normal(size=m) * np.sqrt(sampling), x, sampling
+
+
+@pytest.mark.parametrize("method", ["REML", "ML", "FH"])
+def test_the_published_example_is_that_of_r_sae(method):
+    estimate, error = np.array(MILK.DIRECT).T
+    direct = Estimates(
+        verb="survey_mean",
+        keys=pd.DataFrame({"term": "expenditure", "area": range(1, 44)}),
+        estimate=estimate,
+        vcov=np.diag(error**2),
+        df=np.full(43, np.inf),
+        n_obs=np.full(43, 200),
+        provenance=Provenance(),
+    )
+    covariates = pd.DataFrame({"area": range(1, 44)})
+    for major in (2, 3, 4):
+        covariates[f"major_{major}"] = (np.array(MILK.MAJOR) == major).astype(float)
+    result = ev.fay_herriot(direct, covariates, method=method)
+    assert result.estimate[MILK.AREAS] == pytest.approx(MILK.EBLUP[method], rel=SAE_TOLERANCE)
+    assert result.std_error[MILK.AREAS] ** 2 == pytest.approx(MILK.ERROR[method], rel=SAE_TOLERANCE)
+    if method == "REML":
+        assert list(result.fit["coefficients"].values()) == pytest.approx(MILK.COEFFICIENTS, rel=SAE_TOLERANCE)
+        errors = list(result.fit["coefficient_errors"].values())
+        assert errors == pytest.approx(MILK.COEFFICIENT_ERRORS, rel=SAE_TOLERANCE)
 
 
 @pytest.mark.parametrize("method", ["REML", "ML"])
