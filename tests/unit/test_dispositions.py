@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import ColumnError, EstimationError, WeightingError
+from evaluation.errors import ColumnError, EstimationError
 from evaluation.estimation.dispositions import RATES
 from evaluation.survey.dispositions import CATEGORIES, aapor_category
 
@@ -182,9 +182,9 @@ def test_codes_without_a_meaning_are_named_with_their_rows():
         rates(data, codes={1.1: "I", 2.1: "R", 9.9: "NE"})
     with pytest.raises(ColumnError, match=r"missing in 1 of 3 rows that have a weight \(first: data row 2"):
         rates(pd.DataFrame({"result": ["I", None, "R"]}))
-    with pytest.raises(WeightingError, match=r"'refusel'\. Did you mean 'refusal'"):
+    with pytest.raises(ColumnError, match=r"'refusel'\. Did you mean 'refusal'"):
         rates(data, codes={1.1: "I", 2.1: "refusel"})
-    with pytest.raises(WeightingError, match="two meanings"):
+    with pytest.raises(ColumnError, match="two meanings"):
         rates(data, codes={1.1: "I", "1.10": "P"})
 
 

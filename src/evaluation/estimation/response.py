@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evaluation.design.declaration import survey_design
 from evaluation.design.design import Design, domain, require_design
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
-from evaluation.errors import ColumnError, EstimationError, IdentificationError, did_you_mean
+from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.estimation.contrasts import bases_of, joined
 from evaluation.estimation.domains import is_text, names_of
 from evaluation.estimation.means import survey_mean, survey_prop
@@ -21,6 +21,7 @@ from evaluation.regression.families import inverse_link
 from evaluation.regression.fitting import fit
 from evaluation.regression.model import read_model
 from evaluation.results import Estimates, Provenance, frame_html, plain
+from evaluation.survey.dispositions import read_dispositions
 from evaluation.survey.reading import Survey
 
 Floats = NDArray[np.float64]
@@ -30,6 +31,17 @@ Disposition = Literal["complete", "partial", "refusal", "noncontact", "other", "
 
 #: Columns that stand in for complete and partial interviews while rates are estimated.
 _COMPLETE, _ANY = "evaluation_complete", "evaluation_complete_or_partial"
+#: Our words for AAPOR's categories.
+_OWN_WORDS: dict[str, Disposition] = {
+    "I": "complete",
+    "P": "partial",
+    "R": "refusal",
+    "NC": "noncontact",
+    "O": "other",
+    "UH": "unknown",
+    "UO": "unknown",
+    "NE": "ineligible",
+}
 _COUNTS = ("n_complete", "n_partial", "n_ineligible")
 
 
@@ -75,7 +87,7 @@ def response_table(
     sample: Design | Survey,
     *,
     disposition: str,
-    codes: Mapping[Any, Disposition] | None = None,
+    codes: Mapping[Any, str] | None = None,
     by: Names | None = None,
     conf_level: float = 0.95,
 ) -> ResponseTable:
@@ -86,9 +98,10 @@ def response_table(
     sample : Design or Survey
         All who were drawn, nonrespondents with their design weights; a Survey brings its own design.
     disposition : str
-        Column of 0 (no answer) and 1 (responded), or of codes that ``codes`` explains.
+        Column of 0 (no answer) and 1 (responded), of AAPOR's code numbers, or of codes that ``codes`` explains.
     codes : mapping of code to disposition, optional
-        "complete", "partial", "refusal", "noncontact", "other", "unknown" (eligibility not known) or "ineligible".
+        "complete", "partial", "refusal", "noncontact", "other", "unknown" (eligibility not known) or "ineligible";
+        all that ``response_rates``, which has every rate of AAPOR's, understands.
     by : str or list of str, optional
         Columns whose levels follow one under another, not crossed.
     conf_level : float, default 0.95
@@ -101,7 +114,7 @@ def response_table(
     Raises
     ------
     ColumnError
-        A column does not exist, a disposition is missing, is neither 0 nor 1, or has no meaning in ``codes``.
+        A column does not exist, a disposition is missing or has no meaning.
     EstimationError
         Nonrespondents bear no weight, so that every weighted rate would be 1.
 
@@ -144,28 +157,13 @@ def response_table(
     return ResponseTable(rows, disposition, design.provenance)
 
 
-def _meaning(design: Design, name: str, codes: Mapping[Any, Disposition] | None) -> NDArray[np.object_]:
+def _meaning(design: Design, name: str, codes: Mapping[Any, str] | None) -> NDArray[np.object_]:
     """Return the disposition of each row as one of our words; nonrespondents of a 0/1 column are "other"."""
     column = design.column(name)
-    if column.isna().any():
-        raise ColumnError(
-            f"response_table: '{name}' is missing in {int(column.isna().sum()):,} rows. All who were drawn need one."
-        )
-    if codes is None:
-        if is_text(column) or not column.isin([0, 1]).all():
-            raise ColumnError(
-                f"response_table: '{name}' holds other values than 0 and 1. Say what they mean: "
-                f"codes={{value: 'complete', ...}}."
-            )
+    if codes is None and not is_text(column) and column.dropna().isin([0, 1]).all() and not column.isna().any():
         return np.where(column.to_numpy(dtype=float) == 1, "complete", "other").astype(object)
-    known = get_args(Disposition)
-    for value in codes.values():
-        if value not in known:
-            raise EstimationError(f"response_table: unknown disposition '{value}'. {did_you_mean(value, known)}")
-    unexplained = sorted({str(value) for value in column.unique() if value not in codes})
-    if unexplained:
-        raise ColumnError(f"response_table: codes does not say what {unexplained} of '{name}' mean. Add them.")
-    return np.array([codes[value] for value in column], dtype=object)
+    place, meanings = read_dispositions(column, codes, np.ones(len(design), dtype=bool), "response_table")
+    return np.array([_OWN_WORDS.get(meaning, "") for meaning in meanings], dtype=object)[place]
 
 
 def _rates(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.errors import ColumnError, WeightingError, did_you_mean
+from evaluation.errors import ColumnError, did_you_mean
 from evaluation.survey.codebook import code_text
 
 Mask = NDArray[np.bool_]
@@ -100,9 +100,8 @@ def read_dispositions(
     Raises
     ------
     ColumnError
-        A disposition is missing or has no meaning; the rows are in ``failures``.
-    WeightingError
-        ``codes`` gives a meaning that does not exist.
+        A disposition is missing or has no meaning (the rows are in ``failures``), or ``codes`` gives a meaning that
+        does not exist.
     """
     _refuse_missing(column, counted, verb)
     place, values = pd.factorize(column)
@@ -136,15 +135,15 @@ def _meaning(value: object, own: Mapping[str, str]) -> str | None:
 
 def _explained(codes: Mapping[Any, str], own: Mapping[str, str], verb: str) -> dict[str, str]:
     if not isinstance(codes, Mapping) or not codes:
-        raise WeightingError(f"{verb}: codes must be a mapping of code to what it means, got {codes!r}.")
+        raise ColumnError(f"{verb}: codes must be a mapping of code to what it means, got {codes!r}.")
     found: dict[str, str] = {}
     for code, word in codes.items():
         meaning = _meaning(word, own)
         if meaning is None:
             known = [*own, *WORDS, *CATEGORIES]
-            raise WeightingError(f"{verb}: codes gives {code!r} the meaning {word!r}. {did_you_mean(word, known)}")
+            raise ColumnError(f"{verb}: codes gives {code!r} the meaning {word!r}. {did_you_mean(word, known)}")
         if found.setdefault(_same_code(code), meaning) != meaning:
-            raise WeightingError(f"{verb}: codes gives {code!r} two meanings. Keep one.")
+            raise ColumnError(f"{verb}: codes gives {code!r} two meanings. Keep one.")
     return found
 
 
