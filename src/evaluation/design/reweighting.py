@@ -12,6 +12,8 @@ from evaluation.design.collapse import Codes, Floats, compact, crossed
 from evaluation.design.replicates import Replicates
 from evaluation.design.steps import AppliedStep, CellStep
 
+#: Tables of units and cells that are filled less than this are multiplied entry by entry.
+SPARSE = 1 / 16
 #: Cells worked on at once; bounds the memory of (R, cells) tables.
 CELLS = 1 << 11
 
@@ -115,6 +117,12 @@ def _group_totals(unit: Codes, cell: Codes, sums: Floats, factors: Floats, multi
     cells, column = np.unique(cell, return_inverse=True)
     k = sums.shape[1]
     total = np.zeros((factors.shape[1], k))
+    if len(sums) < SPARSE * len(units) * len(cells):
+        for place in range(k):
+            entries = sparse.csr_array((sums[:, place], (column, row)), shape=(len(cells), len(units)))
+            resampled = np.asarray(entries @ factors[units], dtype=np.float64)
+            total[:, place] = np.einsum("rc,cr->r", multipliers[:, cells], resampled)
+        return total
     for start in range(0, len(cells), CELLS):
         inside = (column >= start) & (column < start + CELLS)
         width = min(CELLS, len(cells) - start)
