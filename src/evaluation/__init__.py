@@ -9,7 +9,9 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
 4. ``survey_mean``, ``survey_total``, ``survey_prop``, ``survey_ratio``, ``survey_quantile``, ``survey_glm``,
    ``survey_chisq`` estimate; ``domain`` restricts, ``contrast`` combines, ``as_replicates`` changes the variance.
    ``survey_trend`` follows waves up to a break, ``response_table`` says who answered, ``independent_difference``
-   compares two samples.
+   compares two samples. ``survey_ttest``, ``survey_ranktest`` and ``term_test`` test, ``small_sample_df`` where
+   sampling units are few; ``with_imputations`` combines imputations; ``pooled_waves`` and ``fay_herriot`` serve rare
+   groups in many areas, ``refuse_small`` refuses.
 5. ``declared_comparison`` opens a comparison that was fixed, ``assess_comparability`` says what may be compared;
    ``overlap`` and ``balance_table`` come before any outcome; ``group_difference``, ``regression_adjusted``,
    ``g_computation``, ``ipw``, ``aipw``, ``ipwra`` estimate differences, ``benchmark_difference`` one from a published
@@ -72,7 +74,8 @@ _ROOMS = {
     "estimation.small_area": ("fay_herriot",),
     "estimation.pooled_waves": ("pooled_waves", "refuse_small"),
     "estimation.imputation": ("combine_imputations", "imputed_designs", "with_imputations"),
-    "estimation.weight_diagnostics": ("margin_comparison", "weight_summary"),
+    "estimation.weight_diagnostics": ("margin_comparison", "step_effects", "weight_distribution", "weight_summary"),
+    "estimation.design_effects": ("design_effects",),
     "prespecification": ("read_prespecification",),
     "declared.estimates": ("declared_estimates", "design_comparison"),
     "declared.truth": ("against_truth", "known_policy_effects", "known_truth"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.design.design import Design, require_design
+from evaluation.design.steps import AppliedStep
+from evaluation.errors import EstimationError
+from evaluation.estimation.diagnostic_frames import DiagnosticFrame, hidden, marks_of
+from evaluation.estimation.domains import cells_by
 from evaluation.results import Provenance, frame_html
 from evaluation.survey.margins import Margins
 from evaluation.weighting.raking import as_margins, code_margins
 
 Floats = NDArray[np.float64]
+Names = str | Sequence[str]
+
+#: A weight counts as moved where a step changed it by more than this factor, up or down.
+MOVED = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,3 +151,159 @@ def margin_comparison(design: Design, margins: Margins | Mapping[str, Any]) -> M
             rows.append((margin.name, level, int(count), target, first, last))
     frame = pd.DataFrame(rows, columns=["margin", "level", "n_obs", "target", "before", "after"])
     return MarginComparison(frame, design.provenance)
+
+
+class WeightDistribution(DiagnosticFrame):
+    """How unequal the weights are, in all and by domain; columns as in ``weight_distribution``."""
+
+
+def weight_distribution(design: Design, *, by: Names | None = None) -> WeightDistribution:
+    """Describe the final weights: quantiles, spread, concentration, Kish design effect and effective n.
+
+    Parameters
+    ----------
+    design : Design
+        Any design; respondents with weight zero do not count.
+    by : str or list of str, optional
+        Columns whose combinations are the domains.
+
+    Returns
+    -------
+    WeightDistribution
+        One row per domain: ``n_obs``, ``sum``, ``mean``, ``cv`` (standard deviation over mean), ``minimum``, ``q05``,
+        ``q25``, ``median``, ``q75``, ``q95``, ``maximum``, ``max_over_min`` (missing where weights are negative),
+        ``share_top_1`` and ``share_top_5`` (of the total weight, carried by the heaviest 1 and 5 per cent of
+        respondents, rounded up to whole ones), ``kish_deff``, ``n_eff``. Below the survey's ``min_cell`` respondents
+        nothing but the domain is shown.
+
+    Notes
+    -----
+    Kish's :math:`n \\sum w^2 / (\\sum w)^2 = 1 + cv^2` is the loss for an estimate unrelated to the weights;
+    :func:`design_effects` has it by outcome.
+
+    References
+    ----------
+    Kish (1992), Journal of Official Statistics 8, 183-200.
+
+    Examples
+    --------
+    >>> from evaluation.design.declaration import survey_design
+    >>> answers = pd.DataFrame({"w": [1.0, 3.0, 2.0, 2.0], "area": ["a", "a", "b", "b"]})
+    >>> found = weight_distribution(survey_design(answers, weights="w"), by="area").tidy()
+    >>> found[["area", "cv", "kish_deff", "n_eff"]].to_numpy().tolist()
+    [['a', 0.5, 1.25, 1.6], ['b', 0.0, 1.0, 2.0]]
+    """
+    require_design(design, "weight_distribution")
+    cells = cells_by(design, by)
+    rows = pd.DataFrame([_distribution(design.weights[cells.code == d]) for d in range(len(cells))])
+    frame = pd.concat([cells.keys.reset_index(drop=True), rows], axis=1)
+    marks = marks_of(frame["n_obs"].to_numpy(), design.provenance, bases=False)
+    shown = hidden(frame, list(cells.keys.columns), marks)
+    return WeightDistribution("weight_distribution", shown, design.provenance)
+
+
+def _distribution(weights: Floats) -> dict[str, Any]:
+    n, total = len(weights), float(weights.sum())
+    ordered = np.sort(weights)[::-1]
+    quantiles = np.quantile(weights, [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])
+    mean, deff = total / n, kish_effect(weights)
+    tops = {f"share_top_{part}": float(ordered[: -(-n * part // 100)].sum()) / total for part in (1, 5)}
+    return {
+        "n_obs": n,
+        "sum": total,
+        "mean": mean,
+        "cv": float(weights.std()) / mean,
+        **dict(zip(("minimum", "q05", "q25", "median", "q75", "q95", "maximum"), quantiles.tolist(), strict=True)),
+        "max_over_min": float(quantiles[-1] / quantiles[0]) if quantiles[0] > 0 else np.nan,
+        **tops,
+        "kish_deff": deff,
+        "n_eff": n / deff,
+    }
+
+
+def kish_effect(weights: Floats) -> float:
+    """Return Kish's design effect of weights, shape (n,), of which those of zero do not count.
+
+    Examples
+    --------
+    >>> kish_effect(np.array([1.0, 3.0, 0.0]))
+    1.25
+    """
+    counted = weights[weights != 0]
+    return len(counted) * float((counted**2).sum()) / float(counted.sum()) ** 2
+
+
+class StepEffects(DiagnosticFrame):
+    """What each step of the chain did to the weights; columns as in ``step_effects``."""
+
+
+def step_effects(design: Design) -> StepEffects:
+    """Describe each weighting step by its own factor: how unequal it is, whom it moved, what it cost.
+
+    Parameters
+    ----------
+    design : Design
+        With at least one weighting step.
+
+    Returns
+    -------
+    StepEffects
+        One row per step. ``n_before`` and ``n_after`` count weights other than zero; the rest is of the factors
+        (weight after over weight before) of those who still count: ``factor`` (total after over total before, the
+        part that all share), ``factor_minimum``, ``factor_q05``, ``factor_median``, ``factor_q95``,
+        ``factor_maximum``, ``factor_deff`` (Kish's, of the factors), ``correlation`` of factor and weight before
+        (missing where one is constant), ``share_moved`` (respondents whose weight moved by more than a factor 2
+        relative to ``factor``), ``kish_deff`` after the step, ``deff_ratio`` (after over before, among those who
+        still count).
+
+    Raises
+    ------
+    EstimationError
+        The design has no weighting step.
+
+    Notes
+    -----
+    A step that cuts large weights has a factor that is negatively correlated with them and a ``deff_ratio`` below 1;
+    one that is unrelated to the weights multiplies their design effect by about its own.
+
+    Examples
+    --------
+    >>> from evaluation.design.declaration import survey_design
+    >>> from evaluation.weighting.raking import poststratify
+    >>> answers = survey_design(pd.DataFrame({"sex": ["f", "f", "f", "m"]}))
+    >>> step_effects(poststratify(answers, {"sex": {"f": 6, "m": 6}})).tidy()["factor_deff"].round(6).tolist()
+    [1.333333]
+    """
+    require_design(design, "step_effects")
+    if not design.steps:
+        raise EstimationError(
+            "step_effects: this design has no weighting step. ev.weight_distribution(design) describes its weights."
+        )
+    frame = pd.DataFrame([_effect(applied) for applied in design.steps])
+    return StepEffects("step_effects", frame, design.provenance)
+
+
+def _effect(applied: AppliedStep) -> dict[str, Any]:
+    before, after = applied.weights_in, applied.weights_out
+    kept = (before != 0) & (after != 0)
+    factor, own = after[kept] / before[kept], before[kept]
+    common = float(after[kept].sum() / own.sum())
+    relative = factor / common
+    low, q05, median, q95, high = np.quantile(factor, [0.0, 0.05, 0.5, 0.95, 1.0]).tolist()
+    varies = np.ptp(factor) > 1e-12 * abs(common) and np.ptp(own) > 1e-12 * abs(own).max()
+    return {
+        "step": applied.step.verb,
+        "n_before": int((before != 0).sum()),
+        "n_after": int((after != 0).sum()),
+        "factor": common,
+        "factor_minimum": low,
+        "factor_q05": q05,
+        "factor_median": median,
+        "factor_q95": q95,
+        "factor_maximum": high,
+        "factor_deff": kish_effect(factor),
+        "correlation": float(np.corrcoef(factor, own)[0, 1]) if varies else np.nan,
+        "share_moved": float(((relative > MOVED) | (relative < 1 / MOVED)).mean()),
+        "kish_deff": kish_effect(after),
+        "deff_ratio": kish_effect(after) / kish_effect(own),
+    }
