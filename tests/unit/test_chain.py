@@ -1,6 +1,7 @@
 """Weighting chains written down and done again: on other data, from YAML, from study files."""
 
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -98,6 +99,17 @@ def test_a_chain_survives_yaml(name):
     assert again.chain() == chain
     mean, same = (ev.survey_mean(one, "x", by="sex") for one in (design, again))
     np.testing.assert_allclose(same.std_error, mean.std_error, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [bool, float, str])
+def test_codes_mean_the_same_once_a_run_has_written_them_as_json(kind):
+    data = frame().assign(said=lambda rows: (rows["result"] < 2).astype(kind))
+    codes = {kind(True): "respondent", kind(False): "nonrespondent"}
+    if kind is str:
+        codes = {"True": "respondent", "False": "nonrespondent"}
+    design = ev.adjust_nonresponse(declared(data), response="said", codes=codes)
+    again = ev.replay_chain(declared(data), json.loads(json.dumps(design.chain())))
+    np.testing.assert_allclose(again.weights, design.weights, rtol=TIGHT)
 
 
 @pytest.mark.parametrize("name", sorted(CHAINS))

@@ -119,8 +119,10 @@ def read_dispositions(
 
 
 def _same_code(value: object) -> str:
-    """Return a code in the form in which 2.1, "2.10" and "2.1" are one."""
+    """Return a code in the form in which 2.1, "2.10" and "2.1" are one, and yes and no as YAML and JSON write them."""
     text = code_text(value)
+    if text.lower() in ("true", "false"):
+        return text.lower()
     return text.rstrip("0") if _DECIMAL.fullmatch(text) else text
 
 
