@@ -76,6 +76,39 @@ def test_intervals_of_few_unequal_units_cover_better(sizes):
     assert adjusted == pytest.approx(0.95, abs=0.025)
 
 
+def test_enlarged_errors_undo_what_few_unequal_units_hide():
+    sizes, columns = [60, 8, 6, 6], 2000
+    rng = np.random.default_rng(2)
+    psu = np.repeat(np.arange(4), sizes)
+    alike = np.sqrt(0.2) * rng.normal(size=(4, columns))[psu] + np.sqrt(0.8) * rng.normal(size=(80, columns))
+    names = [f"y{i}" for i in range(columns)]
+    design = ev.survey_design(pd.DataFrame(alike, columns=names).assign(psu=psu), psu="psu")
+    means = ev.survey_mean(design, names)
+    first = means.take(np.array([0]))
+    enlarged = ev.small_sample_df(first, design, enlarge_errors=True)
+    factor = (enlarged.std_error / first.std_error)[0]
+    # by hand: units of n_u of n respondents, share = m / (m - 1) * (1 - sum of squared shares)
+    by_hand = 4 / 3 * (1 - ((np.array(sizes) / 80) ** 2).sum())
+    assert factor == pytest.approx(1 / np.sqrt(by_hand), rel=1e-10)
+    t = np.abs(means.estimate / means.std_error)
+    covered = [
+        float((t <= wide * stats.t.ppf(0.975, df)).mean())
+        for df, wide in ((3, 1.0), (enlarged.df[0], 1.0), (enlarged.df[0], factor))
+    ]
+    assert covered == sorted(covered)
+    assert covered[0] < 0.8
+    assert 0.89 < covered[2] < 0.96
+    assert enlarged.influence is None
+    assert enlarged.variance_method == "taylor, enlarged for few units"
+
+
+def test_equal_units_need_no_larger_errors():
+    design = ev.survey_design(unequal([5] * 12, strata=np.repeat(range(4), 3)), psu="psu", strata="stratum")
+    means = ev.survey_mean(design, "y0")
+    enlarged = ev.small_sample_df(means, design, enlarge_errors=True)
+    assert enlarged.std_error == pytest.approx(means.std_error, rel=1e-10)
+
+
 def test_a_regression_on_a_dummy_has_the_degrees_of_freedom_of_the_difference():
     design = api_design("dclus1", "exact")
     frame = design.data.assign(improved=(design.data["comp.imp"] == "Yes").astype(float))

