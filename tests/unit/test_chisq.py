@@ -88,6 +88,14 @@ def test_the_exact_tail_of_two_unequal_weights_is_their_convolution():
         assert sum_exceeds(x, np.array([0.5, 2.0])) == pytest.approx(convolved(x), rel=1e-8)
 
 
+def test_extreme_statistics_keep_their_digits():
+    for x in (1e-8, 1e3, 1e8):
+        assert sum_exceeds(x, np.ones(1), 0.4) == pytest.approx(stats.f.sf(x, 1, 0.4), rel=1e-9)
+    assert sum_exceeds(1e4, np.ones(1)) == 0
+    assert np.isnan(sum_exceeds(3.0, np.ones(2), 0.0))
+    assert sum_exceeds(1e-200, np.ones(2)) == saddlepoint_exceeds(1e-200, np.ones(2), 0.4, whole_df=True) == 1
+
+
 def test_the_saddlepoint_comes_near_the_exact_tail_also_at_the_mean():
     weights = np.array([2.0, 1.0, 0.7, 0.4])
     for x in (1.0, weights.sum(), 12.0, 40.0):

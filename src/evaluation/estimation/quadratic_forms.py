@@ -14,6 +14,8 @@ Floats = NDArray[np.float64]
 STEP, REACH = 1 / 64, 45.0
 #: Saddlepoints closer to the mean than this, in standard deviations, are taken at the mean.
 NEAR_MEAN = 1e-4
+#: Statistics below this multiple of their mean are exceeded for sure, to all digits.
+NOTHING = 1e-33
 
 
 def sum_exceeds(x: float, coefficients: Floats, df: float = np.inf) -> float:
@@ -51,7 +53,7 @@ def sum_exceeds(x: float, coefficients: Floats, df: float = np.inf) -> float:
     """
     if df <= 0 or not np.isfinite(x):
         return np.nan
-    if x <= 0:
+    if x <= NOTHING * coefficients.sum():
         return 1.0
     weights, degrees, bound = _terms(x, coefficients, df)
     highest = 1 / (2 * coefficients.max())
@@ -95,11 +97,11 @@ def saddlepoint_exceeds(x: float, coefficients: Floats, df: float = np.inf, *, w
     """
     if df <= 0 or not np.isfinite(x):
         return np.nan
-    if x <= 0:
+    if x <= NOTHING * coefficients.sum():
         return 1.0
     weights, degrees, bound = _terms(x, coefficients, df)
     if whole_df and np.isfinite(df):
-        degrees[-1] = np.floor(df)
+        degrees[-1] = max(np.floor(df), 1.0)
     highest = 1 / (2 * coefficients.max())
     lowest = -df / (2 * x) if np.isfinite(df) else -len(coefficients) / (2 * x) - 1 / coefficients.min()
     mean, spread = float(weights @ degrees), float(np.sqrt(2 * (weights**2) @ degrees))
