@@ -76,6 +76,7 @@ _ROOMS = {
     "estimation.imputation": ("combine_imputations", "imputed_designs", "with_imputations"),
     "estimation.weight_diagnostics": ("margin_comparison", "step_effects", "weight_distribution", "weight_summary"),
     "estimation.design_effects": ("design_effects",),
+    "estimation.representativity": ("partial_r_indicators", "r_indicator"),
     "prespecification": ("read_prespecification",),
     "declared.estimates": ("declared_estimates", "design_comparison"),
     "declared.truth": ("against_truth", "known_policy_effects", "known_truth"),

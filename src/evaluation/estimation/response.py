@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from evaluation.design.declaration import survey_design
 from evaluation.design.design import Design, domain, require_design
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
-from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.contrasts import bases_of, joined
 from evaluation.estimation.domains import is_text, names_of
 from evaluation.estimation.means import survey_mean, survey_prop
-from evaluation.regression.families import inverse_link
-from evaluation.regression.fitting import fit
-from evaluation.regression.model import read_model
+from evaluation.estimation.propensity_moments import variance_of
+from evaluation.estimation.representativity import propensities_of, require_response
 from evaluation.results import Estimates, Provenance, frame_html, plain
 from evaluation.survey.dispositions import read_dispositions
 from evaluation.survey.reading import Survey
@@ -247,7 +246,7 @@ def response_contrast(design: Design, *, responded: str, variables: Names, conf_
     """
     require_design(design, "response_contrast")
     names = list(names_of(variables, "response_contrast"))
-    _require_known(design, responded, names)
+    require_response(design, responded, names, "response_contrast")
     inside = domain(design, {responded: 1})
     pairs = [(_composition(inside, name), _composition(design, name)) for name in names]
     answered, drawn = (joined([pair[side] for pair in pairs]) for side in (0, 1))
@@ -279,24 +278,6 @@ def response_contrast(design: Design, *, responded: str, variables: Names, conf_
     )
 
 
-def _require_known(design: Design, responded: str, names: list[str]) -> None:
-    column = design.column(responded)
-    if is_text(column) or not column[design.present].isin([0, 1]).all():
-        raise ColumnError(f"response_contrast: '{responded}' must be 1 for respondents and 0 for the others.")
-    if column[design.present].nunique() < 2:
-        raise EstimationError(
-            f"response_contrast: all who count have {responded} = {column[design.present].iloc[0]}. Use the design "
-            f"weights of all who were drawn."
-        )
-    for name in names:
-        unknown = int(design.column(name)[design.present].isna().sum())
-        if unknown:
-            raise EstimationError(
-                f"response_contrast: '{name}' is missing for {unknown:,} of {int(design.present.sum()):,} who were "
-                f"drawn, so it cannot tell respondents from all. Take a variable that the frame knows of everybody."
-            )
-
-
 def _composition(design: Design, name: str) -> Estimates:
     text = is_text(design.column(name))
     found = survey_prop(design, name, interval="t") if text else survey_mean(design, name)
@@ -317,14 +298,11 @@ def _spread(design: Design, name: str) -> Floats:
 
 def _r_indicator(design: Design, responded: str, names: list[str]) -> dict[str, Any]:
     try:
-        model = read_model(design, responded, names, "binomial")
-        weights = design.domain_weights
-        fitted = inverse_link(model.x @ fit(model, weights, "binomial"), "binomial")[model.used]
+        found = propensities_of(design, responded, names)
     except (IdentificationError, EstimationError) as error:
         return {"r_indicator": np.nan, "r_indicator_missing": str(error)}
-    own = weights[model.used]
-    mean = own @ fitted / own.sum()
-    return {"r_indicator": float(1 - 2 * np.sqrt(own @ (fitted - mean) ** 2 / own.sum()))}
+    variance = variance_of(found.fitted(found.coefficients), design.domain_weights[found.model.used])
+    return {"r_indicator": 1 - 2 * variance.root().value}
 
 
 def independent_difference(one: Estimates, other: Estimates, *, conf_level: float = 0.95) -> Estimates:
