@@ -284,6 +284,21 @@ def test_a_domain_that_weighs_nothing_is_refused_with_its_rows():
     assert caught.value.failures.index.tolist() == [0, 1]
 
 
+def test_groups_that_weigh_nothing_are_named_not_dropped():
+    design = ev.survey_design(frame(w=[0.0, 0, 10, 10, 20, 20, 20, 20], part=list("uuvvuvuv")), weights="w")
+    with pytest.raises(EstimationError, match=r"1 domains have weight zero \(first: psu=1\)") as caught:
+        ev.survey_mean(design, "y", by="psu")
+    assert caught.value.failures.index.tolist() == [0, 1]
+    with pytest.raises(EstimationError, match=r"first: psu=1, part=u"):
+        ev.survey_mean(design, "y", by=["psu", "part"])
+    assert ev.survey_mean(design, "y", by="part").n_obs.tolist() == [2, 4]
+    gaps = ev.survey_design(frame(w=[0.0, 10] * 4, part=[None, "u", "u", None] * 2), weights="w")
+    with pytest.raises(EstimationError, match=r"first: psu=2, part=u"):
+        ev.survey_mean(gaps, "y", by=["psu", "part"])
+    others = ev.domain(design, {"psu": [2, 3, 4]})
+    assert ev.survey_mean(others, "y", by="psu").n_obs.tolist() == [2, 2, 2]
+
+
 def test_jk1_of_a_stratified_design_is_refused():
     with pytest.raises(DesignError, match="Use 'JKn'"):
         ev.as_replicates(ev.survey_design(frame(), weights="w", strata="stratum", psu="psu"), kind="JK1")

@@ -66,6 +66,7 @@ def cells_by(design: Design, by: str | Sequence[str] | None) -> Cells:
     if not names:
         return Cells(np.where(present, 0, -1), pd.DataFrame(index=range(1)))
     _refuse_unusable(names)
+    _refuse_weightless(design, names)
     coded = [code_levels(design.column(name), present) for name in names]
     complete = np.logical_and.reduce([code >= 0 for _, code in coded])
     if not complete.any():
@@ -91,6 +92,24 @@ def _refuse_unusable(names: Sequence[str]) -> None:
         raise ColumnError(f"by: a column of results is called '{taken[0]}' already. Rename the column of the data.")
     if len(set(names)) < len(names):
         raise ColumnError(f"by={list(names)} names a column twice. Name each once.")
+
+
+def _refuse_weightless(design: Design, names: Sequence[str]) -> None:
+    """Raise an EstimationError where every respondent of a domain has weight zero: it would vanish without a word."""
+    inside = np.ones(len(design), dtype=bool) if design.inside is None else design.inside
+    if not (inside & (design.weights == 0)).any():
+        return
+    table = pd.DataFrame({name: design.column(name) for name in names})[inside]
+    code = table.groupby(list(names), observed=True, sort=False).ngroup().fillna(-1).to_numpy(dtype=np.int64)
+    weighs = np.bincount(code[code >= 0], weights=(design.weights[inside] != 0)[code >= 0])
+    empty = (code >= 0) & (weighs[code] == 0)
+    if empty.any() and (weighs > 0).any():
+        first = ", ".join(f"{name}={value}" for name, value in table[empty].iloc[0].items())
+        raise EstimationError(
+            f"by={list(names)}: all respondents of {int((weighs == 0).sum())} domains have weight zero (first: "
+            f"{first}), so there is nothing to estimate. Correct the weights, or choose the others with ev.domain.",
+            failures=design.data.loc[table.index[empty]],
+        )
 
 
 def code_levels(column: pd.Series, counted: Mask) -> tuple[list[Any], Codes]:
