@@ -77,7 +77,7 @@ def test_linear_weights_may_be_negative_and_raking_distance_keeps_them_positive(
         ("rake", {"sex": {"f": -8, "m": 8}}, MarginError, r"cannot be negative"),
         ("poststratify", {"sex": {"f": 8, "m": 8}, "age": {"old": 8, "young": 8}}, WeightingError, r"exactly one"),
         ("calibrate", {"sex": 4.0}, ColumnError, r"is text"),
-        ("calibrate", {"total": 6, "rooms": -5.0}, CalibrationError, r"'rooms' misses its target -5"),
+        ("calibrate", {"total": 6, "rooms": -5.0}, CalibrationError, r"no weights of zero and above reach 'rooms' = -5"),
     ],
 )
 def test_margins_that_do_not_fit_say_so(verb, margins, error, message):
