@@ -21,7 +21,6 @@ from evaluation.design.steps import (
     Derivative,
     WeightingStep,
     chain_derivative,
-    pulled_back,
     residualised,
 )
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
@@ -120,7 +119,7 @@ class Design:
     @property
     def collapses(self) -> bool:
         """Whether sums per sampling unit can be carried through the chain instead of rows."""
-        return self.linearization == "exact" and all(hasattr(applied.step, "derivative") for applied in self.steps)
+        return self.linearization == "exact"
 
     def influence(self, z: Floats) -> Floats:
         """Return ``z``, derivative in the final weights, carried back through the chain, shape (n, k).
@@ -129,8 +128,7 @@ class Design:
         """
         if self.collapses:
             return self.derivative.pull_back(z)
-        carry = pulled_back if self.linearization == "exact" else residualised
-        return carry(z, self.steps, self.base_weights)
+        return residualised(z, self.steps, self.base_weights)
 
     @cached_property
     def sources(self) -> tuple[tuple[Floats, ...], Floats]:

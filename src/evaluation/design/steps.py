@@ -168,17 +168,6 @@ def chain_derivative(steps: Sequence[AppliedStep], weights: Floats) -> Derivativ
     return whole
 
 
-def pulled_back(z: Floats, steps: Sequence[AppliedStep], weights: Floats) -> Floats:
-    """Carry influence back through steps of which some offer ``pull_back`` only; shapes as in ``residualised``."""
-    for applied in reversed(steps):
-        own: Any = applied.step
-        if hasattr(own, "derivative"):
-            z = own.derivative(applied.weights_in, applied.weights_out).pull_back(z)
-        else:
-            z = own.pull_back(z, applied.weights_in, applied.weights_out)
-    return z * weights[:, None]
-
-
 def residualised(z: Floats, steps: Sequence[AppliedStep], weights: Floats) -> Floats:
     """Carry influence through the chain in the order and with the weights of R survey: first step first, input weights.
 
