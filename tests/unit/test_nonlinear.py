@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import EstimationError
+from evaluation.errors import EstimationError, ReplicateWarning
 from evaluation.estimation.nonlinear import nonlinear_contrast
 
 TIGHT = 1e-12
@@ -255,3 +255,16 @@ def test_results_without_influence_or_of_other_samples_are_refused():
         nonlinear_contrast({"a": ev.survey_mean(one, "y"), "b": other}, {"f": "a / b"})
     with pytest.raises(EstimationError, match=r"replicates must be 'evaluate' or 'delta'"):
         nonlinear_contrast(other, {"f": "y"}, replicates="each")
+
+
+def test_a_replicate_without_estimates_stays_without_a_value():
+    frame = pd.DataFrame({"y": np.arange(1.0, 13.0), "psu": np.repeat(np.arange(6), 2), "area": list("aaaabbbbbbbb")})
+    one = ev.as_replicates(ev.survey_design(frame, psu="psu"), kind="bootstrap", replicates=60, seed=1)
+    with pytest.warns(ReplicateWarning, match="replicates give no estimate"):
+        means = ev.survey_mean(one, "y", by="area")
+    lost = np.isnan(means.contributions).any(axis=1)
+    assert 0 < lost.sum() < 20
+    with pytest.warns(ReplicateWarning, match="replicates give no estimate"):
+        found = nonlinear_contrast(means, {"ratio": "b / a"}, names={"a": "y | area=a", "b": "y | area=b"})
+    assert np.isnan(found.contributions[:, 0]).tolist() == lost.tolist()
+    assert found.std_error[0] > 0

@@ -184,15 +184,27 @@ class SortedAnswers:
         for start, end in zip(self.starts[:-1], self.starts[1:], strict=True):
             yield slice(int(start), int(end))
 
+    @cached_property
+    def weights(self) -> Floats:
+        """Their final weights, shape (m,)."""
+        return self.design.weights[self.rows]
+
+    def replicated_weights(self) -> Iterator[Floats]:
+        """Yield their weights under each replicate, shape (m,), the whole chain repeated on each."""
+        replicates = self.design.replicates
+        if replicates is None or self.design.steps:
+            yield from (weights[self.rows] for weights in self.design.replicate_weights())
+            return
+        unit, base = replicates.unit[self.rows], self.design.base_weights[self.rows]
+        yield from (base * replicates.factors[:, r][unit] for r in range(replicates.count))
+
     def curves(self, weights: Floats) -> list[Curve]:
-        """Return the curve of each domain under ``weights``, shape (n,) in the order of the design's rows."""
-        own = weights[self.rows]
-        return [Curve.of(self.values[part], own[part]) for part in self.slices()]
+        """Return the curve of each domain under ``weights`` of the sorted answers, shape (m,)."""
+        return [Curve.of(self.values[part], weights[part]) for part in self.slices()]
 
     def quantiles(self, probabilities: Floats, rule: str) -> Floats:
         """Return the quantiles of each domain, shape (P, D)."""
-        curves = self.curves(self.design.weights)
-        return np.column_stack([curve.quantiles(probabilities, rule) for curve in curves])
+        return np.column_stack([curve.quantiles(probabilities, rule) for curve in self.curves(self.weights)])
 
     def replicated_quantiles(self, probabilities: Floats, rule: str) -> Floats:
         """Return the quantiles under each replicate and, last, the full sample, shape (R + 1, P, D)."""
@@ -200,7 +212,7 @@ class SortedAnswers:
         if design.replicates is not None and not design.steps and rule in ("math", "hf1"):
             replicated = np.stack([self._by_blocks(part, probabilities) for part in self.slices()], axis=-1)
         else:
-            each = (self.curves(weights) for weights in design.replicate_weights())
+            each = (self.curves(weights) for weights in self.replicated_weights())
             replicated = np.stack(
                 [np.column_stack([curve.quantiles(probabilities, rule) for curve in curves]) for curves in each]
             )

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.design.collapse import mass_by
-from evaluation.design.design import Design, each_replicate, require_design
+from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
 from evaluation.estimation.curves import Curve, SortedAnswers
 from evaluation.estimation.domains import Cells, cells_by, counts, degrees_of_freedom, outcomes_of
@@ -70,7 +70,7 @@ def survey_gini(design: Design, variable: str, *, by: Names | None = None, conf_
     [0.25]
     """
     answers = _Answers.of(design, variable, by, "survey_gini")
-    return answers.by_curve("survey_gini", _gini, conf_level)
+    return answers.by_curve("survey_gini", _gini, _gini_slope, conf_level)
 
 
 def survey_qsr(design: Design, variable: str, *, by: Names | None = None, conf_level: float = 0.95) -> Estimates:
@@ -115,7 +115,7 @@ def survey_qsr(design: Design, variable: str, *, by: Names | None = None, conf_l
     [9.0]
     """
     answers = _Answers.of(design, variable, by, "survey_qsr")
-    return answers.by_curve("survey_qsr", _share_ratio, conf_level)
+    return answers.by_curve("survey_qsr", _share_ratio, _share_ratio_slope, conf_level)
 
 
 def survey_arop(
@@ -192,11 +192,11 @@ def survey_arop(
     below, totals, slopes = poverty.linearised(bandwidth)
     contributions = below.contributions - totals.contributions * slopes
     if design.replicates is not None:
-        contributions = each_replicate(design, poverty.rates)
+        contributions = poverty.replicated_rates()
     d = len(answers.cells)
     return answers.estimates(
         "survey_arop",
-        poverty.rates(design.domain_weights),
+        poverty.rates,
         contributions,
         lambda: below.influence(np.arange(d)) - totals.influence(np.zeros(1, dtype=np.int64)) * slopes,
         conf_level,
@@ -241,27 +241,29 @@ class _Answers:
             )
         return cls(design, variable, column, answered, cells, SortedAnswers.of(design, column, answered, cells))
 
-    def by_curve(self, verb: str, formula: Callable[[Curve], tuple[float, Floats]], conf_level: float) -> Estimates:
-        """Return an index that hangs on one domain's curve; ``formula`` gives it and its derivative per answer."""
+    def by_curve(
+        self, verb: str, index: Callable[[Curve], float], slope_of: Callable[[Curve, float], Floats], conf_level: float
+    ) -> Estimates:
+        """Return an index that hangs on one domain's curve; ``slope_of`` gives its derivative in each weight."""
         design, d = self.design, len(self.cells)
+        curves = self.answers.curves(self.answers.weights)
         estimate, slope = np.empty(d), np.zeros(len(design))
-        for place, (part, curve) in enumerate(zip(self.answers.slices(), self._curves(design.weights), strict=True)):
+        for place, (part, curve) in enumerate(zip(self.answers.slices(), curves, strict=True)):
             self._refuse_nothing(verb, curve, place)
-            estimate[place], slope[self.answers.rows[part]] = formula(curve)
+            estimate[place] = index(curve)
+            if curve.values.size:
+                slope[self.answers.rows[part]] = slope_of(curve, estimate[place])
         totals = domain_totals(design, slope[:, None], self.cells)
         contributions = totals.contributions
         if design.replicates is not None:
-            contributions = each_replicate(
-                design, lambda weights: np.array([formula(curve)[0] for curve in self._curves(weights)])
-            )
+            replicated = self.answers.replicated_weights()
+            each = [[index(curve) for curve in self.answers.curves(weights)] for weights in replicated]
+            contributions = np.array([*each, estimate])
         return self.estimates(
             *(verb, estimate, contributions),
             lambda: totals.influence(np.arange(d)),
             conf_level,
         )
-
-    def _curves(self, weights: Floats) -> list[Curve]:
-        return self.answers.curves(weights)
 
     def _refuse_nothing(self, verb: str, curve: Curve, place: int) -> None:
         if not curve.values.size:
@@ -305,28 +307,37 @@ class _Answers:
         )
 
 
-def _gini(curve: Curve) -> tuple[float, Floats]:
-    y, w = curve.values, curve.weights
-    if not y.size:
-        return np.nan, np.zeros(0)
-    reached, amount = curve.cumulated, np.cumsum(w * y)
+def _gini(curve: Curve) -> float:
+    mass = curve.weights * curve.values
+    total = mass.sum()
+    if not total:
+        return float("nan")
+    return float((2 * mass @ curve.cumulated - mass @ curve.weights) / (curve.cumulated[-1] * total) - 1)
+
+
+def _gini_slope(curve: Curve, index: float) -> Floats:
+    y, reached = curve.values, curve.cumulated
+    amount = np.cumsum(curve.weights * y)
     persons, total = reached[-1], amount[-1]
     distance = y * (2 * reached - persons) + total - 2 * amount
-    index = float((w * distance).sum() / (2 * persons * total))
-    return index, distance / (persons * total) - index * (1 / persons + y / total)
+    return np.asarray(distance / (persons * total) - index * (1 / persons + y / total))
 
 
-def _share_ratio(curve: Curve) -> tuple[float, Floats]:
+def _share_ratio(curve: Curve) -> float:
     y, w = curve.values, curve.weights
-    if not y.size:
-        return np.nan, np.zeros(0)
+    low, high = curve.quantiles(np.array([POOREST, RICHEST]))
+    below, up_to = np.searchsorted(y, [low, high], side="right")
+    poorest = w[:below] @ y[:below]
+    return float(w[up_to:] @ y[up_to:] / poorest) if poorest else float("nan")
+
+
+def _share_ratio_slope(curve: Curve, index: float) -> Floats:
+    y = curve.values
     low, high = curve.quantiles(np.array([POOREST, RICHEST]))
     poor, up_to = y <= low, y <= high
-    poorest, richest = float((w * y)[poor].sum()), float((w * y)[~up_to].sum())
-    ratio = richest / poorest
-    slope_poorest = y * poor - low * (poor - POOREST)
-    slope_richest = y * ~up_to + high * (up_to - RICHEST)
-    return ratio, (slope_richest - ratio * slope_poorest) / poorest
+    poorest = y * poor - low * (poor - POOREST)
+    richest = y * ~up_to + high * (up_to - RICHEST)
+    return np.asarray((richest - index * poorest) / (curve.weights[poor] @ y[poor]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,15 +374,24 @@ class _Poverty:
         """The value at or below which a person is at risk."""
         return self.share * self.value
 
-    def rates(self, weights: Floats) -> Floats:
-        """Return the rate of each domain under ``weights``, shape (n,), the threshold estimated anew."""
-        curve = self.everybody.curves(weights)[0]
-        threshold = self.share * curve.quantiles(np.array([self.quantile]))[0]
-        rows, d = self.answers.answers.rows, len(self.answers.cells)
-        own, code = weights[rows], self.answers.cells.code[rows]
-        poor = self.answers.answers.values <= threshold
-        with np.errstate(invalid="ignore"):
-            return np.asarray(mass_by(code, d, own * poor) / mass_by(code, d, own))
+    @property
+    def rates(self) -> Floats:
+        """The rate of each domain, shape (D,)."""
+        return self._rates(self.everybody.weights, self.threshold)
+
+    def replicated_rates(self) -> Floats:
+        """Return the rates under each replicate, its own threshold in each, and last the full sample's, (R + 1, D)."""
+        quantiles = self.everybody.replicated_quantiles(np.array([self.quantile]), "math")[:, 0, 0]
+        weights = self.everybody.replicated_weights()
+        each = [self._rates(own, self.share * value) for own, value in zip(weights, quantiles[:-1], strict=True)]
+        return np.vstack([*each, self.rates])
+
+    def _rates(self, weights: Floats, threshold: float) -> Floats:
+        group, size = self.answers.cells.group[self.everybody.rows], self.answers.cells.n_groups
+        poor = int(np.searchsorted(self.everybody.values, threshold, side="right"))
+        below, persons = mass_by(group[:poor], size, weights[:poor]), mass_by(group, size, weights)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((below / persons)[: len(self.answers.cells)])
 
     def rarer(self) -> NDArray[np.int64]:
         """Count those at risk or those not, whichever are fewer, by domain; 0 where nobody is."""
@@ -383,9 +403,9 @@ class _Poverty:
     def linearised(self, bandwidth: float | None) -> tuple[DomainTotals, DomainTotals, Floats]:
         """Return rates at a fixed threshold, the share up to the quantile, and the slopes by which that moves rates."""
         design, answers = self.answers.design, self.answers.answers
-        curves, whole = answers.curves(design.weights), self.everybody.curves(design.weights)[0]
+        curves, whole = answers.curves(answers.weights), self.everybody.curves(self.everybody.weights)[0]
         fixed, up_to = np.zeros(len(design)), np.zeros(len(design))
-        rates = self.rates(design.domain_weights)
+        rates = self.rates
         slopes = np.zeros(len(curves))
         at_quantile = _density(whole, self.value, _width(whole, whole, bandwidth))
         for d, (part, curve) in enumerate(zip(answers.slices(), curves, strict=True)):

@@ -233,8 +233,11 @@ class _Expression:
         constant = np.zeros((len(table), unit.shape[1]))
         with np.errstate(all="ignore"):
             dual = self._walk(self.tree, words, constant)
-        if not (np.isfinite(dual.value).all() and np.isfinite(dual.gradient).all()):
-            self._refuse(dual, words, derive)
+        lost = ~np.isfinite(dual.value) | ~np.isfinite(dual.gradient).all(axis=1)
+        if derive or lost.any():
+            # A replicate that has no estimates to begin with stays without a value.
+            given = np.isfinite(np.column_stack([word.value for word in words.values()])).all(axis=1)
+            self._refuse(lost & (given | derive), words, derive)
         return dual
 
     def _walk(self, node: ast.expr, words: Mapping[str, Dual], constant: Floats) -> Dual:
@@ -257,8 +260,10 @@ class _Expression:
             f"+ - * / **, parentheses, {', '.join(_FUNCTIONS)}."
         )
 
-    def _refuse(self, dual: Dual, words: Mapping[str, Dual], derive: bool) -> None:
-        line = int(np.flatnonzero(~np.isfinite(dual.value) | ~np.isfinite(dual.gradient).all(axis=1))[0])
+    def _refuse(self, lost: NDArray[np.bool_], words: Mapping[str, Dual], derive: bool) -> None:
+        if not lost.any():
+            return
+        line = int(np.flatnonzero(lost)[0])
         values = ", ".join(f"{value.value[line]:g}" for value in words.values())
         where = "" if derive else f" in replicate {line + 1}"
         move = "" if derive else " Or carry the derivative over the replicates, with replicates='delta'."

@@ -82,7 +82,9 @@ def survey_quantile(
     -----
     The interval inverts the same distribution function, by the same rule, as the estimate. R reads the roots of the
     score test back by their unweighted rank ("score"), which moves the limits where weights are unequal; the roots
-    themselves ("score_roots") are Francisco and Fuller's interval.
+    themselves ("score_roots") are Francisco and Fuller's interval. Two more differences from R: below the share of the
+    smallest answer every rule gives that answer (R the second one, or what lies beyond it on a line), and respondents
+    without weight are never counted.
 
     References
     ----------
@@ -204,7 +206,7 @@ class _Variable:
     def values_at(self, shares: Floats) -> Floats:
         """Return the values at shares of shape (P * D, 2), by the rule of the estimate."""
         by_domain = shares.reshape(len(self.probabilities), len(self.cells), 2)
-        curves = self.answers.curves(self.design.weights)
+        curves = self.answers.curves(self.answers.weights)
         found = [curve.quantiles(by_domain[:, d], self.rule) for d, curve in enumerate(curves)]
         return np.stack(found, axis=1).reshape(shares.shape)
 
