@@ -61,11 +61,22 @@ def solve(model: Model, weights: Floats, kind: Kind, start: Floats | None = None
         lambda coefficients, known: _slopes(model, weights, kind, coefficients, known),
         first_coefficients(model, weights, kind) if start is None else start,
         lambda coefficients: refuse_separation(model, kind, coefficients),
+        _mass(model, weights, kind),
     )
 
 
+def _mass(model: Model, weights: Floats, kind: Kind) -> float:
+    """Return the information on the linear predictor that respondents have at most, or nearly."""
+    if kind.family == "gaussian":
+        return float("inf")
+    return float(weights @ np.maximum(model.y, 1.0) if kind.family == "poisson" else weights.sum())
+
+
 def climb(
-    slopes: Callable[[Floats, Floats | None], tuple[Floats, Floats]], start: Floats, suspect: Callable[[Floats], None]
+    slopes: Callable[[Floats, Floats | None], tuple[Floats, Floats]],
+    start: Floats,
+    suspect: Callable[[Floats], None],
+    mass: float,
 ) -> Floats:
     """Return where a concave function has its maximum, shape (k,).
 
@@ -78,17 +89,22 @@ def climb(
         Where it exists.
     suspect : callable
         Raises where coefficients that do not settle run away.
+    mass : float
+        Information on the linear predictor, by which a step's gain is made a mean square; infinite where it has units.
 
     Notes
     -----
-    A Newton step is halved until the slope along it is no steeper downhill at its end than it was uphill at its
-    beginning.
+    Steps end when they are short, in the coefficients and in the linear predictor. A step is halved until the slope
+    along it is no steeper downhill at its end than it was uphill at its beginning.
     """
     here, before, move, climbed = start, start, np.zeros(len(start)), 0.0
     information, moved = np.eye(len(start)), np.inf
     for step in range(MAXIMUM_STEPS):
-        gradient, information = slopes(here, information if moved < SHORT_STEP else None)
+        short = moved < SHORT_STEP and climbed <= SHORT_STEP**2 * mass
+        gradient, information = slopes(here, information if short else None)
         if step and not float(move @ gradient) >= -abs(climbed):
+            if moved <= TOLERANCE:
+                return before
             move, climbed = move / 2, climbed / 2
             here = before + move
             continue
@@ -102,7 +118,7 @@ def climb(
         if not np.isfinite(here).all():
             break
         moved = float(np.max(np.abs(move), initial=0.0)) / max(1.0, float(np.max(np.abs(here), initial=0.0)))
-        if moved <= TOLERANCE:
+        if moved <= TOLERANCE and climbed <= TOLERANCE**2 * mass:
             return here
         if step >= SUSPICIOUS_STEP and step % 6 == 0:
             suspect(here)

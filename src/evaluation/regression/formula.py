@@ -177,9 +177,9 @@ class Encoding:
             A column is absent, misses values, or has a level that the regression does not know.
         """
         columns = columns_of(self.formula, data, where)
+        known = {name: _recoded(columns[name], levels) for name, levels in self.levels.items()}
         for name, column in columns.items():
-            self._refuse(name, column, data, where)
-        known = {name: pd.Categorical(columns[name], categories=levels) for name, levels in self.levels.items()}
+            self._refuse(name, column, known.get(name), data, where)
         if self.numeric is not None:
             return self._from_cells(columns, known, len(data))
         frame = pd.DataFrame({**columns, **known}, index=data.index)
@@ -187,10 +187,13 @@ class Encoding:
 
     def _from_cells(self, columns: Mapping[str, pd.Series], known: Mapping[str, pd.Categorical], n: int) -> Floats:
         """Make the rows of each combination of levels once, and put the numbers in."""
-        key = np.zeros(n, dtype=np.int64)
+        key, possible = np.zeros(n, dtype=np.int64), 1
         for category in known.values():
             key = key * len(category.categories) + category.codes
-        _, first, cell = np.unique(key, return_index=True, return_inverse=True)
+            possible *= len(category.categories)
+        present, cell = _places(key, possible)
+        first = np.empty(len(present), dtype=np.int64)
+        first[cell[::-1]] = np.arange(n)[::-1]
         rows = {name: category[first] for name, category in known.items()}
         numbers = {name: np.ones(len(first)) for name in self.numeric or ()}
         x = model_matrix(self.formula, pd.DataFrame({**rows, **numbers}, index=range(len(first))), self.spec)[0][cell]
@@ -198,7 +201,9 @@ class Encoding:
             x[:, self.names.index(name)] = columns[name].to_numpy(dtype=float)
         return np.asarray(x)
 
-    def _refuse(self, name: str, column: pd.Series, data: pd.DataFrame, where: str) -> None:
+    def _refuse(
+        self, name: str, column: pd.Series, coded: pd.Categorical | None, data: pd.DataFrame, where: str
+    ) -> None:
         title = self.formula.column_of(name)
         if column.isna().any():
             raise ColumnError(
@@ -206,19 +211,27 @@ class Encoding:
                 f"A prediction needs every covariate: fill it in, or leave those rows out.",
                 failures=data.loc[column.isna()],
             )
-        known = self.levels.get(name)
-        if known is None:
+        if coded is None:
             if not pd.api.types.is_numeric_dtype(column):
                 raise ColumnError(f"'{title}' holds text in {where}, but the regression takes it as a number.")
             return
-        strange = ~column.isin(known)
+        strange = np.asarray(coded.codes) < 0
         if strange.any():
             first = column[strange].iloc[0]
             raise ColumnError(
                 f"'{title}' is {first!r} in {where}, a level that nobody in the regression has. "
-                f"{did_you_mean(first, known)}",
+                f"{did_you_mean(first, self.levels[name])}",
                 failures=data.loc[strange],
             )
+
+
+def _recoded(column: pd.Series, levels: list[Any]) -> pd.Categorical:
+    """Return a column by known levels, missing where it has another."""
+    known = pd.Index(levels, dtype=object)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        places = np.append(known.get_indexer(pd.Index(column.cat.categories, dtype=object)), -1)
+        return pd.Categorical.from_codes(places[column.cat.codes.to_numpy()], categories=known)
+    return pd.Categorical.from_codes(known.get_indexer(pd.Index(column, dtype=object)), categories=known)
 
 
 def model_matrix(formula: Formula, frame: pd.DataFrame, spec: ModelSpec | None = None) -> tuple[Floats, ModelSpec]:
@@ -378,12 +391,17 @@ def _crossed(codes: Mapping[str, NDArray[Any]], sizes: list[int], used: Mask) ->
         key += code
     if not used.all():
         key[~used] = key[np.argmax(used)]
-    if possible > MAXIMUM_KEYS:
-        present, cell = np.unique(key, return_inverse=True)
-    else:
-        seen = np.bincount(key, minlength=possible) > 0
-        present, cell = np.flatnonzero(seen), (np.cumsum(seen) - 1)[key]
+    present, cell = _places(key, possible)
     return None if len(present) > min(MAXIMUM_CELLS, max(50, len(used) // 4)) else (cell, present)
+
+
+def _places(key: Codes, possible: int) -> tuple[Codes, Codes]:
+    """Return the keys that occur, in order, and each row's place among them, shape (n,)."""
+    if possible > MAXIMUM_KEYS:
+        present, place = np.unique(key, return_inverse=True)
+        return present, place
+    seen = np.bincount(key, minlength=possible) > 0
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[key]
 
 
 def _grid(

@@ -65,18 +65,14 @@ class Regression(Estimates):
         """No categories: one mean is predicted."""
         return ()
 
-    def respond(self, x: NDArray[Any], coefficients: Floats, offset: Floats | float = 0.0) -> NDArray[Any]:
+    def respond(self, x: Floats, coefficients: Floats, offset: Floats | float = 0.0) -> Floats:
         """Return the mean of the outcome, shape (m, 1), at rows of the model matrix, shape (m, p)."""
-        return self._mean(x @ coefficients + offset)[:, None]
+        return self.kind.mean(x @ coefficients + offset)[:, None]
 
-    def gradient(self, x: NDArray[Any], coefficients: Floats, offset: Floats | float = 0.0) -> NDArray[Any]:
+    def gradient(self, x: Floats, coefficients: Floats, offset: Floats | float = 0.0) -> Floats:
         """Return the derivative of ``respond`` in the coefficients, shape (m, 1, p)."""
-        slope = self.kind.slope(self._mean(x @ coefficients + offset))
+        slope = self.kind.slope(self.kind.mean(x @ coefficients + offset))
         return np.asarray((slope[:, None] * x)[:, None, :])
-
-    def _mean(self, eta: NDArray[Any]) -> NDArray[Any]:
-        # scipy's logistic function refuses the complex numbers by which margins take derivatives.
-        return np.asarray(1 / (1 + np.exp(-eta)) if self.link == "logit" else self.kind.mean(eta))
 
     def glance(self) -> pd.DataFrame:
         """Return one row about the fit: besides what every result tells, deviance and dispersion.

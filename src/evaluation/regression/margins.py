@@ -245,7 +245,7 @@ def _setting(sample: _Sample, name: str, value: Any) -> Callable[[pd.DataFrame],
     dtype = sample.data[name].dtype
 
     def build(data: pd.DataFrame) -> Floats:
-        return _matrix(sample, data.assign(**{name: pd.Series([value] * len(data), dtype=dtype, index=data.index)}))
+        return _matrix(sample, data.assign(**{name: pd.Series(value, dtype=dtype, index=data.index)}))
 
     return build
 
@@ -381,11 +381,7 @@ def _average(sample: _Sample, effect: _Effect) -> _Average:
     upper, lower = effect.parts(sample.data)
     own = _response(sample, effect, upper, lower, fit.coefficients, slice(None))
     shares = _shares(sample, sample.weights)
-    gradient = np.zeros((len(sample.keys), own.shape[1] * len(fit.coefficients)))
-    for start in range(0, len(own), ROWS):
-        rows = slice(start, start + ROWS)
-        block = _gradient(sample, effect, upper, lower, rows)
-        gradient += shares[rows].T @ block.reshape(len(block), -1)
+    gradient = _gradients(sample, effect, upper, lower, shares)
     each = []
     coefficients = replicate_coefficients(fit)
     if coefficients:
@@ -406,11 +402,42 @@ def _response(
     sample: _Sample, effect: _Effect, upper: Floats, lower: Floats | None, coefficients: Floats, rows: slice
 ) -> Floats:
     fit, offset = sample.fit, _at(sample.offset, rows)
+    if effect.slope and lower is not None and isinstance(fit, Regression):
+        slope = fit.kind.slope(fit.kind.mean(upper[rows] @ coefficients + offset))
+        return np.asarray((slope * (lower[rows] @ coefficients))[:, None])
     if effect.slope and lower is not None:
         moved = upper[rows] + 1j * STEP * lower[rows]
         return np.asarray(fit.respond(moved, coefficients, offset).imag / STEP)
     found = fit.respond(upper[rows], coefficients, offset)
     return np.asarray(found if lower is None else found - fit.respond(lower[rows], coefficients, offset))
+
+
+def _gradients(sample: _Sample, effect: _Effect, upper: Floats, lower: Floats | None, shares: Floats) -> Floats:
+    """Return the averages' derivative in the coefficients, shape (D, L * k), from shares of shape (m, D)."""
+    fit = sample.fit
+    if isinstance(fit, Regression):
+        return _of_means(sample, fit, effect, upper, lower, shares)
+    found = np.zeros((shares.shape[1], len(fit.levels) * len(fit.coefficients)))
+    for start in range(0, len(shares), ROWS):
+        rows = slice(start, start + ROWS)
+        block = _gradient(sample, effect, upper, lower, rows)
+        found += shares[rows].T @ block.reshape(len(block), -1)
+    return found
+
+
+def _of_means(
+    sample: _Sample, fit: Regression, effect: _Effect, upper: Floats, lower: Floats | None, shares: Floats
+) -> Floats:
+    """Return the derivative in the coefficients of averages of one mean, without a gradient per respondent."""
+    kind, b = fit.kind, fit.coefficients
+    mean = kind.mean(upper @ b + sample.offset)
+    if lower is None:
+        return np.asarray((shares * kind.slope(mean)[:, None]).T @ upper)
+    if effect.slope:
+        bent = kind.bend(mean) * (lower @ b)
+        return np.asarray((shares * bent[:, None]).T @ upper + (shares * kind.slope(mean)[:, None]).T @ lower)
+    below = kind.mean(lower @ b + sample.offset)
+    return np.asarray((shares * kind.slope(mean)[:, None]).T @ upper - (shares * kind.slope(below)[:, None]).T @ lower)
 
 
 def _gradient(sample: _Sample, effect: _Effect, upper: Floats, lower: Floats | None, rows: slice) -> Floats:

@@ -184,6 +184,7 @@ def fit_multinomial(model: Model, weights: Floats, others: int, start: Floats | 
         lambda coefficients, _: _score_and_information(model, weights, coefficients),
         np.zeros(others * len(model.terms)) if start is None else start,
         lambda coefficients: _refuse_separation(model, coefficients, others),
+        float(weights.sum()),
     )
 
 

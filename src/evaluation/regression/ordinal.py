@@ -213,6 +213,7 @@ def fit_ordinal(model: Model, weights: Floats, q: int, start: Floats | None = No
         lambda coefficients, _: _score_and_information(model, weights, coefficients),
         start,
         lambda coefficients: _refuse_separation(model, coefficients),
+        float(weights.sum()),
     )
 
 
