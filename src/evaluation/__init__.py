@@ -4,14 +4,21 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
 
 1. ``open_study`` says which study, in which language; ``read_survey``, ``read_margins`` and ``read_indicators`` read
    what it is about, ``read_prespecification`` what it fixed before outcomes were read.
-2. ``survey_design`` declares how respondents were drawn; ``study_design`` replays what a study declares.
-3. ``poststratify``, ``rake``, ``calibrate``, ``trim_weights`` return a new design each.
-4. ``survey_mean``, ``survey_total``, ``survey_prop``, ``survey_ratio``, ``survey_quantile``, ``survey_glm``,
-   ``survey_chisq`` estimate; ``domain`` restricts, ``contrast`` combines, ``as_replicates`` changes the variance.
-   ``survey_trend`` follows waves up to a break, ``response_table`` says who answered, ``independent_difference``
-   compares two samples. ``survey_ttest``, ``survey_ranktest`` and ``term_test`` test, ``small_sample_df`` where
-   sampling units are few; ``with_imputations`` combines imputations; ``pooled_waves`` and ``fay_herriot`` serve rare
-   groups in many areas, ``refuse_small`` refuses.
+2. ``survey_design`` declares how respondents were drawn, ``replicate_design`` which replicate weights came with them,
+   ``join_frames`` puts samples together; ``study_design`` replays what a study declares.
+3. ``adjust_unknown_eligibility``, ``adjust_nonresponse``, ``poststratify``, ``rake``, ``calibrate``, ``trim_weights``,
+   ``normalise_weights``, ``standardise`` return a new design each; ``replay_chain`` repeats a chain on other data,
+   ``weight_summary``, ``design_effects`` and ``sample_balance`` say what it did; ``response_rates``, ``r_indicator`` and
+   ``partial_r_indicators`` who answered.
+4. ``survey_mean``, ``survey_total``, ``survey_prop``, ``survey_ratio``, ``survey_quantile``, ``survey_variance``,
+   ``survey_correlation``, ``survey_gini``, ``survey_arop``, ``survey_glm``, ``survey_ordinal``, ``survey_multinomial``
+   estimate; ``domain`` restricts, ``contrast`` and ``nonlinear_contrast`` combine, ``predictions``,
+   ``marginal_effects`` and ``predictive_margins`` say what a regression means, ``as_replicates`` changes the variance.
+   ``survey_trend`` follows waves up to a break, ``survey_change`` compares two; ``response_table`` says who answered,
+   ``independent_difference`` compares two samples. ``survey_chisq``, ``survey_ttest``, ``survey_ranktest`` and
+   ``term_test`` test, ``small_sample_df`` where sampling units are few; ``with_imputations`` combines imputations;
+   ``pooled_waves`` and ``fay_herriot`` serve rare groups in many areas, ``refuse_small`` refuses.
+   ``write_r_script`` asks R for a second opinion, ``write_survey`` gives the weights back to SPSS and Stata.
 5. ``declared_comparison`` opens a comparison that was fixed, ``assess_comparability`` says what may be compared;
    ``overlap`` and ``balance_table`` come before any outcome; ``group_difference``, ``regression_adjusted``,
    ``g_computation``, ``ipw``, ``aipw``, ``ipwra`` estimate differences, ``benchmark_difference`` one from a published
@@ -77,6 +84,7 @@ _ROOMS = {
     "estimation.weight_diagnostics": ("margin_comparison", "step_effects", "weight_distribution", "weight_summary"),
     "estimation.design_effects": ("design_effects",),
     "estimation.representativity": ("partial_r_indicators", "r_indicator"),
+    "estimation.sample_balance": ("sample_balance",),
     "prespecification": ("read_prespecification",),
     "declared.estimates": ("declared_estimates", "design_comparison"),
     "declared.truth": ("against_truth", "known_policy_effects", "known_truth"),

@@ -25,7 +25,7 @@ from evaluation.specification import Text
 #: Columns of plain frames that hold shares of a population, 0 to 1.
 SHARES = frozenset({"target", "before", "after"})
 #: Verbs whose estimates are shares, 0 to 1.
-SHARE_VERBS = frozenset({"survey_prop", "survey_arop"})
+SHARE_VERBS = frozenset({"survey_prop", "survey_arop", "response_rates"})
 
 _HIDDEN = frozenset({"statistic", "df", "mark"})
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.

@@ -220,7 +220,7 @@ class Design:
     def _card(self) -> list[tuple[str, str]]:
         word = wording.term
         lines = [
-            (word("survey"), f"{self.provenance.survey}, n = {len(self):,}"),
+            (word("survey"), f"{self.provenance.survey}, n = {int((self.weights != 0).sum()):,}"),
             (word("sampling"), self.sampling.text()),
             (
                 word("weights"),
