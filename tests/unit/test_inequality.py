@@ -164,6 +164,7 @@ def test_a_domain_where_nobody_answered_has_no_number(verb):
     frame.loc[frame["area"] == "b", "income"] = np.nan
     rows = verb(design(frame), "income", by="area").tidy()
     assert rows["estimate"].notna().tolist() == [True, False]
+    assert rows["std_error"].notna().tolist() == [True, False]
     assert rows["n_obs"].tolist()[1] == 0
 
 
@@ -202,6 +203,7 @@ def test_what_cannot_be_an_income_is_refused(verb, columns, error, message):
         (lambda d: survey_arop(d, "debt"), r"is -1, so a share of it is no threshold"),
         (lambda d: survey_arop(d, "income", quantile=50), r"quantile must lie between 0 and 1"),
         (lambda d: survey_arop(d, "income", share=0), r"share above 0"),
+        (lambda d: survey_arop(d, "income", quantile="half"), r"got quantile='half'"),
         (lambda d: survey_arop(d, "income", bandwidth=-1), r"bandwidth must be above 0"),
     ],
 )

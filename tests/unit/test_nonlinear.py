@@ -231,6 +231,7 @@ def test_a_row_whose_derivative_is_zero_still_counts_for_the_degrees_of_freedom(
         ({"f": "a"}, {"a b": "x"}, r"names holds 'a b', expected plain words"),
         ({"f": "log"}, {"log": "x"}, r"names holds 'log'"),
         ({}, None, r"at least one result and one expression"),
+        (["x"], None, r"expected a mapping of label to expression, got \['x'\]"),
     ],
 )
 def test_what_is_no_arithmetic_on_rows_is_refused(contrasts, names, message):
@@ -253,6 +254,11 @@ def test_results_without_influence_or_of_other_samples_are_refused():
     other = ev.survey_mean(design(sample(seed=9)), "y")
     with pytest.raises(EstimationError, match=r"different designs"):
         nonlinear_contrast({"a": ev.survey_mean(one, "y"), "b": other}, {"f": "a / b"})
+    for nothing in (None, [], {}):
+        with pytest.raises(EstimationError, match=r"at least one result"):
+            nonlinear_contrast(nothing, {"f": "y"})
+    with pytest.raises(EstimationError, match=r"such as those of ev.survey_mean, got Design"):
+        nonlinear_contrast([one], {"f": "y"})
     with pytest.raises(EstimationError, match=r"replicates must be 'evaluate' or 'delta'"):
         nonlinear_contrast(other, {"f": "y"}, replicates="each")
 

@@ -254,6 +254,7 @@ def test_equal_answers_are_every_quantile_and_have_no_error():
             r"without replicates",
         ),
         (lambda d: ev.survey_quantile(d, "y", probabilities=[0.5, 1.0]), EstimationError, r"between 0 and 1"),
+        (lambda d: ev.survey_quantile(d, "y", df="many"), EstimationError, r"df must be a number .* got 'many'"),
         (lambda d: ev.survey_quantile(d, "area"), ColumnError, r"'area' is text"),
         (lambda d: ev.survey_quantile(d, "yy"), ColumnError, r"Did you mean"),
     ],

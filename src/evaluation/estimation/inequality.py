@@ -183,7 +183,8 @@ def survey_arop(
     [[0.4, 6.0]]
     """
     answers = _Answers.of(design, variable, by, "survey_arop", signed=True)
-    if not 0 < quantile < 1 or not share > 0:
+    known = all(isinstance(value, (int, float)) for value in (quantile, share))
+    if not known or not 0 < quantile < 1 or not 0 < share < np.inf:
         raise EstimationError(
             f"survey_arop: quantile must lie between 0 and 1 and share above 0, got quantile={quantile!r} and "
             f"share={share!r}. Sixty per cent of the median are quantile=0.5, share=0.6."
@@ -289,6 +290,7 @@ class _Answers:
     ) -> Estimates:
         """Return one row per domain."""
         design, cells = self.design, self.cells
+        contributions = np.where(np.isnan(estimate), np.nan, contributions)
         keys = pd.concat([pd.DataFrame({"term": [self.name] * len(cells)}), cells.keys], axis=1)
         return Estimates(
             verb=verb,

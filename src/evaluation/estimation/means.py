@@ -25,7 +25,7 @@ from evaluation.estimation.domains import (
     names_of,
     outcomes_of,
 )
-from evaluation.estimation.proportion_intervals import Interval, require_kind, with_proportion_interval
+from evaluation.estimation.proportion_intervals import Interval, require_df, require_kind, with_proportion_interval
 from evaluation.estimation.totals import Centred, Ratios, domain_totals, ratios
 from evaluation.results import Estimates
 
@@ -264,6 +264,7 @@ def survey_prop(
     """
     require_design(design, "survey_prop")
     require_kind(interval)
+    require_df(df, "survey_prop")
     names = names_of(variables, "survey_prop")
     cells = cells_by(design, by)
     estimates = _of_levels("survey_prop", design, names, cells, conf_level)

@@ -200,7 +200,7 @@ def survey_correlation(
 
 
 def _several(design: Design, variables: Sequence[str], listwise: bool, verb: str) -> Outcomes:
-    if isinstance(variables, str) or len(set(variables)) < 2:
+    if isinstance(variables, str) or len(set(variables or ())) < 2:
         raise EstimationError(f"{verb} needs at least two variables, got {variables!r}. Write ['a', 'b'].")
     return outcomes_of(design, variables, listwise=listwise, verb=verb)
 

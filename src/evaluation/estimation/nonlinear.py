@@ -157,6 +157,11 @@ def nonlinear_contrast(
     parts, addresses, alone = _rows_of(results)
     if not parts or not contrasts:
         raise EstimationError("nonlinear_contrast needs at least one result and one expression; nothing was given.")
+    if not isinstance(contrasts, Mapping):
+        raise EstimationError(
+            f"nonlinear_contrast: expected a mapping of label to expression, got {contrasts!r}. Write "
+            f"{{'growth': 'b / a - 1'}}."
+        )
     known = {**alone, **_checked_names(names or {})}
     expressions = [_Expression.read(label, text, known, addresses) for label, text in contrasts.items()]
     used = np.array(sorted({row for expression in expressions for row in expression.rows.values()}), dtype=np.int64)
@@ -177,12 +182,15 @@ def _rows_of(results: Results) -> tuple[list[Estimates], list[str], dict[str, st
     """Return the results, the addresses of all their rows, and the names of those of one row."""
     if isinstance(results, Estimates):
         return [results], results.addresses(), {}
+    parts = list(results.values() if isinstance(results, Mapping) else results or ())
+    strange = [type(part).__name__ for part in parts if not isinstance(part, Estimates)]
+    if strange:
+        raise EstimationError(f"nonlinear_contrast combines results such as those of ev.survey_mean, got {strange[0]}.")
     if not isinstance(results, Mapping):
-        parts = list(results)
         return parts, [address for part in parts for address in part.addresses()], {}
     addresses = [f"{name} | {address}" for name, part in results.items() for address in part.addresses()]
     alone = {str(name): f"{name} | {part.addresses()[0]}" for name, part in results.items() if len(part) == 1}
-    return list(results.values()), addresses, alone
+    return parts, addresses, alone
 
 
 def _checked_names(names: Mapping[str, str]) -> Mapping[str, str]:

@@ -116,6 +116,14 @@ def require_kind(interval: str) -> None:
         )
 
 
+def require_df(df: float | None, verb: str) -> None:
+    """Raise an EstimationError unless given degrees of freedom are a number."""
+    if df is not None and (isinstance(df, bool) or not isinstance(df, (int, float, np.integer, np.floating))):
+        raise EstimationError(
+            f"{verb}: df must be a number of degrees of freedom, got {df!r}. Leave it out for those of the design."
+        )
+
+
 def with_proportion_interval(estimates: Estimates, interval: str, drawn: NDArray[np.int64]) -> Estimates:
     """Return estimates of shares with limits of the kind asked for; ``drawn`` counts the respondents of each domain."""
     limits = proportion_limits(

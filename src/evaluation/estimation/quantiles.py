@@ -16,7 +16,7 @@ from evaluation.design.variance import ReplicateEngine
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.curves import Rule, SortedAnswers, require_rule
 from evaluation.estimation.domains import Cells, Outcomes, cells_by, counts, degrees_of_freedom, outcomes_of
-from evaluation.estimation.proportion_intervals import proportion_limits
+from evaluation.estimation.proportion_intervals import proportion_limits, require_df
 from evaluation.estimation.totals import domain_totals, ratios
 from evaluation.results import Estimates
 
@@ -105,6 +105,7 @@ def survey_quantile(
     if asked.size == 0 or not ((asked > 0) & (asked < 1)).all():
         raise EstimationError(f"probabilities must lie between 0 and 1, got {asked.tolist()}.")
     require_rule(rule)
+    require_df(df, "survey_quantile")
     _require_interval(design, interval)
     design.require_no_negative_weights("survey_quantile")
     outcomes = outcomes_of(design, variables, listwise=False, verb="survey_quantile")
