@@ -53,6 +53,7 @@ _ROOMS = {
     "regression.margins": ("marginal_effects", "predictive_margins"),
     "regression.multinomial": ("survey_multinomial",),
     "regression.ordinal": ("survey_ordinal",),
+    "regression.parallel_slopes": ("parallel_slopes_test",),
     "regression.predictions": ("predictions",),
     "weighting.raking": ("poststratify", "rake"),
     "weighting.calibration": ("calibrate",),

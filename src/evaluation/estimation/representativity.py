@@ -139,7 +139,8 @@ def r_indicator(
     :math:`\\sum w (z - \\bar z)' V (z - \\bar z) / \\sum w`, V being the covariance of the coefficients under the
     design and :math:`z = \\rho (1 - \\rho) x`, and adds the sampling variance of :math:`\\bar\\rho` at
     known coefficients; it counts as known. In a simple random sample that is nearly the adjustment of Shlomo, Skinner
-    and Schouten. Near :math:`S = 0` no standard error is normal: an indicator within two errors of 1 says "no sign of it".
+    and Schouten. Near :math:`S = 0` no standard error is normal: an indicator within two errors of 1 says that there
+    is no sign of it.
 
     A high indicator is no proof that answers are unbiased: what moves response may stand in no frame. Indicators are
     comparable only between samples with the same covariates.

@@ -81,26 +81,34 @@ SMD_LIMIT = 0.1
 
 
 def draw_balance(result: Any, *, title: str | None = None, lang: str | None = None) -> Figure:
-    """Draw how far participants and others differ in each covariate, raw and weighted (love plot).
+    """Draw how far participants and others, or sample and population, differ before and after weighting (love plot).
 
     Parameters
     ----------
-    result : BalanceTable
-        Its ``tidy()`` has the columns ``covariate, level, smd_raw, smd_weighted, denominator``.
+    result : BalanceTable or SampleBalance
+        Its ``tidy()`` has the columns ``covariate, level, smd_raw, smd_weighted, denominator``; what has no
+        ``estimand`` compares a sample with its population.
     title : str, optional
-        Default: "Differences in covariates before and after weighting".
+        Default: "Differences in covariates before and after weighting", or "Sample less population before and after
+        weighting".
     lang : {"ko", "en"}, optional
         Default: the language of the project.
 
     Returns
     -------
     Figure
-        The caption names the standard deviation that divides the differences.
+        The caption names the standard deviation that divides the differences. Of a sample and its population,
+        variables of more than 40 levels are not drawn, unless there are no others; the caption names them.
     """
     frame = result.tidy()[list(BALANCE_COLUMNS)].reset_index(drop=True)
-    name = title or wording.term("love_title", lang)
-    spread = wording.term(f"denominator_{frame['denominator'].iloc[0]}", lang)
-    notes = (f"{wording.term('estimand', lang)}: {result.estimand}", spread)
+    of_groups = hasattr(result, "estimand")
+    frame, notes = (
+        (frame, [f"{wording.term('estimand', lang)}: {result.estimand}"])
+        if of_groups
+        else _drawable(frame, result.provenance, lang)
+    )
+    name = title or wording.term("love_title" if of_groups else "sample_love_title", lang)
+    notes += [wording.term(f"denominator_{divisor}", lang) for divisor in frame["denominator"].unique()]
     caption = wording.caption(result.provenance, None, lang, notes=notes)
     keys = frame[["covariate", "level"]].rename(columns={"covariate": "term"})
     words = wording.label_keys(keys, result.provenance.labels, lang)
@@ -112,8 +120,8 @@ def draw_balance(result: Any, *, title: str | None = None, lang: str | None = No
         "weighted": {"marker": "o", "color": BLUE, "markersize": 6.5},
     }
     marks = {
-        wording.term("raw", lang): dots["raw"],
-        wording.term("balanced", lang): dots["weighted"],
+        wording.term("raw" if of_groups else "before", lang): dots["raw"],
+        wording.term("balanced" if of_groups else "after", lang): dots["weighted"],
         wording.term("smd_limit", lang): limit,
     }
     with theme():
@@ -126,3 +134,13 @@ def draw_balance(result: Any, *, title: str | None = None, lang: str | None = No
         widest = max(1.2 * SMD_LIMIT, float(np.nanmax(data[["abs_smd_raw", "abs_smd_weighted"]])))
         axes.set_xlim(-0.04 * widest, 1.06 * widest)
     return Figure(sheet.canvas, data, name, caption)
+
+
+def _drawable(frame: pd.DataFrame, provenance: Provenance, lang: str | None) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of variables with few enough levels, and a note that names the others."""
+    levels = frame.groupby("covariate", sort=False)["level"].transform("size")
+    many = levels > MOST_LEVELS
+    if many.all() or not many.any():
+        return frame, []
+    left_out = [wording.term_label(name, provenance.labels, lang) for name in frame.loc[many, "covariate"].unique()]
+    return frame[~many].reset_index(drop=True), [f"{wording.term('not_drawn', lang)}: {', '.join(left_out)}"]

@@ -44,7 +44,7 @@ def plot(
 
     Parameters
     ----------
-    result : Estimates, WeightSummary, MarginComparison, BalanceTable, Overlap
+    result : Estimates, WeightSummary, MarginComparison, SampleBalance, BalanceTable, Overlap
         What is drawn.
     title : str, optional
         Default: what is estimated, of what, by what.
