@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from evaluation.design.columns import Columns
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, WeightingError, did_you_mean
 from evaluation.survey.margins import TOTAL, Margins
+from evaluation.weighting.programme import columns_at
 from evaluation.weighting.raking import MarginCodes, code_margins
 
 
@@ -35,11 +35,7 @@ class Auxiliaries(NamedTuple):
 
     def only(self, kept: Codes) -> Auxiliaries:
         """Return the auxiliaries at the places ``kept``, ascending."""
-        q1 = self.x.table.shape[1]
-        table = self.x.table[:, [j for j in kept if j < q1]]
-        dense = tuple(self.x.dense[j - q1] for j in kept if j >= q1)
-        x = replace(self.x, table=table, dense=dense)
-        return Auxiliaries(x, self.totals[kept], tuple(self.names[j] for j in kept))
+        return Auxiliaries(columns_at(self.x, kept), self.totals[kept], tuple(self.names[j] for j in kept))
 
     def places(self, name: str, argument: str) -> list[int]:
         """Return the places of a total, or of all levels of a margin; WeightingError where there is none."""

@@ -17,6 +17,7 @@ from evaluation.weighting.programme import (
     Bounds,
     Index,
     Reach,
+    columns_at,
     extreme,
     largest_low,
     least_miss,
@@ -118,12 +119,15 @@ class _Case:
 
     def table(self, conflict: Index, reach: Reach) -> pd.DataFrame:
         """Return a row per conflicting total with what can be reached of it."""
-        before = reach.x.moments(reach.weights[:, None])[:, 0]
+        conflict = sorted(conflict)
+        x, totals = columns_at(reach.x, conflict), self.totals[conflict]
+        own = Reach.of(x, reach.weights, totals)
+        before = x.moments(reach.weights[:, None])[:, 0]
         rows = []
-        for j in conflict:
-            others = [i for i in conflict if i != j]
-            ends = [extreme(reach, self.totals, others, self.bounds, j, sign).value for sign in (1, -1)]
-            rows.append((self.names[j], self.totals[j], before[j], *ends))
+        for j, place in enumerate(conflict):
+            others = [i for i in range(len(conflict)) if i != j]
+            ends = [extreme(own, totals, others, self.bounds, j, sign).value for sign in (1, -1)]
+            rows.append((self.names[place], totals[j], before[j], *ends))
         return pd.DataFrame(rows, columns=["total", "target", "before", "lowest", "highest"])
 
 
@@ -221,6 +225,8 @@ def _bounds_that_do(case: _Case, reach: Reach) -> str:
         ratio = smallest_ratio(reach, case.totals, max(high, 1 / low if low > 0 else 1.0))
         if math.isfinite(ratio):
             offers.append(f"({_rounded(1 / ratio, -1):g}, {_rounded(ratio, 1):g})")
+    if not offers:
+        return "No bounds up to a hundredfold weight would do."
     return f"The smallest bounds that would do: {' or '.join(offers)}."
 
 

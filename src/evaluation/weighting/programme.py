@@ -7,6 +7,7 @@ respondents in them pull in different directions, and the programme is solved ag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +25,8 @@ ALONE = 2_000
 MAXIMUM_ROUNDS = 40
 #: Misses below this share of a total are the solver's own.
 PRECISION = 1e-8
+#: Nobody wants a factor above this.
+SENSIBLE = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,13 @@ class Optimum:
     value: float
     multiplier: Floats
     reach: Reach
+
+
+def columns_at(x: Columns, kept: Sequence[int] | Codes) -> Columns:
+    """Return the columns at the places ``kept``, ascending."""
+    q1 = x.table.shape[1]
+    table = x.table[:, [j for j in kept if j < q1]]
+    return replace(x, table=table, dense=tuple(x.dense[j - q1] for j in kept if j >= q1))
 
 
 def least_miss(reach: Reach, totals: Floats, chosen: Index, bounds: Bounds) -> Optimum:
@@ -192,7 +202,7 @@ def programme(
 
 
 def smallest_high(reach: Reach, totals: Floats, low: float) -> float:
-    """Return the smallest upper bound with which all totals can be met while the lower one stays; inf where none."""
+    """Return the smallest upper bound with which all totals can be met while the lower stays; inf above a hundred."""
     return _moved_bound(reach, totals, low, 1)
 
 
@@ -202,7 +212,7 @@ def largest_low(reach: Reach, totals: Floats, high: float) -> float:
 
 
 def _moved_bound(reach: Reach, totals: Floats, fixed: float, sign: int) -> float:
-    widest = (fixed, np.inf) if sign > 0 else (0.0, fixed)
+    widest = (fixed, SENSIBLE) if sign > 0 else (0.0, fixed)
     possible = least_miss(reach, totals, list(range(len(totals))), widest)
     if possible.value > PRECISION:
         return np.inf
@@ -236,7 +246,7 @@ def _bound_on_groups(reach: Reach, totals: Floats, fixed: float, sign: int) -> f
 
 
 def smallest_ratio(reach: Reach, totals: Floats, start: float) -> float:
-    """Return the smallest r such that factors from 1/r to r meet all totals, to four digits; inf above a million."""
+    """Return the smallest r such that factors from 1/r to r meet all totals, to four digits; inf above a hundred."""
     everything = list(range(len(totals)))
 
     def reaches(ratio: float) -> bool:
@@ -245,12 +255,12 @@ def smallest_ratio(reach: Reach, totals: Floats, start: float) -> float:
         reach = found.reach
         return found.value <= PRECISION
 
-    low, high = 1.0, max(start, 1.001)
+    low, high = 1.0, min(max(start, 1.001), SENSIBLE)
     while not reaches(high):
-        low, high = high, high**2
-        if high > 1e6:
+        if high == SENSIBLE:
             return np.inf
-    while high / low > 1.0001:
+        low, high = high, min(high**2, SENSIBLE)
+    while high / low > (1.0001 if reach.exact else 1.02):
         middle = float(np.sqrt(low * high))
         low, high = (low, middle) if reaches(middle) else (middle, high)
     return high
