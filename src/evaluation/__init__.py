@@ -8,8 +8,8 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
    ``join_frames`` puts samples together; ``study_design`` replays what a study declares.
 3. ``adjust_unknown_eligibility``, ``adjust_nonresponse``, ``poststratify``, ``rake``, ``calibrate``, ``trim_weights``,
    ``normalise_weights``, ``standardise`` return a new design each; ``replay_chain`` repeats a chain on other data,
-   ``weight_summary``, ``design_effects`` and ``sample_balance`` say what it did; ``response_rates``, ``r_indicator`` and
-   ``partial_r_indicators`` who answered.
+   ``weight_summary``, ``design_effects`` and ``sample_balance`` say what it did; ``response_rates``, ``r_indicator``
+   and ``partial_r_indicators`` who answered.
 4. ``survey_mean``, ``survey_total``, ``survey_prop``, ``survey_ratio``, ``survey_quantile``, ``survey_variance``,
    ``survey_correlation``, ``survey_gini``, ``survey_arop``, ``survey_glm``, ``survey_ordinal``, ``survey_multinomial``
    estimate; ``domain`` restricts, ``contrast`` and ``nonlinear_contrast`` combine, ``predictions``,
