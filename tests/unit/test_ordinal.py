@@ -117,3 +117,48 @@ def test_separation_is_named():
     frame = schools().assign(grade=lambda f: f["mealcat"].cat.codes, top=lambda f: f["mealcat"].cat.codes == 3)
     with pytest.raises(IdentificationError, match=r"'top' separates the outcome's levels: "):
         ev.survey_ordinal(design(frame), outcome="grade", covariates=["mobility", "top"])
+
+
+def test_parallel_slopes_are_tested_by_the_joint_covariance_of_logistic_regressions():
+    fit = fitted(covariates=["mobility"])
+    frame = schools().assign(**{f"above{k}": lambda f, k=k: f["mealcat"].cat.codes > k for k in range(3)})
+    one = design(frame)
+    fits = [ev.survey_glm(one, outcome=f"above{k}", covariates=["mobility"], family="binomial") for k in range(3)]
+    joint = one.engine.covariance(np.hstack([each.contributions[:, [1]] for each in fits]))
+    slopes = np.array([each.estimate[1] for each in fits])
+    apart = np.array([[-1, 1, 0], [-1, 0, 1]])
+    wald = (apart @ slopes) @ np.linalg.solve(apart @ joint @ apart.T, apart @ slopes)
+    test = ev.parallel_slopes_test(fit)
+    assert (test.ndf, test.ddf) == (2, fit.df[0])
+    assert test.statistic == pytest.approx(wald / 2, rel=1e-8)
+    jackknife = ev.parallel_slopes_test(
+        ev.survey_ordinal(ev.as_replicates(design(), kind="JKn"), outcome="mealcat", covariates="mobility")
+    )
+    assert jackknife.statistic == pytest.approx(test.statistic, rel=0.3)
+
+
+def test_slopes_that_are_parallel_pass_and_others_fail():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=4000)
+    odds = x + rng.logistic(size=4000)
+    frame = pd.DataFrame(
+        {"x": x, "even": np.digitize(odds, [-1, 1]), "uneven": np.digitize(odds + x * (odds > 0), [-1, 1])}
+    )
+    p_values = [
+        ev.parallel_slopes_test(ev.survey_ordinal(ev.survey_design(frame), outcome=name, covariates="x")).p_value
+        for name in ("even", "uneven")
+    ]
+    assert p_values[0] > 0.05
+    assert p_values[1] < 1e-6
+
+
+def test_parallel_slopes_need_an_ordinal_regression_with_slopes():
+    with pytest.raises(EstimationError, match=r"needs a regression from ev\.survey_ordinal"):
+        ev.parallel_slopes_test(ev.survey_mean(design(), "mobility"))
+    with pytest.raises(EstimationError, match="has no covariates, so there are no slopes"):
+        ev.parallel_slopes_test(fitted(covariates="~ 1"))
+
+
+def test_a_constant_outcome_is_refused():
+    with pytest.raises(EstimationError, match=r"'same' is constant \(3\) for all 200 respondents"):
+        ev.survey_ordinal(design(schools().assign(same=3)), outcome="same", covariates="mobility")

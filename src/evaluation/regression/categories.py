@@ -67,6 +67,11 @@ def read_categories(
             f"{verb}: '{outcome}' has {len(found)} different values, expected at most {MAXIMUM_LEVELS} categories. "
             f"Group it first, or use ev.survey_glm."
         )
+    if len(found) == 1:
+        raise EstimationError(
+            f"{verb}: outcome '{outcome}' is constant ({_title(found[0])}) for all {len(answered)} respondents who "
+            f"count."
+        )
     if len(found) < 3:
         raise ColumnError(
             f"{verb}: '{outcome}' has {len(found)} categories among respondents who count "
