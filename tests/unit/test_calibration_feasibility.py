@@ -178,3 +178,14 @@ def test_a_certificate_is_only_given_where_no_weights_exist():
         reach = Reach.of(x, weights, totals)
         assert least_miss(reach, totals, [0, 1, 2], (0.6, 1.8)).value == pytest.approx(0, abs=1e-8)
         assert explain_contradiction(x, weights, totals, ["1", "2", "3"]) is None
+
+
+def test_raking_that_the_cells_forbid_names_the_levels_and_what_they_can_be():
+    design = sample(sex=["f", "m", "m"], age=["old", "old", "young"])
+    with pytest.raises(CalibrationError) as caught:
+        ev.rake(design, {"sex": {"f": 20, "m": 20}, "age": {"old": 10, "young": 30}})
+    assert "rake cannot meet its totals: no weights of zero and above reach" in str(caught.value)
+    table = caught.value.failures.set_index("total")
+    assert len(table) == 2
+    outside = (table["target"] < table["lowest"] - 1e-6) | (table["target"] > table["highest"] + 1e-6)
+    assert outside.all()

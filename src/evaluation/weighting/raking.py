@@ -23,6 +23,7 @@ from evaluation.errors import CalibrationError, MarginError, WeightingError
 from evaluation.survey.margins import Margins
 from evaluation.survey.margins import margins as make_margins
 from evaluation.survey.values import distinct
+from evaluation.weighting.feasibility import explain_infeasible
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -159,7 +160,7 @@ def rake_cells(sums: Floats, levels: NDArray[np.int64], margins: Sequence[Margin
             current = current * factor[levels[:, j]]
         if off < TOLERANCE:
             return np.asarray(np.divide(current, sums, out=np.zeros_like(current), where=sums != 0))
-    raise _unmet(current, levels, margins)
+    raise _unmet(sums, levels, margins)
 
 
 def rake_many(masses: Floats, levels: NDArray[np.int64], margins: Sequence[MarginCodes]) -> Floats:
@@ -192,19 +193,12 @@ def _refuse_empty_levels(reached: Floats, margin: MarginCodes) -> None:
         )
 
 
-def _unmet(current: Floats, levels: NDArray[np.int64], margins: Sequence[MarginCodes]) -> CalibrationError:
-    rows = []
-    for j, margin in enumerate(margins):
-        reached = mass_by(levels[:, j], len(margin.targets), current)
-        rows += [(margin.name, *row) for row in zip(margin.levels, margin.targets, reached, strict=True)]
-    table = pd.DataFrame(rows, columns=["margin", "level", "target", "reached"])
-    worst = table.iloc[int((table["reached"] - table["target"]).abs().to_numpy().argmax())]
-    return CalibrationError(
-        f"raking does not reach its margins: after {MAXIMUM_CYCLES:,} cycles '{worst['margin']}' level "
-        f"{worst['level']!r} stands at {worst['reached']:,.6g}, target {worst['target']:,.6g}. The margins contradict "
-        f"each other in the cells that the sample has. Merge levels, or drop one of the margins.",
-        failures=table,
-    )
+def _unmet(sums: Floats, levels: NDArray[np.int64], margins: Sequence[MarginCodes]) -> CalibrationError:
+    """Explain margins that no weights of zero and above in these cells have."""
+    indicators = np.hstack([np.eye(len(margin.targets))[levels[:, j]] for j, margin in enumerate(margins)])
+    names = [f"{margin.name}={level}" for margin in margins for level in margin.levels]
+    targets = np.concatenate([margin.targets for margin in margins])
+    return explain_infeasible(indicators, sums, targets, names, (0.0, np.inf), verb="rake")
 
 
 def as_margins(margins: Margins | Mapping[str, Any]) -> Margins:
