@@ -146,3 +146,16 @@ def test_declared_estimates_that_cannot_be_made_are_named(project, old, new, mes
     change(project, old, new)
     with pytest.raises(EvaluationError, match=message):
         ev.declared_estimates("api_2000", "profile")
+
+
+def test_a_declared_estimate_may_ask_for_a_bootstrap(project):
+    asked = "verb: survey_mean\n      replicates: {kind: bootstrap, replicates: 40, seed: 3}\n      variables: api00"
+    change(project, "verb: survey_mean\n      variables: api00", asked)
+    design = ev.as_replicates(ev.study_design("api_2000", "clus1"), kind="bootstrap", replicates=40, seed=3)
+    found = ev.declared_estimates("api_2000", "profile")["clus1_mean_api00"]
+    np.testing.assert_array_equal(found.std_error, ev.survey_mean(design, "api00").std_error)
+    change(project, "seed: 3", "sed: 3")
+    with pytest.raises(
+        StudyError, match=r"'clus1_mean_api00', replicates: unknown argument 'sed'. Did you mean 'seed'"
+    ):
+        ev.declared_estimates("api_2000", "profile")

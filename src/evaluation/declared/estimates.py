@@ -12,9 +12,13 @@ import pandas as pd
 from evaluation.design.design import Design, domain
 from evaluation.design.replication import as_replicates
 from evaluation.errors import EvaluationError, StudyError, did_you_mean
+from evaluation.estimation.inequality import survey_arop, survey_gini
 from evaluation.estimation.means import survey_mean, survey_prop, survey_ratio, survey_total
+from evaluation.estimation.moments import survey_correlation, survey_covariance, survey_variance
 from evaluation.estimation.quantiles import survey_quantile
 from evaluation.regression.glm import survey_glm
+from evaluation.regression.multinomial import survey_multinomial
+from evaluation.regression.ordinal import survey_ordinal
 from evaluation.results import Estimates, Labels, Provenance, frame_html
 from evaluation.specification import EstimateSpecification, Text, read_study, require_arguments
 from evaluation.weighting.chain import study_design
@@ -25,7 +29,14 @@ VERBS: dict[str, Callable[..., Estimates]] = {
     "survey_prop": survey_prop,
     "survey_ratio": survey_ratio,
     "survey_quantile": survey_quantile,
+    "survey_variance": survey_variance,
+    "survey_covariance": survey_covariance,
+    "survey_correlation": survey_correlation,
+    "survey_gini": survey_gini,
+    "survey_arop": survey_arop,
     "survey_glm": survey_glm,
+    "survey_ordinal": survey_ordinal,
+    "survey_multinomial": survey_multinomial,
 }
 
 
@@ -207,7 +218,9 @@ def _make(design: Design, estimate: EstimateSpecification, place: str) -> Estima
     require_arguments(VERBS[estimate.verb], arguments, place)
     try:
         if kind is not None:
-            design = as_replicates(design, kind=kind)
+            asked = dict(kind) if isinstance(kind, Mapping) else {"kind": kind}
+            require_arguments(as_replicates, asked, f"{place}, replicates")
+            design = as_replicates(design, **asked)
         if estimate.where:
             design = domain(design, estimate.where)
         return VERBS[estimate.verb](design, **arguments)
