@@ -172,6 +172,8 @@ def _rule(result: Estimates, design: Design) -> tuple[Rule, QuantileInterval]:
     named = "mean" if result.interval_method == "woodruff" else result.interval_method
     if named not in get_args(QuantileInterval) or named == "score_roots":
         raise NotSaid(f"limits by '{named}' are not R's")
+    if design.replicates is not None and named != "mean":
+        raise NotSaid(f"R takes interval='mean' for interval='{named}' where there are replicates")
     interval = cast(QuantileInterval, named)
     by = [str(name) for name in result.keys.columns if name not in ("term", "level")]
     asked = [float(level) for level in dict.fromkeys(result.keys["level"])]

@@ -22,6 +22,11 @@ def options_of(design: Design) -> list[str]:
     lines = [f'options(survey.lonely.psu = "{_LONELY[rules.lonely_psu]}")']
     if rules.lonely_domains:
         lines.append("options(survey.adjust.domain.lonely = TRUE)")
+    if rules.lonely_psu in ("centre", "average"):
+        lines.append(
+            "# Strata with one PSU: in groups and in counts of levels R applies the rule to all strata of the sample,\n"
+            "# ours to those of the group; and before survey 4.5 R centres totals at zero."
+        )
     return lines
 
 

@@ -16,7 +16,7 @@ from evaluation.errors import EstimationError, ProjectError
 from evaluation.results import Estimates, TestResult
 from evaluation.second_opinion.calls import NotSaid, Number, Result, numbers_of
 from evaluation.second_opinion.drawing import declared, options_of, restricted
-from evaluation.second_opinion.sheet import Sheet
+from evaluation.second_opinion.sheet import Sheet, quoted
 from evaluation.second_opinion.weighting import weighted
 
 SCRIPT, DATA, OURS, REPLICATES, COMPARED = "script.R", "data.csv", "ours.csv", "replicates.csv", "compared.csv"
@@ -32,7 +32,7 @@ _ASKED = """\
 ours <- read.csv("ours.csv", encoding = "UTF-8", na.strings = "NA", stringsAsFactors = FALSE)
 
 # What an answer holds, by name: estimates with their standard errors, or a test's statistic and p-value.
-held <- function(call) {
+held <- function(call, only = NULL) {
   answer <- tryCatch(call, error = function(reason) {
     message("R cannot answer: ", conditionMessage(reason))
     NULL
@@ -42,8 +42,9 @@ held <- function(call) {
     values <- c(answer$statistic, p_value = unname(answer$p.value))
     return(data.frame(name = names(values), estimate = unname(values), std_error = NA))
   }
+  names <- if (is.null(names(coef(answer)))) only else names(coef(answer))
   errors <- unlist(SE(answer))[seq_along(coef(answer))]
-  data.frame(name = names(coef(answer)), estimate = as.numeric(coef(answer)), std_error = as.numeric(errors))
+  data.frame(name = names, estimate = as.numeric(coef(answer)), std_error = as.numeric(errors))
 }"""
 
 _QUIRK = (
@@ -206,9 +207,15 @@ def _calls(numbers: list[Number], unsaid: list[str]) -> str:
     lines = [
         *(_QUIRK if any("svyquantile" in call for call in calls) else ()),
         "answers <- list()",
-        *(f'answers[["a{place}"]] <- held({call})' for place, call in enumerate(calls, start=1)),
+        *(f'answers[["a{place}"]] <- held({call}{_only(call, numbers)})' for place, call in enumerate(calls, start=1)),
     ]
     return "\n".join([*(f"# Not asked of R: {each}." for each in unsaid), *lines])
+
+
+def _only(call: str, numbers: list[Number]) -> str:
+    """Return the name of a call's only number: R gives some single numbers none."""
+    names = {each.name for each in numbers if each.call == call}
+    return f", {quoted(names.pop())}" if len(names) == 1 else ""
 
 
 def _factors(replicates: Replicates) -> pd.DataFrame:

@@ -16,12 +16,18 @@ from evaluation.weighting.raking import MarginCodes, RakingStep, as_margins, cod
 
 Floats = NDArray[np.float64]
 
-_DISTANCES = {"linear": "linear", "raking": "raking", "logit": "logit"}
-_NOTE = {
-    "exact": "# Variance: ours is the exact derivative of each estimate in the design weights. R takes the steps in "
-    "another\n# order and with other weights; after raking or several steps its standard errors differ by up to some "
-    'per cent.\n# A design declared with linearization = "r" gives R\'s.',
-    "r": "# Variance: in the convention of R survey, so that standard errors should be the same.",
+#: What R's standard errors are to ours.
+_NOTES = {
+    "exact": (
+        "# Variance: ours is the exact derivative of each estimate in the design weights. R takes the steps in another",
+        "# order and with other weights; after raking or several steps its standard errors differ by up to some per cent.",
+        '# A design declared with linearization = "r" gives those of R.',
+    ),
+    "replicates": (
+        "# Replicates: R takes the rank of the weighted replicates for degrees of freedom, ours are those of the",
+        "# design; p-values and the errors of quantiles differ by that.",
+    ),
+    "r": ("# Variance: in the convention of R survey, so that standard errors should be the same.",),
 }
 
 
@@ -34,8 +40,8 @@ def weighted(design: Design, sheet: Sheet) -> tuple[Floats, list[str]]:
     unsaid = [place for place, lines in enumerate(said) if lines is None]
     first = unsaid[-1] + 1 if unsaid else 0
     lines = _unsaid(design.steps[:first])
-    if design.steps and design.replicates is None:
-        lines += _NOTE[design.linearization].split("\n")
+    if design.steps:
+        lines += _NOTES[design.linearization if design.replicates is None else "replicates"]
     for applied, own in zip(design.steps[first:], said[first:], strict=True):
         lines += [f"# {applied.step.verb} ({applied.arguments_text()})", *(own or [])]
     return (design.steps[first - 1].weights_out if first else design.base_weights), lines
@@ -110,7 +116,7 @@ def _calibrated(applied: AppliedStep, design: Design, sheet: Sheet) -> list[str]
     if unsaid or stage is None or asked.get("margins") is None:
         return None
     formula, population = _totals(as_margins(asked["margins"]), design, sheet)
-    options = [f'calfun = "{_DISTANCES[asked.get("distance", "linear")]}"']
+    options = [f'calfun = "{asked.get("distance", "linear")}"']
     if asked.get("bounds") is not None:
         options.append(f"bounds = {vector(asked['bounds'])}")
     options += [stage] if stage else []
