@@ -56,7 +56,7 @@ _ROOMS = {
     "regression.parallel_slopes": ("parallel_slopes_test",),
     "regression.predictions": ("predictions",),
     "weighting.raking": ("poststratify", "rake"),
-    "weighting.calibration": ("calibrate",),
+    "weighting.calibration": ("calibrate", "calibration_totals"),
     "weighting.trimming": ("trim_weights",),
     "weighting.chain": ("replay_chain", "study_design"),
     "weighting.eligibility": ("adjust_unknown_eligibility",),

@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import optimize
 
 import evaluation as ev
 from evaluation.design.columns import Columns
 from evaluation.errors import CalibrationError, ColumnError, WeightingError
-from evaluation.weighting.calibration import CalibrationStep, CellCalibrationStep, auxiliaries_of, soft_misses
+from evaluation.weighting.calibration import CalibrationStep, CellCalibrationStep, auxiliaries_of
+from evaluation.weighting.chain import replay_chain
 from evaluation.weighting.distances import Adjustment
 from evaluation.weighting.newton import Equations, solve
 from evaluation.weighting.raking import as_margins
@@ -145,7 +147,7 @@ def test_costs_lead_from_no_change_to_exact_totals(distance):
     start = plain(frame)
     misses = []
     for cost in (1e-9, 1e-2, 1.0, 100.0, float("inf")):
-        table = soft_misses(ev.calibrate(start, wanted, ridge=cost, distance=distance))
+        table = ev.calibration_totals(ev.calibrate(start, wanted, ridge=cost, distance=distance))
         misses.append(float((table["relative_miss"] ** 2).sum()))
     assert misses == sorted(misses, reverse=True)
     free = ev.calibrate(start, wanted, ridge=1e-9, distance=distance)
@@ -163,7 +165,7 @@ def test_a_soft_total_out_of_reach_is_missed_and_an_exact_one_is_not():
     with pytest.raises(CalibrationError):
         ev.calibrate(plain(frame), wanted, distance="raking")
     design = ev.calibrate(plain(frame), wanted, distance="raking", ridge={"x": 0.01})
-    table = soft_misses(design).set_index("total")
+    table = ev.calibration_totals(design).set_index("total")
     assert table.loc["total", "relative_miss"] == pytest.approx(0, abs=1e-10)
     assert table.loc["x", "relative_miss"] < -0.1
 
@@ -362,3 +364,18 @@ def test_cells_and_rows_give_the_same_solution():
         assert one.converged
         assert other.converged
         np.testing.assert_allclose(one.factor, other.factor, rtol=1e-12)
+
+
+def test_a_chain_of_calibrations_is_replayed_from_yaml():
+    frame = respondents()
+    margins = ev.margins({**targets(frame), "total": frame["w"].sum() * 1.05})
+    written = """
+- calibrate: {margins: [area, x], distance: logit, bounds: [0.5, 2]}
+- calibrate: {margins: [total, x, z], ridge: {x: .inf, z: 5}, bounds: [0.5, 2], variance: size}
+- calibrate: {margins: [area], cluster: null, vcov: {area=a: {area=a: 100.0}}}
+"""
+    first = replay_chain(plain(frame), yaml.safe_load(written), margins=margins)
+    again = replay_chain(plain(frame), yaml.safe_load(yaml.safe_dump(first.chain())), margins=margins)
+    assert (first.weights == again.weights).all()
+    assert ev.survey_mean(first, "y").std_error == ev.survey_mean(again, "y").std_error
+    assert "ridge: x inf, z 5" in first.summary()

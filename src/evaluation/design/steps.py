@@ -147,6 +147,8 @@ class AppliedStep:
 
 
 def _argument(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_argument(part)}" for name, part in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -315,7 +315,7 @@ def _written(options: Mapping[str, Any], vcov: Any) -> dict[str, Any]:
     return told
 
 
-def soft_misses(design: Design) -> pd.DataFrame:
+def calibration_totals(design: Design) -> pd.DataFrame:
     """Return what each calibration total of a design stands at now, beside its target.
 
     Parameters
@@ -326,8 +326,18 @@ def soft_misses(design: Design) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``step, total, target, reached, relative_miss``, a row per total of each calibration.
+        ``step, total, target, reached, relative_miss``, a row per total of each calibration. Exact totals of the last
+        step are met; soft ones, and those of steps before others, may not be.
+
+    Examples
+    --------
+    >>> from evaluation.design.declaration import survey_design
+    >>> respondents = pd.DataFrame({"rooms": [1.0, 2.0, 3.0]})
+    >>> soft = calibrate(survey_design(respondents), {"total": 3, "rooms": 9}, ridge={"rooms": 1.0})
+    >>> calibration_totals(soft)["reached"].round(6).tolist()
+    [3.0, 6.206897]
     """
+    require_design(design, "calibration_totals")
     rows = []
     for number, applied in enumerate(design.steps, start=1):
         if isinstance(applied.step, CalibrationStep):
