@@ -85,6 +85,7 @@ _ROOMS = {
     "estimation.weight_diagnostics": ("margin_comparison", "step_effects", "weight_distribution", "weight_summary"),
     "estimation.design_effects": ("design_effects",),
     "estimation.representativity": ("partial_r_indicators", "r_indicator"),
+    "estimation.respondent_influence": ("respondent_influence",),
     "estimation.sample_balance": ("sample_balance",),
     "prespecification": ("read_prespecification",),
     "declared.estimates": ("declared_estimates", "design_comparison"),

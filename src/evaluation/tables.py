@@ -233,16 +233,13 @@ def table(
         made = result.as_table(lang)
         return replace(made, title=wording.term(title, lang) if title else made.title, notes=(*made.notes, *notes))
     if isinstance(result, pd.DataFrame):
-        if holds_records(result):
-            raise PublishError(
-                "a table of respondents' records would show them in the notebook. Make a table of what an estimating "
-                "verb returned."
-            )
+        _refuse_records(result)
         if not title:
             raise PublishError("a table of a plain frame needs a title: ev.table(frame, title=...).")
         return _plain_table(result, wording.term(title, lang), lang, labels or PlainLabels(), source, tuple(notes))
     if isinstance(result, Tidy):
         frame, where = result.tidy(), result.provenance
+        _refuse_records(frame)
         line = source or wording.caption(where, None, lang)
         name = wording.term(title or type(result).__name__, lang)
         return _plain_table(frame, name, lang, labels or where.labels, line, tuple(notes))
@@ -250,6 +247,14 @@ def table(
         f"expected estimates, another result or a DataFrame to make a table of, got {type(result).__name__}. "
         "Pass what an estimating verb returned."
     )
+
+
+def _refuse_records(frame: pd.DataFrame) -> None:
+    if holds_records(frame):
+        raise PublishError(
+            "a table of respondents' records would show them in the notebook. Make a table of what an estimating "
+            "verb returned."
+        )
 
 
 def long_frame(result: Estimates) -> pd.DataFrame:
