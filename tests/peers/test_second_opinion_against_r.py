@@ -190,3 +190,23 @@ def test_the_exact_variance_is_near_rs_and_is_not_it(tmp_path):
     table = compared(tmp_path, design, {"total": ev.survey_total(design, "api00")})
     assert table["difference"].abs().max() < ESTIMATE
     assert 1e-5 < table["difference_se"].abs().max() < 0.05
+
+
+def test_an_ordinal_regression_agrees_as_far_as_rs_search_goes(tmp_path):
+    design = clus1()
+    fit = ev.survey_ordinal(design, outcome="grade", covariates=["ell", "comp.imp"])
+    table = compared(tmp_path, design, {"fit": fit})
+    assert table["R"].notna().all()
+    assert table["difference"].abs().max() < 1e-3
+    assert table["difference_se"].abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "drawn", [{"pps": "brewer"}, {"pps": "hartley_rao"}, {"pps": "hartley_rao", "pps_variance": "yates_grundy"}]
+)
+def test_unequal_probabilities_reach_r(drawn, tmp_path):
+    design = ev.survey_design(pd.read_csv(FOLDER / "election_pps.csv"), fpc="p", **drawn)
+    asked = {"total": ev.survey_total(design, ["Bush", "Kerry"]), "share": ev.survey_ratio(design, "Bush", "votes")}
+    table = compared(tmp_path, design, asked)
+    assert table["difference"].abs().max() < ESTIMATE
+    assert table["difference_se"].abs().max() < ERROR

@@ -69,6 +69,7 @@ def numbers_of(name: str, result: Result, design: Design, sheet: Sheet) -> list[
         "survey_quantile": _quantiles,
         "survey_variance": _moments,
         "survey_glm": _regression,
+        "survey_ordinal": _ordinal,
     }
     if result.verb not in writers:
         raise NotSaid(f"{result.verb} has no call of R survey here")
@@ -213,6 +214,16 @@ def _regression(result: Estimates, design: Design, sheet: Sheet) -> list[tuple[s
         f"svyglm({outcome} ~ {formula}, design = d, family = {family}, "
         f"control = glm.control(epsilon = 1e-14, maxit = 200))"
     )
+    return [(call, _coefficient(str(term), columns)) for term in result.keys["term"]]
+
+
+def _ordinal(result: Estimates, design: Design, sheet: Sheet) -> list[tuple[str, str]]:
+    formula, columns = _formula(str(result.fit["formula"]), design, sheet)
+    levels, own = [str(level) for level in result.fit["levels"]], str(result.fit["outcome"])
+    place = {level: number for number, level in enumerate(levels)}
+    code = np.array([place.get(level_text(value), -1) for value in design.column(own)], dtype=np.int64)
+    outcome = sheet.factor(f"{own}_ordered", levels, code, own)
+    call = f"svyolr({outcome} ~ {formula}, design = d, control = list(reltol = 1e-16, maxit = 1000))"
     return [(call, _coefficient(str(term), columns)) for term in result.keys["term"]]
 
 

@@ -42,15 +42,19 @@ held <- function(call, only = NULL) {
     values <- c(answer$statistic, p_value = unname(answer$p.value))
     return(data.frame(name = names(values), estimate = unname(values), std_error = NA))
   }
-  names <- if (is.null(names(coef(answer)))) only else names(coef(answer))
-  errors <- unlist(SE(answer))[seq_along(coef(answer))]
-  data.frame(name = names, estimate = as.numeric(coef(answer)), std_error = as.numeric(errors))
+  values <- if (inherits(answer, "svyolr")) coef(answer, intercepts = TRUE) else coef(answer)
+  names <- if (is.null(names(values))) only else names(values)
+  errors <- unlist(SE(answer))[seq_along(values)]
+  data.frame(name = names, estimate = as.numeric(values), std_error = as.numeric(errors))
 }"""
 
-_QUIRK = (
-    "# survey 4.1 takes the second smallest answer as a quantile where the smallest would do, so that lower limits in",
-    "# small groups can differ from ours.",
-)
+_QUIRKS = {
+    "svyquantile": (
+        "# survey 4.1 takes the second smallest answer as a quantile where the smallest would do, so that lower limits",
+        "# in small groups can differ from ours.",
+    ),
+    "svyolr": ("# svyolr takes second derivatives numerically: its standard errors agree to about three digits.",),
+}
 
 _COMPARED = """\
 of_call <- rep(names(answers), vapply(answers, nrow, 1L))
@@ -87,7 +91,8 @@ def write_r_script(
     design : Design
         The design from which the results were made; a domain is a subset in R.
     results : Estimates, TestResult or mapping of name to them
-        Means, totals, shares, ratios, quantiles, variances, regressions, t and chi-squared tests.
+        Means, totals, shares, ratios, quantiles, variances, regressions (ordinal ones too), t, rank and chi-squared
+        tests.
     folder : str or Path
         Made if it does not exist. A run's folder is refused, unless it is ``restricted/`` in it.
     overwrite : bool, default False
@@ -205,7 +210,7 @@ def _ours(numbers: list[Number]) -> pd.DataFrame:
 def _calls(numbers: list[Number], unsaid: list[str]) -> str:
     calls = list(dict.fromkeys(each.call for each in numbers))
     lines = [
-        *(_QUIRK if any("svyquantile" in call for call in calls) else ()),
+        *(line for asked, told in _QUIRKS.items() if any(asked in call for call in calls) for line in told),
         "answers <- list()",
         *(f'answers[["a{place}"]] <- held({call}{_only(call, numbers)})' for place, call in enumerate(calls, start=1)),
     ]

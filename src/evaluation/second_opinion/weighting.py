@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 _NOTES = {
     "exact": (
         "# Variance: ours is the exact derivative of each estimate in the design weights. R takes the steps in another",
-        "# order and with other weights; after raking or several steps its standard errors differ by up to some per cent.",
+        "# order and with other weights; after raking or several steps standard errors differ by up to a few per cent.",
         '# A design declared with linearization = "r" gives those of R.',
     ),
     "replicates": (
