@@ -39,8 +39,8 @@ ON_PURPOSE = {
     "dev_422": (
         "ci95",
         "with missing answers R divides the weights of the likelihood by the mean weight of everybody, those of its "
-        "correction by that of those who answered, 1.114 times as much, which widens the interval; ours takes "
-        "those who answered for both",
+        "correction by that of those who answered, 1.114 times as much, which widens the interval; where they are "
+        "taken out by subset() first, R's interval is ours",
     ),
 }
 
