@@ -8,7 +8,7 @@ from pandas.testing import assert_frame_equal
 
 import evaluation as ev
 from evaluation import project
-from evaluation.errors import SourceError, SurveyError
+from evaluation.errors import ProjectError, SourceError, SurveyError
 
 SEX = {1: "남자", 2: "여자"}
 TRUST = {1: "전혀 신뢰하지 않는다", 2: "별로", 3: "어느 정도", 4: "매우 신뢰한다", 8: "모르겠다", 9: "무응답"}
@@ -200,6 +200,16 @@ def test_columns_suffixes_and_folders_are_checked_first(tmp_path):
         ev.write_survey(design, tmp_path / "out.csv")
     with pytest.raises(SourceError, match="no folder absent/"):
         ev.write_survey(design, tmp_path / "absent" / "out.sav", weight="w")
+
+
+def test_respondents_stay_out_of_a_run_that_others_see(spss, tmp_path, monkeypatch):
+    design, run = weighted(spss), tmp_path / "run"
+    (run / "restricted").mkdir(parents=True)
+    monkeypatch.setenv(project.RUN_VARIABLE, str(run))
+    with pytest.raises(ProjectError, match=r"others may see, and out\.sav holds answers of single respondents"):
+        ev.write_survey(design, run / "out.sav")
+    ev.write_survey(design, run / "restricted" / "out.sav")
+    assert [path.name for path in run.iterdir()] == ["restricted"]
 
 
 @pytest.mark.parametrize(

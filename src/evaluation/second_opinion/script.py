@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evaluation import project
 from evaluation.design.design import Design, require_design
 from evaluation.design.replicates import Replicates
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
@@ -18,6 +17,7 @@ from evaluation.second_opinion.calls import NotSaid, Number, Result, numbers_of
 from evaluation.second_opinion.drawing import declared, options_of, restricted
 from evaluation.second_opinion.sheet import Sheet, quoted
 from evaluation.second_opinion.weighting import weighted
+from evaluation.survey.writing import require_private
 
 SCRIPT, DATA, OURS, REPLICATES, COMPARED = "script.R", "data.csv", "ours.csv", "replicates.csv", "compared.csv"
 
@@ -150,14 +150,7 @@ def write_r_script(
 def _checked(folder: Path, overwrite: bool) -> Path:
     if (folder / SCRIPT).exists() and not overwrite:
         raise ProjectError(f"{folder.name}/ holds a {SCRIPT} already. Choose another folder, or pass overwrite=True.")
-    if project.is_of_record() or project.current_study() is not None:
-        run = project.run_folder().resolve()
-        own = folder.resolve()
-        if own.is_relative_to(run) and "restricted" not in own.relative_to(run).parts:
-            raise ProjectError(
-                f"{folder.name}/ lies in a run's folder, which others may see, and {DATA} holds answers of single "
-                f"respondents. Write to a folder of your own, or to restricted/ in it."
-            )
+    require_private(folder, DATA)
     return folder
 
 

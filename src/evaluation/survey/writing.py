@@ -15,7 +15,7 @@ import pyreadstat
 from numpy.typing import NDArray
 
 from evaluation import project, wording
-from evaluation.errors import SourceError, SurveyError
+from evaluation.errors import ProjectError, SourceError, SurveyError
 from evaluation.results import Provenance
 from evaluation.survey.codebook import Codebook, code_text
 from evaluation.survey.formats import Code, read_table
@@ -93,6 +93,8 @@ def write_survey(
         missing code cannot be said in the format.
     SourceError
         ``original`` cannot be read, or the folder does not exist.
+    ProjectError
+        The folder belongs to a run and is not ``restricted/`` in it.
 
     Notes
     -----
@@ -102,6 +104,7 @@ def write_survey(
     """
     path = Path(path)
     writer = _writer_of(path)
+    require_private(path.parent, path.name)
     if path.exists() and not overwrite:
         raise SurveyError(f"{path.name} exists already. Choose another name, or pass overwrite=True to replace it.")
     if not path.parent.is_dir():
@@ -120,6 +123,26 @@ def write_survey(
         raise SurveyError(f"{path.name} cannot be written: {' '.join(str(error).split())}") from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def require_private(folder: Path, file: str) -> None:
+    """Raise a ProjectError where answers of single respondents would lie in a run's folder, but not in ``restricted/``.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are to be written.
+    file : str
+        The file that holds them, for the message.
+    """
+    if not project.is_of_record() and project.current_study() is None:
+        return
+    run, own = project.run_folder().resolve(), folder.resolve()
+    if own.is_relative_to(run) and "restricted" not in own.relative_to(run).parts:
+        raise ProjectError(
+            f"{folder.name}/ lies in a run's folder, which others may see, and {file} holds answers of single "
+            f"respondents. Write to a folder of your own, or to restricted/ in it."
+        )
 
 
 def _writer_of(path: Path) -> Callable[[_Content, Path, str], None]:
