@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from evaluation import wording
-from evaluation.results import SMALL_BASE, SMALL_CELL, Estimates
+from evaluation.results import SMALL_BASE, SMALL_CELL, Estimates, Provenance
 from evaluation.specification import Text
 
 #: What the marks mean, for the note below a table or figure.
@@ -79,6 +79,19 @@ def meanings(results: Iterable[Estimates], lang: str) -> tuple[str, ...]:
         limits = {SMALL_CELL: result.provenance.min_cell, SMALL_BASE: result.provenance.min_base}
         found |= {mark: max(found.get(mark, 0), limits[mark]) for mark in result.marks if mark}
     return tuple(_meaning(mark, found[mark], lang) for mark in _MEANINGS if mark in found)
+
+
+def meaning_of(mark: str, provenance: Provenance, lang: str | None = None) -> str:
+    """Return what a mark means under the limits of a survey, for results that are no estimates.
+
+    Examples
+    --------
+    >>> from evaluation.results import Provenance
+    >>> meaning_of("[u]", Provenance(min_base=30), "en")
+    '[u]: not shown, fewer than 30 respondents'
+    """
+    limit = {SMALL_CELL: provenance.min_cell, SMALL_BASE: provenance.min_base}[mark]
+    return _meaning(mark, limit, wording.language_of(lang))
 
 
 def _meaning(mark: str, limit: int, lang: str) -> str:

@@ -29,7 +29,7 @@ CROSS = ":"
 #: Verbs whose estimates are compared with zero.
 AGAINST_ZERO = frozenset(
     {"survey_glm", "twfe", "att_gt", "aggregate", "event_study", "contrast", "contrasts", "difference"}
-    | {"trend_change", "survey_change", "response_contrast"}
+    | {"trend_change", "survey_change", "response_contrast", "partial_r_indicators"}
 )
 
 _DUMMY = re.compile(r"^(?P<variable>.+)\[(?:T\.)?(?P<value>[^\[\]]*)\]$")

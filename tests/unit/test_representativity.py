@@ -219,3 +219,15 @@ def test_what_cannot_be_estimated_is_refused_in_words() -> None:
     nobody = design_of(data.assign(answered=data["answered"].where(data["area"] == "south", 0)))
     with pytest.raises(EstimationError, match="area=north: all who count"):
         ev.r_indicator(nobody, responded="answered", covariates="age", by="area")
+
+
+@pytest.mark.parametrize(("lang", "panels"), [("en", ["unconditional", "conditional on the other variables"]),
+                                              ("ko", ["단독", "조건부 (다른 변수를 고려함)"])])  # fmt: skip
+def test_partial_indicators_are_drawn_with_a_panel_for_each_kind(lang: str, panels: list[str]) -> None:
+    found = ev.partial_r_indicators(design_of(drawn()), responded="answered", covariates=["age", "area"])
+    figure = ev.plot(found, lang=lang)
+    assert figure.data["panel"].unique().tolist() == panels
+    assert figure.data["row"].tolist()[:3] == ["age", "age: middle", "age: old"]
+    assert figure.png() == ev.plot(found, lang=lang).png()
+    by_stratum = ev.partial_r_indicators(design_of(drawn()), responded="answered", covariates="age", by="area")
+    assert ev.plot(by_stratum, lang=lang).data["row"].iloc[0] == "age · north"

@@ -170,3 +170,17 @@ def test_design_effects_know_replicates_and_calibration() -> None:
     assert one["deff"] / other["deff"] == pytest.approx((errors[0] / errors[1]) ** 2, rel=1e-10)
     assert third["std_error"] == pytest.approx(errors[2], rel=TIGHT)
     assert third["deff"] < 1 < one["deff"]
+
+
+@pytest.mark.parametrize(("lang", "word"), [("en", "Design effects by outcome"), ("ko", "문항별 설계효과")])
+def test_design_effects_are_drawn_and_what_may_not_be_shown_has_no_dot(lang: str, word: str) -> None:
+    design = ev.survey_design(unequal(), weights="w", psu="block")
+    limited = replace(design, provenance=replace(design.provenance, min_base=200))
+    found = ev.design_effects(limited, ["y", "answer"], by="area")
+    figure = ev.plot(found, lang=lang)
+    assert figure.title == word
+    north = figure.data["area"] == "north"
+    assert figure.data.loc[north, "row"].str.endswith("[u]").all()
+    assert figure.data.loc[north, "deff"].isna().all()
+    assert "[u]" in figure.caption
+    assert figure.png() == ev.plot(found, lang=lang).png()

@@ -247,7 +247,7 @@ def _respondents(one: _One, top: int, moves: Moves, weights: Floats | None) -> p
     score = np.abs(influence)
     if moves == "std_error" and one.contributions is not None:
         score = np.abs(influence * (2 * _centred(one, one.contributions)[unit] - influence))
-    at = _first(score, min(int((influence != 0).sum()), top + SPARE))
+    at = _first(score, min(int((influence != 0).sum()), top + (SPARE if moves == "std_error" else 0)))
     taken = np.zeros((1 if one.contributions is None else len(one.contributions), len(at)))
     if one.contributions is not None:
         taken[unit[at], np.arange(len(at))] = influence[at]
@@ -282,7 +282,8 @@ def _units(one: _One, top: int, moves: Moves) -> pd.DataFrame:
     score = np.abs(sums)
     if moves == "std_error" and centred is not None:
         score = np.abs(mass_by(owner, first.n_units, centred))
-    at = _first(np.where(n_obs > 0, score, -1.0), min(int((n_obs > 0).sum()), top + SPARE))
+    spare = SPARE if moves == "std_error" else 0
+    at = _first(np.where(n_obs > 0, score, -1.0), min(int((n_obs > 0).sum()), top + spare))
     share = np.full(len(at), np.nan)
     taken = np.zeros((1, len(at)))
     if own is not None and centred is not None:

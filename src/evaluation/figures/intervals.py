@@ -47,13 +47,15 @@ def draw_estimates(
         sheet = Sheet(name, caption, [_panel_labels(panel) for panel in panels], marks, _panel_titles(panels), scale)
         for axes, panel in zip(sheet.axes, panels, strict=True):
             _draw_intervals(axes, panel, zero=_is_against_zero(result))
-        if result.verb in _SHARES:
+        if result.verb in _SHARES | _BY_QUANTITY:
             same_scale(sheet.axes)
     return Figure(sheet.canvas, rows.drop(columns="is_single"), name, caption)
 
 
 _MODELS = frozenset({"survey_glm"})
 _SHARES = frozenset({"survey_prop"})
+#: A panel for each quantity, in which variables and their categories are compared.
+_BY_QUANTITY = frozenset({"partial_r_indicators"})
 
 
 def _is_against_zero(result: Estimates) -> bool:
@@ -72,7 +74,9 @@ def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
     by = [column for column in by if column != "quantity" or words[column].nunique() > 1]
     level = words["level"] if "level" in words else pd.Series([""] * len(words))
     tidy = result.tidy().reset_index(drop=True)
-    if by:
+    if result.verb in _BY_QUANTITY:
+        row, panel = _by_quantity(words)
+    elif by:
         row = words[by].apply(lambda cells: " · ".join(filter(None, cells)), axis=1)
         panel = words["term"].where(level == "", words["term"] + ": " + level)
     elif (level != "").any():
@@ -89,6 +93,14 @@ def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
     if "mark" in tidy:
         row = (row + " " + tidy["mark"]).str.rstrip()
     return tidy.assign(panel=panel, row=row, is_intercept=intercept, is_single=single)
+
+
+def _by_quantity(words: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return rows named by variable and category (and groups), and panels named by quantity."""
+    groups = [column for column in words if column not in {"term", "level", "quantity"}]
+    named = words["term"].where(words["level"] == "", words["term"] + ": " + words["level"])
+    rows = words[groups].assign(named=named)[["named", *groups]]
+    return rows.apply(lambda cells: " · ".join(filter(None, cells)), axis=1), words["quantity"]
 
 
 def _one_scale(tidy: pd.DataFrame) -> bool:

@@ -11,6 +11,7 @@ from evaluation.disclosure import shown
 from evaluation.errors import ColumnError, PublishError
 from evaluation.figures.canvas import Figure
 from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_balance, draw_margins
+from evaluation.figures.diagnostics import DESIGN_EFFECT_COLUMNS, draw_design_effects
 from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw_weights
 from evaluation.figures.events import draw_events, draw_group_time
 from evaluation.figures.intervals import draw_estimates
@@ -44,7 +45,7 @@ def plot(
 
     Parameters
     ----------
-    result : Estimates, WeightSummary, MarginComparison, SampleBalance, BalanceTable, Overlap
+    result : Estimates, WeightSummary, MarginComparison, SampleBalance, DesignEffects, BalanceTable, Overlap
         What is drawn.
     title : str, optional
         Default: what is estimated, of what, by what.
@@ -108,6 +109,8 @@ def plot(
         return draw_margins(frame, result.provenance, title=title, lang=lang)
     if set(BALANCE_COLUMNS) <= set(frame.columns):
         return draw_balance(result, title=title, lang=lang)
+    if set(DESIGN_EFFECT_COLUMNS) <= set(frame.columns):
+        return draw_design_effects(result, title=title, lang=lang)
     raise PublishError(
         f"expected estimates, a weight summary or a margin comparison to draw, got {type(result).__name__}. "
         "Draw what an estimating verb returned; ev.table shows any frame."
