@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import evaluation as ev
 from evaluation.comparison.comparability import GRADES, Measurement, assess_comparability
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SEOUL, OWN_CSV = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+SEOUL, OWN_CSV, ENGINE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def own_survey(n=600):
@@ -63,6 +64,42 @@ def test_the_seoul_walk_through_runs_and_finds_what_the_readme_says():
     known = ("gap", "item_mismatch", "selection", "effect")
     assert stated.groups() == tuple(f"{100 * found[part]:.1f}" for part in known)
     assert found["selection"] < true_parts()["selection"]
+
+
+def test_the_engine_walk_through_runs_and_finds_what_the_readme_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("EVALUATION_PROJECT", str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    names = run_as_a_notebook_would(ENGINE)
+    design, whole = names["design"], names["everybody"]
+    as_given = ev.survey_design(
+        names["drawn"].assign(given=design.weights), weights="given", strata="project_type", psu="project_draw"
+    )
+    stated = re.search(
+        r"Of the ([\d,]+) drawn from the roster, (\d+) answered; ([\d.]+) % of all.*?error ([\d.]+) points"
+        r".*?make it ([\d.]+)\.",
+        README,
+        re.S,
+    ).groups()
+    found = (whole.estimate[0], whole.std_error[0], ev.survey_mean(as_given, "stay").std_error[0])
+    assert stated[:2] == (f"{len(names['drawn']):,}", f"{(design.weights > 0).sum()}")
+    assert stated[2:] == (f"{100 * found[0]:.1f}", f"{100 * found[1]:.2f}", f"{100 * found[2]:.2f}")
+    assert {path.name for path in (tmp_path / "second_opinion").iterdir()} == {"script.R", "data.csv", "ours.csv"}
+    assert "taken as given" in (tmp_path / "second_opinion" / "script.R").read_text(encoding="utf-8")
+
+
+def test_the_readme_names_verbs_that_exist():
+    translation = re.findall(r"^\| `?[^|]+ \| ([^|]+) \|$", README.split("| R (`survey`")[1].split("\n\n")[0], re.M)
+    verbs = {name for cell in translation for name in re.findall(r"`(\w+)`", cell)}
+    assert len(verbs) > 40
+    assert verbs <= set(ev.__all__)
+
+
+def test_the_readme_states_the_chain_errors_that_are_held_against_r():
+    held = (ROOT / "tests" / "peers" / "test_chains_against_r.py").read_text(encoding="utf-8")
+    said = README.split("**Where it is another on purpose.**")[1].split("\n\n")[0]
+    numbers = re.findall(r"\d{3},\d{3}\.\d{2}", said)
+    assert len(numbers) == 4
+    assert all(number.replace(",", "") in held for number in numbers)
 
 
 def true_parts():
