@@ -104,8 +104,7 @@ def test_rules_for_lonely_psus_are_given_to_r(tmp_path):
     frame = pd.DataFrame({"area": ["a", "a", "b"], "y": [1.0, 2.0, 3.0]})
     design = ev.survey_design(frame, strata="area", lonely_psu="centre", lonely_domains=True)
     script = written(design, ev.survey_mean(design, "y"), tmp_path)
-    assert 'options(survey.lonely.psu = "adjust")' in script
-    assert "options(survey.adjust.domain.lonely = TRUE)" in script
+    assert 'options(survey.lonely.psu = "adjust", survey.adjust.domain.lonely = TRUE)' in script
 
 
 def test_names_and_levels_of_any_script_reach_r(tmp_path):

@@ -19,9 +19,8 @@ _LONELY = {"fail": "fail", "remove": "remove", "centre": "adjust", "average": "a
 def options_of(design: Design) -> list[str]:
     """Return the lines that give R the design's rule for strata with one PSU."""
     rules = design.sampling.rules
-    lines = [f'options(survey.lonely.psu = "{_LONELY[rules.lonely_psu]}")']
-    if rules.lonely_domains:
-        lines.append("options(survey.adjust.domain.lonely = TRUE)")
+    within = str(rules.lonely_domains).upper()
+    lines = [f'options(survey.lonely.psu = "{_LONELY[rules.lonely_psu]}", survey.adjust.domain.lonely = {within})']
     if rules.lonely_psu in ("centre", "average"):
         lines.append(
             "# Strata with one PSU: in groups and in counts of levels R applies the rule to all strata of the sample,\n"
