@@ -270,3 +270,17 @@ def test_the_usual_link_is_taken_where_none_is_named():
     assert [kind_of(name, None, "v").link for name in ("gaussian", "binomial", "poisson", "gamma")] == [
         *("identity", "logit", "log", "log"),
     ]
+
+
+def test_a_column_called_like_a_word_of_python_is_asked_for_between_backticks():
+    design = ev.survey_design(pd.DataFrame({"class": ["a", "b", "a", "b"], "y": [1.0, 2.0, 3.0, 5.0]}))
+    with pytest.raises(ColumnError, match="'class' is a word of Python: write `class` between backticks"):
+        ev.survey_glm(design, outcome="y", covariates="~ C(class)")
+    assert ev.survey_glm(design, outcome="y", covariates="~ C(`class`)").keys["term"].tolist()[1] == "C(class)[T.b]"
+
+
+def test_an_unreadable_formula_is_told_without_signs_of_a_terminal():
+    design = ev.survey_design(pd.DataFrame({"x": [1.0, 2.0, 4.0], "y": [1.0, 2.0, 3.0]}))
+    with pytest.raises(ColumnError) as told:
+        ev.survey_glm(design, outcome="y", covariates="~ x +")
+    assert str(told.value).isascii()

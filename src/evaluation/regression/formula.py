@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,10 +76,11 @@ def read_formula(covariates: str | Sequence[str]) -> Formula:
         safe = safe.replace(f"`{name}`", alias)
     try:
         parsed = formulaic.Formula(safe)
-    except FormulaicError as error:
+        required = sorted(str(name) for name in parsed.required_variables)
+    except (FormulaicError, SyntaxError) as error:
         raise unreadable(text, error) from None
     terms = list(parsed) if isinstance(parsed, formulaic.SimpleFormula) else []
-    return Formula(text, safe, aliases, sorted(str(name) for name in parsed.required_variables), terms)
+    return Formula(text, safe, aliases, required, terms)
 
 
 def variables_of(covariates: str | Sequence[str]) -> list[str]:
@@ -95,9 +97,14 @@ def variables_of(covariates: str | Sequence[str]) -> list[str]:
     return [formula.column_of(name) for name in formula.names]
 
 
-def unreadable(text: str, error: FormulaicError) -> ColumnError:
+def unreadable(text: str, error: FormulaicError | SyntaxError) -> ColumnError:
     """Return the error for a formula that cannot be read or computed."""
-    return ColumnError(f"the formula '~ {text}' cannot be read: {' '.join(str(error).split())}")
+    if isinstance(error, SyntaxError):
+        words = [word for word in re.findall(r"\w+", re.sub(r"`[^`]*`", "", text)) if keyword.iskeyword(word)]
+        move = f" '{words[0]}' is a word of Python: write `{words[0]}` between backticks." if words else ""
+        return ColumnError(f"the formula '~ {text}' cannot be read: {error.msg}.{move}")
+    reason = re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error))
+    return ColumnError(f"the formula '~ {text}' cannot be read: {' '.join(reason.split())}")
 
 
 def _text(covariates: str | Sequence[str]) -> str:
