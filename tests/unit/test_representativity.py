@@ -231,3 +231,12 @@ def test_partial_indicators_are_drawn_with_a_panel_for_each_kind(lang: str, pane
     assert figure.png() == ev.plot(found, lang=lang).png()
     by_stratum = ev.partial_r_indicators(design_of(drawn()), responded="answered", covariates="age", by="area")
     assert ev.plot(by_stratum, lang=lang).data["row"].iloc[0] == "age · north"
+
+
+def test_intervals_end_where_the_scale_does() -> None:
+    found = ev.r_indicator(design_of(drawn(60)), responded="answered", covariates="years").tidy()
+    limits = found[["conf_low", "conf_high"]].to_numpy()[:2]
+    assert limits.min() >= 0
+    assert limits.max() == 1.0
+    mean = found.iloc[0]
+    assert mean["conf_high"] - mean["estimate"] == pytest.approx(mean["estimate"] - mean["conf_low"], rel=1e-9)

@@ -197,3 +197,36 @@ def test_what_has_no_answer_is_refused_in_words() -> None:
         ev.respondent_influence(design)
     with pytest.raises(EstimationError, match="no influence function"):
         ev.respondent_influence(replace(mean, influence_of=None))
+
+
+def test_in_joined_frames_units_and_strata_bear_the_name_of_their_frame() -> None:
+    one, other = answers(), answers(seed=8)
+    joined = ev.join_frames({"roster": design_of(one), "citizens": design_of(other, strata=None)}, overlap=False)
+    means = ev.survey_mean(joined, "y", by="frame")
+    units = ev.respondent_influence(means, top=2, unit="psu").tidy()
+    alone = ev.respondent_influence(ev.survey_mean(design_of(one), "y"), top=2, unit="psu").tidy()
+    roster = units[units["frame"] == "roster"]
+    assert roster["psu"].tolist() == [f"roster: {name}" for name in alone["psu"]]
+    np.testing.assert_allclose(roster["change"], alone["change"], rtol=TIGHT)
+    np.testing.assert_allclose(roster["share_of_variance"], alone["share_of_variance"], rtol=1e-8)
+    strata = ev.respondent_influence(means, top=9, unit="stratum").tidy()
+    shares = strata.groupby("frame")["share_of_variance"].sum()
+    np.testing.assert_allclose(shares, 1, rtol=TIGHT)
+    assert strata.loc[strata["frame"] == "citizens", "stratum"].tolist() == ["citizens"]
+
+
+def test_nobody_moves_a_mean_that_calibration_holds() -> None:
+    held = ev.calibrate(design_of(answers(), strata=None), {"total": 600, "y": 6000.0})
+    assert ev.respondent_influence(ev.survey_mean(held, "y")).tidy().empty
+
+
+@pytest.mark.parametrize("rule", ["remove", "centre", "average"])
+def test_strata_of_one_unit_are_no_obstacle(rule: str) -> None:
+    data = answers().assign(district=lambda frame: frame["district"].where(frame["block"] < 29, 9))
+    design = design_of(data, lonely_psu=rule)
+    total = ev.survey_total(design, "y")
+    line = ev.respondent_influence(total, top=1, unit="psu").tidy().iloc[0]
+    without = ev.survey_total(left_out(design, "block", int(line["psu"])), "y")
+    assert 1 + line["std_error_change"] == pytest.approx(without.std_error[0] / total.std_error[0], rel=TIGHT)
+    strata = ev.respondent_influence(total, top=9, unit="stratum").tidy()["share_of_variance"]
+    assert strata.isna().all() if rule == "average" else strata.sum() == pytest.approx(1, rel=TIGHT)

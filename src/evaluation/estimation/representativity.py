@@ -105,7 +105,7 @@ def r_indicator(
     by : str or list of str, optional
         Columns whose combinations are domains, each with its own response model.
     conf_level : float, default 0.95
-        Of the t interval.
+        Of the t interval, cut where the scale ends.
 
     Returns
     -------
@@ -162,10 +162,15 @@ def r_indicator(
         _Part(found, _indicators(found), _quantities(responded, by_values))
         for found, by_values in _domains(design, responded, covariates, by, "r_indicator")
     ]
-    return _estimated("r_indicator", design, parts, responded, conf_level)
+    found = _estimated("r_indicator", design, parts, responded, conf_level)
+    highest = np.where(np.isin(found.keys["quantity"], _SHARES), 1.0, np.inf)
+    limits = np.clip(found.confidence_interval(), 0.0, highest[:, None])
+    return replace(found, interval=limits, interval_method="t, within the scale")
 
 
-_QUANTITIES = ("response_rate", "r_indicator", "r_indicator_adjusted", "maximal_bias", "maximal_contrast")
+#: Quantities from 0 to 1, and those from 0.
+_SHARES = ("response_rate", "r_indicator", "r_indicator_adjusted")
+_QUANTITIES = (*_SHARES, "maximal_bias", "maximal_contrast")
 
 
 def _quantities(responded: str, by_values: dict[str, object]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from evaluation.design.sampling import Sampling
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.diagnostic_frames import DiagnosticFrame, hidden, marks_of
-from evaluation.results import RECORDS, Estimates
+from evaluation.results import NOISE, RECORDS, Estimates
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -86,8 +86,8 @@ def respondent_influence(
     change is larger by the factor :math:`W / (W - w)`.
 
     A PSU's share of the variance is what its deviation from the mean of its stratum adds; shares sum to one in
-    designs of one and two stages. They are missing with replicates, and where the rule for lonely PSUs looks at
-    domains.
+    designs of one and two stages, joint probabilities apart. They are missing with replicates, and where the rule
+    for lonely PSUs looks at domains.
 
     References
     ----------
@@ -110,25 +110,26 @@ def respondent_influence(
     weights = _weights(result, sampling, design)
     frames, marks = [], []
     for place, mark in enumerate(result.marks):
-        one = _One(result.take(np.array([place])), influence[:, place], sampling)
-        if unit == "respondent":
-            found, own = _respondents(one, top, moves, weights), [mark]
-        elif unit == "psu":
-            found, own = _units(one, top, moves), []
-        else:
-            found, own = _strata(one, top), []
-        each = (
-            own * len(found)
-            if own
-            else marks_of(found["n_obs"].to_numpy(dtype=np.int64), result.provenance, bases=False)
-        )
-        marks += [mark or few for few in each]
+        own = influence[:, place]
+        noise = np.abs(own) <= NOISE * np.abs(result.estimate[place])
+        one = _One(result.take(np.array([place])), np.where(noise, 0.0, own), sampling)
+        found = _listed(one, unit, top, moves, weights)
+        few = [""] * len(found)
+        if "n_obs" in found:
+            few = marks_of(found["n_obs"].to_numpy(dtype=np.int64), result.provenance, bases=False)
+        marks += [mark or own_mark for own_mark in few]
         keys = result.keys.iloc[np.full(len(found), place)].reset_index(drop=True)
         frames.append(pd.concat([keys, found.rename(columns=lambda name: _free(name, result.keys))], axis=1))
     frame = hidden(pd.concat(frames, ignore_index=True), list(result.keys.columns), marks)
     if unit == "respondent":
         frame.attrs[RECORDS] = True
     return RespondentInfluence(VERB, frame, result.provenance)
+
+
+def _listed(one: _One, unit: Unit, top: int, moves: Moves, weights: Floats | None) -> pd.DataFrame:
+    if unit == "respondent":
+        return _respondents(one, top, moves, weights)
+    return _units(one, top, moves) if unit == "psu" else _strata(one, top)
 
 
 def _free(name: str, keys: pd.DataFrame) -> str:
@@ -160,7 +161,7 @@ def _refuse(result: Estimates, top: int, unit: str, moves: str) -> Sampling:
     if result.influence_of is None or not isinstance(engine, (TaylorEngine, ReplicateEngine)):
         raise EstimationError(_NO_INFLUENCE.format(verb=result.verb, method=result.variance_method))
     sampling = engine.sampling
-    if unit == "psu" and not sampling.psu:
+    if unit == "psu" and not any(own.psu for own in (sampling, *(part.sampling for part in sampling.parts))):
         raise EstimationError(f"{VERB}: the design names no PSUs; every respondent is one. Ask for unit='respondent'.")
     if unit == "stratum" and sampling.strata is None:
         raise EstimationError(f"{VERB}: the design names no strata. Ask for unit='psu' or unit='respondent'.")
@@ -219,11 +220,8 @@ class _One:
         """Return what leaving out does: to the estimate, in standard errors, and to the standard error."""
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.sqrt(np.clip(self.variances_without(taken), 0.0, None))
-            return {
-                "change": change,
-                "change_in_errors": change / self.result.std_error[0],
-                "std_error_change": error / np.sqrt(self.variance) - 1,
-            }
+            before = self.result.std_error[0] if self.result.std_error[0] > 0 else np.nan
+            return {"change": change, "change_in_errors": change / before, "std_error_change": error / before - 1}
 
     def has_shares(self) -> bool:
         """Tell whether the variance is a quadratic form that can be shared out."""
@@ -301,22 +299,42 @@ def _units(one: _One, top: int, moves: Moves) -> pd.DataFrame:
 
 def _names(sampling: Sampling, units: Codes) -> dict[str, list[str]]:
     """Return what PSUs are called, with their strata where there are any."""
-    row = np.zeros(sampling.stages[0].n_units, dtype=np.int64)
-    row[sampling.stages[0].unit[::-1]] = np.arange(len(sampling.data))[::-1]
-    columns = {"stratum": sampling.strata, "psu": sampling.psu[0]}
-    return {
-        name: [str(value) for value in sampling.data[column].iloc[row[units]]]
-        for name, column in columns.items()
-        if column is not None
-    }
+    rows = _first_rows(sampling.stages[0].unit, sampling.stages[0].n_units)[units]
+    found = {} if sampling.strata is None else {"stratum": [_stratum(sampling, row) for row in rows]}
+    return found | {"psu": [_psu(sampling, row) for row in rows]}
+
+
+def _first_rows(code: Codes, size: int) -> Codes:
+    """Return the first row of each group, shape (size,)."""
+    found = np.zeros(size, dtype=np.int64)
+    found[code[::-1]] = np.arange(len(code))[::-1]
+    return found
+
+
+def _owner(sampling: Sampling, row: int) -> tuple[Sampling, int, str]:
+    """Return the sampling by which a row was drawn, its row there, and the name of its frame."""
+    for part in sampling.parts:
+        if row < len(part.sampling.data):
+            return part.sampling, row, part.name
+        row -= len(part.sampling.data)
+    return sampling, row, ""
+
+
+def _psu(sampling: Sampling, row: int) -> str:
+    own, at, frame = _owner(sampling, row)
+    return ": ".join(filter(None, (frame, str(own.data[own.psu[0]].iloc[at]) if own.psu else "")))
+
+
+def _stratum(sampling: Sampling, row: int) -> str:
+    own, at, frame = _owner(sampling, row)
+    return ": ".join(filter(None, (frame, "" if own.strata is None else str(own.data[own.strata].iloc[at]))))
 
 
 def _strata(one: _One, top: int) -> pd.DataFrame:
     first, own = one.sampling.stages[0], one.contributions
     counted = one.influence != 0
     stratum = first.stratum[first.unit]
-    row = np.zeros(first.n_strata, dtype=np.int64)
-    row[stratum[::-1]] = np.arange(len(stratum))[::-1]
+    rows = _first_rows(stratum, first.n_strata)
     share = np.full(first.n_strata, np.nan)
     if own is not None and one.has_shares():
         of_unit = first.stratum[_first_unit(one.sampling)]
@@ -326,7 +344,7 @@ def _strata(one: _One, top: int) -> pd.DataFrame:
     psus = np.bincount(first.stratum[np.unique(first.unit[counted])], minlength=first.n_strata)
     found = pd.DataFrame(
         {
-            "stratum": [str(value) for value in one.sampling.data[one.sampling.strata].iloc[row]],
+            "stratum": [_stratum(one.sampling, row) for row in rows],
             "n_psu": psus,
             "n_obs": np.bincount(stratum[counted], minlength=first.n_strata),
             "share_of_variance": share,
