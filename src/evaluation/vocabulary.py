@@ -473,6 +473,8 @@ TERMS: dict[str, tuple[str, str]] = {
     "std_error_change": ("표준오차의 변화 (비율)", "relative change of the std. error"),
     "share_of_variance": ("분산에서 차지하는 비중 (0–1)", "share of the variance (0–1)"),
     "n_psu": ("PSU 수", "number of PSUs"),
+    "sample_before": ("표본 (조정 전)", "sample before"),
+    "sample_after": ("표본 (조정 후)", "sample after"),
     "SampleBalance": ("조정 전후 표본과 모집단의 차이", "Sample against population, before and after weighting"),
     "MarginComparison": ("조정 전후 표본과 모집단의 구성", "Sample before and after weighting, and population"),
     "margins_title": ("조정 전후 표본과 모집단의 구성", "Sample before and after weighting, and population"),

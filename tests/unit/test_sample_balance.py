@@ -36,8 +36,8 @@ def test_shares_and_means_are_standardised_by_hand() -> None:
     data = respondents()
     share = data.loc[data["area"] == "w", "w"].sum() / data["w"].sum()
     row = rows.loc[("area", "w")]
-    assert (row["target"], row["denominator"]) == (0.5, "population")
-    assert row["before"] == pytest.approx(share, rel=TIGHT)
+    assert (row["population"], row["denominator"]) == (0.5, "population")
+    assert row["sample_before"] == pytest.approx(share, rel=TIGHT)
     assert row["smd_raw"] == pytest.approx((share - 0.5) / 0.5, rel=TIGHT)
     assert row["n_obs"] == (data["area"] == "w").sum()
     np.testing.assert_allclose(rows.loc[["sex", "area"], "smd_weighted"], 0, atol=1e-7)
@@ -56,7 +56,7 @@ def test_the_distance_of_two_levels_is_the_squared_standardised_difference() -> 
     rows = found.tidy()
     assert distance.loc["sex", "chi_square_before"] == pytest.approx(rows["smd_raw"].iloc[0] ** 2, rel=1e-10)
     area = rows[rows["covariate"] == "area"]
-    by_hand = ((area["before"] - area["target"]) ** 2 / area["target"]).sum()
+    by_hand = ((area["sample_before"] - area["population"]) ** 2 / area["population"]).sum()
     assert distance.loc["area", "chi_square_before"] == pytest.approx(by_hand, rel=TIGHT)
     assert distance.loc["area", "largest_smd_before"] == pytest.approx(area["smd_raw"].abs().max(), rel=TIGHT)
 
@@ -67,11 +67,13 @@ def test_a_register_stands_for_the_population_with_its_own_spread() -> None:
     found = ev.sample_balance(ev.survey_design(respondents(), weights="w"), register, variables=["sex", "age"]).tidy()
     assert found["denominator"].unique().tolist() == ["population"]
     age = found.iloc[-1]
-    assert age["target"] == pytest.approx(register["age"].mean(), rel=TIGHT)
-    assert age["smd_raw"] == pytest.approx((age["before"] - age["target"]) / register["age"].std(ddof=0), rel=1e-10)
-    assert found["target"].iloc[0] == pytest.approx((register["sex"] == "f").mean(), rel=TIGHT)
+    assert age["population"] == pytest.approx(register["age"].mean(), rel=TIGHT)
+    assert age["smd_raw"] == pytest.approx(
+        (age["sample_before"] - age["population"]) / register["age"].std(ddof=0), rel=1e-10
+    )
+    assert found["population"].iloc[0] == pytest.approx((register["sex"] == "f").mean(), rel=TIGHT)
     weighted = ev.survey_design(register.assign(v=np.where(register["sex"] == "f", 3.0, 1.0)), weights="v")
-    share = ev.sample_balance(ev.survey_design(respondents()), weighted, variables="sex").tidy()["target"].iloc[0]
+    share = ev.sample_balance(ev.survey_design(respondents()), weighted, variables="sex").tidy()["population"].iloc[0]
     f = (register["sex"] == "f").sum()
     assert share == pytest.approx(3 * f / (3 * f + 5000 - f), rel=TIGHT)
 
@@ -80,7 +82,7 @@ def test_nonrespondents_do_not_count_before_either() -> None:
     data = pd.DataFrame({"sex": list("ffffmmmm"), "answered": [1, 1, 1, 1, 1, 0, 0, 0]})
     adjusted = ev.adjust_nonresponse(ev.survey_design(data), response="answered", by="sex")
     row = ev.sample_balance(adjusted, {"sex": {"f": 1, "m": 1}}).tidy().iloc[0]
-    assert (row["n_obs"], row["before"], row["after"]) == (4, 0.8, 0.5)
+    assert (row["n_obs"], row["sample_before"], row["sample_after"]) == (4, 0.8, 0.5)
 
 
 def test_a_domain_is_compared_by_its_members() -> None:
@@ -88,7 +90,9 @@ def test_a_domain_is_compared_by_its_members() -> None:
     rows = ev.sample_balance(design, {"sex": {"f": 100, "m": 100}}).tidy()
     data = respondents()
     own = data[data["area"] == "n"]
-    assert rows["before"].iloc[0] == pytest.approx(own.loc[own["sex"] == "f", "w"].sum() / own["w"].sum(), rel=TIGHT)
+    assert rows["sample_before"].iloc[0] == pytest.approx(
+        own.loc[own["sex"] == "f", "w"].sum() / own["w"].sum(), rel=TIGHT
+    )
 
 
 def test_levels_of_few_respondents_are_hidden_with_the_next_smallest() -> None:
@@ -97,8 +101,8 @@ def test_levels_of_few_respondents_are_hidden_with_the_next_smallest() -> None:
     design = replace(design, provenance=Provenance(n=31, min_cell=5))
     rows = ev.sample_balance(design, {"area": {"n": 10, "s": 10, "w": 10}}).tidy()
     assert rows["mark"].tolist() == ["", "[c]", "[c]"]
-    assert rows.loc[1:, ["before", "after", "smd_raw", "n_obs"]].isna().all().all()
-    assert rows["target"].notna().all()
+    assert rows.loc[1:, ["sample_before", "sample_after", "smd_raw", "n_obs"]].isna().all().all()
+    assert rows["population"].notna().all()
 
 
 @pytest.mark.parametrize(("lang", "word"), [("en", "Sample less population"), ("ko", "표본과 모집단의 차이")])
@@ -137,3 +141,10 @@ def test_what_cannot_be_compared_is_refused_in_words() -> None:
         ev.sample_balance(design, respondents(), variables="agee")
     with pytest.raises(DesignError):
         ev.sample_balance(respondents(), POPULATION)
+
+
+def test_a_table_shows_shares_and_means_as_they_are() -> None:
+    found = ev.sample_balance(ev.survey_design(respondents(), weights="w"), POPULATION)
+    shown = ev.table(found, lang="en").frame
+    assert shown.iloc[-1].tolist()[2:4] == ["300", "45"]
+    assert shown.iloc[0].tolist()[3] == "0.5"

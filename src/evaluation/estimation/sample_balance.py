@@ -85,9 +85,9 @@ class _Compared:
                 "covariate": self.name,
                 "level": list(self.levels),
                 "n_obs": self.n_obs,
-                "target": self.target,
-                "before": self.before,
-                "after": self.after,
+                "population": self.target,
+                "sample_before": self.before,
+                "sample_after": self.after,
                 "smd_raw": self.standardised(self.before),
                 "smd_weighted": self.standardised(self.after),
                 "denominator": self.denominator,
@@ -111,13 +111,13 @@ def sample_balance(design: Design, reference: Reference, *, variables: Names | N
     Returns
     -------
     SampleBalance
-        One row per level, or number: ``covariate``, ``level`` (empty for a number), ``n_obs``, ``target`` (share 0 to
-        1, or mean, in the population), ``before``, ``after``, ``smd_raw``, ``smd_weighted`` (sample less population,
-        standardised), ``denominator``: what standardises. That is "population", :math:`\\sqrt{p (1 - p)}` of the
-        population's share or the standard deviation in the reference data, or "sample", the standard deviation
-        under the design weights, where only a total is known. ``distances`` has for each variable the chi-square
-        distance :math:`\\sum (s - t)^2 / t` of sample shares s from population shares t, for a number the squared
-        standardised difference, to which it comes down for two levels.
+        One row per level, or number: ``covariate``, ``level`` (empty for a number), ``n_obs``, ``population``
+        (share 0 to 1, or mean), ``sample_before``, ``sample_after``, ``smd_raw``, ``smd_weighted`` (sample less
+        population, standardised), ``denominator``: what standardises. That is "population",
+        :math:`\\sqrt{p (1 - p)}` of the population's share or the standard deviation in the reference data, or
+        "sample", the standard deviation under the design weights, where only a total is known. ``distances`` has for
+        each variable the chi-square distance :math:`\\sum (s - t)^2 / t` of sample shares s from population shares
+        t, for a number the squared standardised difference, to which it comes down for two levels.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def sample_balance(design: Design, reference: Reference, *, variables: Names | N
     --------
     >>> answers = pd.DataFrame({"sex": ["f", "f", "f", "m"]})
     >>> found = sample_balance(survey_design(answers), {"sex": {"f": 50, "m": 50}})
-    >>> found.tidy()[["level", "target", "before", "smd_raw"]].to_numpy().tolist()
+    >>> found.tidy()[["level", "population", "sample_before", "smd_raw"]].to_numpy().tolist()
     [['f', 0.5, 0.75, 0.5], ['m', 0.5, 0.25, -0.5]]
     >>> found.distances["chi_square_before"].tolist()
     [0.25]
@@ -160,7 +160,7 @@ def sample_balance(design: Design, reference: Reference, *, variables: Names | N
     frame = pd.concat([each.rows() for each in found], ignore_index=True)
     distances = pd.DataFrame([_distances(each) for each in found])
     marks = _marks(found, design)
-    shown = hidden(frame, ["covariate", "level", "target", "denominator"], marks)
+    shown = hidden(frame, ["covariate", "level", "population", "denominator"], marks)
     return SampleBalance(VERB, shown, design.provenance, distances)
 
 
