@@ -102,6 +102,17 @@ def test_the_readme_states_the_chain_errors_that_are_held_against_r():
     assert all(number.replace(",", "") in held for number in numbers)
 
 
+def test_the_benchmarks_tables_of_coverage_are_those_of_their_files():
+    folder = ROOT / "benchmarks"
+    page = (folder / "README.md").read_text(encoding="utf-8").split("<!-- table:coverage -->")[1]
+    shown = [line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\|.* % \|", line)]
+    studies = pd.read_csv(folder / "coverage" / "coverage.csv")
+    draws = pd.read_csv(folder / "coverage" / "draws.csv").groupby(["draw", "districts"], sort=False)["coverage"]
+    stated = [[population, estimate, f"{100 * ours:.1f} %"] for estimate, population, _, ours in studies.values[:, :4]]
+    stated += [[draw, str(n), *(f"{100 * share:.1f} %" for share in part)] for (draw, n), part in draws]
+    assert [line[: len(row)] for line, row in zip(shown, stated, strict=True)] == stated
+
+
 def true_parts():
     return json.loads((ROOT / "surveys" / "seoul_2016" / "truth.json").read_text(encoding="utf-8"))["decomposition"]
 
