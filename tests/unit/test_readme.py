@@ -75,14 +75,24 @@ def test_the_engine_walk_through_runs_and_finds_what_the_readme_says(tmp_path, m
         names["drawn"].assign(given=design.weights), weights="given", strata="project_type", psu="project_draw"
     )
     stated = re.search(
-        r"Of the ([\d,]+) drawn from the roster, (\d+) answered; ([\d.]+) % of all.*?error ([\d.]+) points"
-        r".*?make it ([\d.]+)\.",
+        r"Of the ([\d,]+) drawn from synthetic Seoul's roster, (\d+) answered; ([\d.]+) % of all.*?error\s+([\d.]+) "
+        r"points \(true of the city: ([\d.]+)\).*?make it ([\d.]+)\.",
         README,
         re.S,
     ).groups()
-    found = (whole.estimate[0], whole.std_error[0], ev.survey_mean(as_given, "stay").std_error[0])
+    found = (
+        whole.estimate[0],
+        whole.std_error[0],
+        true_of_participants("stay"),
+        ev.survey_mean(as_given, "stay").std_error[0],
+    )
     assert stated[:2] == (f"{len(names['drawn']):,}", f"{(design.weights > 0).sum()}")
-    assert stated[2:] == (f"{100 * found[0]:.1f}", f"{100 * found[1]:.2f}", f"{100 * found[2]:.2f}")
+    assert stated[2:] == (
+        f"{100 * found[0]:.1f}",
+        f"{100 * found[1]:.2f}",
+        f"{100 * found[2]:.1f}",
+        f"{100 * found[3]:.2f}",
+    )
     assert {path.name for path in (tmp_path / "second_opinion").iterdir()} == {"script.R", "data.csv", "ours.csv"}
     assert "taken as given" in (tmp_path / "second_opinion" / "script.R").read_text(encoding="utf-8")
 
@@ -111,6 +121,11 @@ def test_the_benchmarks_tables_of_coverage_are_those_of_their_files():
     stated = [[population, estimate, f"{100 * ours:.1f} %"] for estimate, population, _, ours in studies.values[:, :4]]
     stated += [[draw, str(n), *(f"{100 * share:.1f} %" for share in part)] for (draw, n), part in draws]
     assert [line[: len(row)] for line, row in zip(shown, stated, strict=True)] == stated
+
+
+def true_of_participants(item):
+    truth = json.loads((ROOT / "surveys" / "seoul_2016" / "truth.json").read_text(encoding="utf-8"))
+    return truth["items"][item]["participants"]
 
 
 def true_parts():
