@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -227,14 +227,26 @@ def ratios(
     """
     under = totals if below is None else below
     shift = np.broadcast_to(np.asarray(offset, dtype=float), numerator.shape)
+    upper, lower = _without_contributions(totals), _without_contributions(under)
+    spread = totals.contributions[:, numerator]
     if denominator is None:
-        estimate, contributions = totals.estimate[numerator], totals.contributions[:, numerator]
-        return Ratios(totals, under, numerator, None, shift, estimate, contributions)
-    divisor, divided = under.estimate[denominator], under.contributions[:, denominator]
+        return Ratios(upper, lower, numerator, None, shift, totals.estimate[numerator], spread)
+    divisor = under.estimate[denominator]
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = totals.estimate[numerator] / divisor
-        if totals.design.replicates is not None:
-            spread = shift + totals.contributions[:, numerator] / divided
-        else:
-            spread = (totals.contributions[:, numerator] - slope * divided) / divisor
-    return Ratios(totals, under, numerator, denominator, shift, shift + slope, spread)
+        for start in range(0, len(numerator), BLOCK):
+            block = slice(start, start + BLOCK)
+            divided, own = under.contributions[:, denominator[block]], spread[:, block]
+            if totals.design.replicates is not None:
+                own /= divided
+                own += shift[block]
+            else:
+                divided *= slope[block]
+                own -= divided
+                own /= divisor[block]
+    return Ratios(upper, lower, numerator, denominator, shift, shift + slope, spread)
+
+
+def _without_contributions(totals: DomainTotals) -> DomainTotals:
+    """Return totals that can still make influence values, without the table that is as long as the units are many."""
+    return replace(totals, contributions=np.empty((0, 0)))
