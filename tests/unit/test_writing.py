@@ -236,3 +236,13 @@ def test_more_missing_codes_than_spss_lists_become_a_range(tmp_path, codes, expe
     frame, meta = pyreadstat.read_sav(str(tmp_path / "out.sav"), user_missing=True)
     assert frame["q"].tolist() == values
     assert meta.missing_ranges["q"] == expected
+
+
+def test_categories_of_whole_numbers_with_missing_values_are_written(tmp_path):
+    design = ev.study_design("seoul_2016", "roster")
+    assert any(isinstance(dtype, pd.CategoricalDtype) for dtype in design.data.dtypes)
+    for suffix in ("sav", "dta"):
+        ev.write_survey(design, tmp_path / f"roster.{suffix}", weight="weight_final")
+        back = ev.read_survey_file(tmp_path / f"roster.{suffix}").data
+        assert back["stay"].isna().sum() == design.data["stay"].isna().sum() > 0
+        np.testing.assert_array_equal(back["weight_final"], design.weights)
