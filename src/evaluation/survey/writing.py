@@ -162,9 +162,8 @@ def _own(frame: pd.DataFrame) -> _Content:
 def _plain(column: pd.Series) -> pd.Series:
     """Numbers as float64, all else as text or dates with blanks None, as the writers take them."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        values = column.cat.categories.to_numpy(dtype=object)
-        plain = pd.Series(np.append(values, None)[column.cat.codes], dtype=object)
-        return _plain(plain.astype(float) if pd.api.types.is_numeric_dtype(column.cat.categories) else plain)
+        numeric = pd.api.types.is_numeric_dtype(column.cat.categories)
+        return _plain(column.astype(float if numeric else object))
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
         return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan))
     if pd.api.types.is_datetime64_any_dtype(column):
