@@ -120,6 +120,20 @@ class SourceWarning(EvaluationWarning):
     """A file that the user brought is not the extract that a survey describes."""
 
 
+def require_flag(value: object, argument: str, error: type[EvaluationError]) -> None:
+    """Raise ``error`` unless an argument is True or False (or 1 or 0): text, even "no", would count as yes.
+
+    Examples
+    --------
+    >>> require_flag("no", "survey_design: nested", DesignError)
+    Traceback (most recent call last):
+    evaluation.errors.DesignError: survey_design: nested must be True or False, got 'no'. Write it without quotes.
+    """
+    if type(value).__name__ not in ("bool", "bool_") and value not in (0, 1):
+        move = "Write it without quotes." if isinstance(value, str) else "Write one of the two."
+        raise error(f"{argument} must be True or False, got {value!r}. {move}")
+
+
 def did_you_mean(name: object, options: Iterable[object]) -> str:
     """Return a closing half-sentence that names the nearest option, or lists what there is.
 

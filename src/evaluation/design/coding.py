@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from evaluation.design.fractions import Fractions, inclusion_of_units, sampling_fractions
+from evaluation.design.fractions import Fractions, inclusion_of_units, refuse_ones, sampling_fractions
 from evaluation.design.pps import HartleyRao, PairForm, joint_form, joint_probabilities
 from evaluation.design.sampling import Codes, Floats, Sampling, Stage, VarianceRules, require_column
 from evaluation.errors import ColumnError, DesignError
@@ -74,7 +74,9 @@ def code_sampling(
             f"fpc names {len(fpc)} stages ({', '.join(map(str, fpc))}) but psu names {max(len(psu), 1)}. "
             "Give one fpc per stage."
         )
-    parent, n_strata = _coded(data, columns.strata) if columns.strata else (np.zeros(len(data), dtype=np.int64), 1)
+    parent, n_strata = (
+        _coded(data, columns.strata) if columns.strata is not None else (np.zeros(len(data), dtype=np.int64), 1)
+    )
     stages: list[Stage] = []
     units: Sequence[str | None] = psu or [None]
     for number, column in enumerate(units):
@@ -86,6 +88,8 @@ def code_sampling(
             stage = _with_probabilities(data, drawn, given, columns, rules, joint)
         else:
             stage = replace(drawn, fraction=sampling_fractions(data, drawn, given, number, columns.strata))
+            if given is not None and len(fpc) == 1:
+                refuse_ones(data, stage, given)
         if rules.lonely_psu == "fail" and not (number == 0 and rules.pps == "joint"):
             _refuse_lonely(data, stage, number, columns.strata)
         stages.append(stage)

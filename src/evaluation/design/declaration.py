@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -13,7 +13,7 @@ from evaluation.design.coding import DesignColumns, code_sampling
 from evaluation.design.design import Design, Floats, Linearization
 from evaluation.design.pps import PairVariance
 from evaluation.design.sampling import LonelyRule, PpsMethod, Sampling, VarianceRules, require_column
-from evaluation.errors import ColumnError, DesignError, did_you_mean
+from evaluation.errors import ColumnError, DesignError, did_you_mean, require_flag
 from evaluation.results import Provenance
 from evaluation.survey.reading import Survey
 from evaluation.survey.values import strays
@@ -105,7 +105,10 @@ def survey_design(
     weights: w, sum 10
     variance: taylor linearization, degrees of freedom 2
     """
-    columns = DesignColumns(strata, _names(psu), _fpc(fpc), nested)
+    require_flag(nested, "survey_design: nested", DesignError)
+    require_flag(lonely_domains, "survey_design: lonely_domains", DesignError)
+    _require_one_of("linearization", linearization, Linearization)
+    columns = DesignColumns(_name(strata, "strata"), _names(psu), _fpc(fpc), nested)
     frame, declared = _frame_and_design(
         data, _Declared(weights, columns, pps, pps_variance, lonely_psu, lonely_domains)
     )
@@ -186,17 +189,40 @@ def _rules(given: _Declared) -> VarianceRules:
 
 def _require_one_of(argument: str, value: object, allowed: Any, more: str = "") -> None:
     names = get_args(allowed)
-    if value not in names:
+    if not isinstance(value, str) or value not in names:
         raise DesignError(
             f"{argument} must be one of {', '.join(map(repr, names))}{more}, got {value!r}. "
-            f"{did_you_mean(value, names)}"
+            f"{did_you_mean(str(value).casefold(), names)}"
         )
 
 
-def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
+def _name(column: Any, argument: str) -> Any:
+    """Return the name of a column; a ColumnError where there is none in it."""
+    if isinstance(column, str) and not column.strip():
+        raise ColumnError(f"{argument} must name a column, got {column!r}. Leave it out where there is none.")
+    return column
+
+
+def _names(columns: Any) -> tuple[str, ...]:
+    """Return the columns of sampling units, first stage first."""
     if columns is None:
         return ()
-    return (columns,) if isinstance(columns, str) else tuple(columns)
+    if isinstance(columns, Hashable) and not isinstance(columns, tuple):
+        return (_name(columns, "psu"),)
+    if not isinstance(columns, (list, tuple, pd.Index, np.ndarray)):
+        raise ColumnError(
+            f"psu must name a column, or a list of them, first stage first, got {type(columns).__name__}. Put the "
+            f"sampling units into the data and name their column."
+        )
+    names = tuple(_name(column, "psu") for column in columns)
+    if not names or any(name is None for name in names):
+        raise ColumnError(
+            f"psu must name columns of sampling units, got {list(names)!r}. Leave psu out where each respondent is one."
+        )
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise ColumnError(f"psu names '{twice[0]}' twice. Each stage has a column of its own, first stage first.")
+    return names
 
 
 def _fpc(given: str | float | Sequence[str | float] | None) -> tuple[str | float, ...]:

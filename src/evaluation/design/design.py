@@ -312,6 +312,11 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
         raise EstimationError(
             f"domain: where must be a mapping of column to values, got {where!r}. Write {{'column': ['value', ...]}}."
         )
+    if not where:
+        raise EstimationError(
+            "domain: where names no column, so the domain would be the whole sample. Write {'column': ['value', ...]}, "
+            "or use the design itself."
+        )
     inside = np.ones(len(design), dtype=bool) if design.inside is None else design.inside.copy()
     for name, wanted in where.items():
         column = design.column(name)

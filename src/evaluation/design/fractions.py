@@ -20,8 +20,9 @@ def sampling_fractions(
 ) -> Fractions:
     """Return the sampling fraction of each stratum of a stage, shape (n_strata,).
 
-    All values up to 1 are fractions, all from 1 on are counts. 1 alone says the same either way: the
-    only unit there is, or all of them. An infinite count, like no fpc at all, is 0: with replacement.
+    All values up to 1 are fractions, all from 1 on are counts. 1 alone says the same either way where one unit
+    was sampled: the only unit there is, or all of them. An infinite count, like no fpc at all, is 0: with
+    replacement.
 
     Parameters
     ----------
@@ -68,6 +69,21 @@ def sampling_fractions(
             failures=data.loc[short[parent]],
         )
     return np.asarray(sampled / each)
+
+
+def refuse_ones(data: pd.DataFrame, stage: Stage, fpc: str | float) -> None:
+    """Refuse an only fpc of 1 for several units: a count contradicts the sample, a fraction takes all variance away."""
+    sampled = stage.units_per_stratum
+    if sampled.max() <= 1 or (stage.fraction != 1).any() or (_values(data, fpc) != 1).any():
+        return
+    rows = (sampled > 1)[stage.stratum[stage.unit]]
+    most = ", ".join(str(count) for count in sampled[:3]) + (", ..." if len(sampled) > 3 else "")
+    raise DesignError(
+        f"fpc '{fpc}' is 1 everywhere, but strata hold several sampled units ({most}): a population of one unit "
+        f"contradicts the sample, and a fraction of 1, a census, leaves no sampling error. For a census write the "
+        f"population count ({int(sampled[0]):,}), for a sample its real count or fraction, or leave fpc out.",
+        failures=data.loc[rows],
+    )
 
 
 def inclusion_of_units(data: pd.DataFrame, stage: Stage, fpc: str | float | None) -> Fractions:

@@ -128,6 +128,11 @@ def _require_frames(frames: Mapping[str, Design]) -> None:
 
 def _stacked(frames: Mapping[str, Design], frame: str) -> pd.DataFrame:
     tables = {name: design.data for name, design in frames.items()}
+    if not isinstance(frame, str) or not frame.strip():
+        raise DesignError(
+            f"join_frames: frame names the new column that says where a respondent comes from, got {frame!r}. Pass "
+            f"text, e.g. frame='frame', or leave it out."
+        )
     for name, table in tables.items():
         if frame in table.columns:
             raise ColumnError(f"join_frames: the data of '{name}' have a column '{frame}' already. Pass frame='...'.")

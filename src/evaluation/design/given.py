@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation import wording
-from evaluation.design.replicates import Replicates
+from evaluation.design.replicates import Replicates, is_rho
 from evaluation.design.sampling import Sampling, Stage, require_column
 from evaluation.design.variance import ReplicateEngine
-from evaluation.errors import ColumnError, DesignError
+from evaluation.errors import ColumnError, DesignError, did_you_mean, require_flag
 from evaluation.survey.values import strays
 
 Floats = NDArray[np.float64]
@@ -27,6 +27,8 @@ BLOCK = 16_384
 
 #: Replicate weights sum to about what the weights do, factors to about one per row: within this multiple either way.
 ABOUT = 2.0
+#: Where sums fit both readings, one is taken for wrong whose rows are this many times as far off as the other's.
+CLEARLY = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +73,11 @@ def given_replicates(
     Rows whose factors are equal share a unit. A row whose weight is zero in the sample and in every replicate
     shares that of the first row: it counts nowhere.
     """
-    if kind not in get_args(GivenKind):
-        raise DesignError(f"kind must be one of {', '.join(get_args(GivenKind))}, got {kind!r}.")
+    if not isinstance(kind, str) or kind not in get_args(GivenKind):
+        known = get_args(GivenKind)
+        raise DesignError(f"kind must be one of {', '.join(known)}, got {kind!r}. {did_you_mean(kind, known)}")
+    require_flag(combined, "replicate_design: combined", DesignError)
+    require_flag(mse, "replicate_design: mse", DesignError)
     values = _values(data, weights, replicate_weights)
     full = data[weights].to_numpy(dtype=float)
     _refuse_confusion(values, full, weights, combined)
@@ -105,7 +110,24 @@ def _values(data: pd.DataFrame, weights: str, given: ReplicateColumns) -> Floats
             f"each replicate; zero is allowed.",
             failures=data.loc[wrong.any(axis=1)],
         )
+    _refuse_empty_or_alike(values, table.columns)
     return values
+
+
+def _refuse_empty_or_alike(values: Floats, names: pd.Index) -> None:
+    """Refuse replicates in which nobody counts, and replicates that are all one."""
+    empty = names[np.flatnonzero(~values.any(axis=0))].tolist()
+    if empty:
+        shown = ", ".join(f"'{name}'" for name in empty[:5]) + (", ..." if len(empty) > 5 else "")
+        raise DesignError(
+            f"{len(empty)} of {values.shape[1]} columns of replicate weights are zero for everybody ({shown}), so "
+            f"nobody counts in them. Leave them out (and their rscales), or correct them."
+        )
+    if (values == values[:, :1]).all():
+        raise DesignError(
+            f"all {values.shape[1]} columns of replicate weights are the same, so no standard error could come from "
+            f"them. Check that replicate_weights names the columns that the data's documentation does."
+        )
 
 
 def _table(data: pd.DataFrame, weights: str, given: ReplicateColumns) -> pd.DataFrame:
@@ -163,6 +185,8 @@ def _require_numbers(data: pd.DataFrame, column: pd.Series, name: object) -> Non
 def _refuse_confusion(values: Floats, full: Floats, weights: str, combined: bool) -> None:
     total, rows = values.sum() / (values.shape[1] * full.sum()), values.mean()
     as_weights, as_factors = (1 / ABOUT < ratio < ABOUT for ratio in (total, rows))
+    if as_weights and as_factors:
+        as_weights, as_factors = _row_by_row(values, full)
     if combined and as_factors and not as_weights:
         raise DesignError(
             f"replicate weights average {rows:.3g} a row, the weight '{weights}' {full.mean():.3g}: they look like "
@@ -173,6 +197,21 @@ def _refuse_confusion(values: Floats, full: Floats, weights: str, combined: bool
             f"combined=False says that replicates are factors of about 1, but they average {rows:.3g} a row and sum to "
             f"{total:.3g} times the weight '{weights}': the weight is in them already. Pass combined=True."
         )
+    if not as_weights and not as_factors:
+        raise DesignError(
+            f"replicate weights sum to {total:.3g} times the weight '{weights}' and average {rows:.3g} a row, expected "
+            f"about once the weight (combined=True) or factors of about 1 (combined=False). Check that weights and "
+            f"replicate_weights belong together."
+        )
+
+
+def _row_by_row(values: Floats, full: Floats) -> tuple[bool, bool]:
+    """Tell which reading fits where sums fit both: over replicates, rows average their weight, or 1."""
+    counts = full != 0
+    means = values[counts].mean(axis=1)
+    from_weights, from_ones = np.abs(means / full[counts] - 1).mean(), np.abs(means - 1).mean()
+    clear = max(from_weights, from_ones) > max(CLEARLY * min(from_weights, from_ones), 0.05)
+    return not clear or bool(from_weights < from_ones), not clear or bool(from_ones < from_weights)
 
 
 def _factors(
@@ -217,7 +256,7 @@ def _scales(
     kind: str, replicates: int, scale: float | None, rscales: Sequence[float] | Floats | None, rho: float | None
 ) -> tuple[float, Floats]:
     """Return scale and rscales, R's defaults where none are given."""
-    if kind == "Fay" and (rho is None or not 0 <= rho < 1):
+    if kind == "Fay" and not is_rho(rho):
         raise DesignError(
             f"kind='Fay' needs the rho the replicates were made with, 0 to below 1 (often 0.3 or 0.5), got {rho!r}. "
             f"The survey's documentation gives it."

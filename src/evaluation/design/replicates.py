@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from evaluation.design.bootstrap import bearing_stages, preston, rao_wu
 from evaluation.design.hadamard import balanced_signs, can_be_made, order_from
 from evaluation.design.sampling import Sampling, Stage
 from evaluation.design.variance import ReplicateEngine
-from evaluation.errors import DesignError
+from evaluation.errors import DesignError, did_you_mean, require_flag
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -135,9 +135,7 @@ def make_replicates(
     -----
     A stratum with one PSU, taken with certainty or under the rule ``"remove"``, keeps its weights in every replicate.
     """
-    if kind not in get_args(Kind):
-        raise DesignError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}.")
-    _require_arguments(kind, replicates, seed, rho)
+    require_arguments_of(kind, replicates=replicates, seed=seed, rho=rho, mse=mse)
     sampling.require_replicable(f"as_replicates(kind='{kind}')")
     if kind in RANDOM:
         return _random(sampling, kind, replicates or 0, seed or 0, bool(mse))
@@ -158,7 +156,21 @@ def make_replicates(
     return Replicates(np.ascontiguousarray(factors), first.unit, engine, strata)
 
 
-def _require_arguments(kind: str, replicates: int | None, seed: int | None, rho: float | None) -> None:
+def require_arguments_of(
+    kind: object,
+    *,
+    replicates: int | None = None,
+    seed: int | None = None,
+    rho: float | None = None,
+    mse: bool | None = None,
+) -> None:
+    """Raise a DesignError unless arguments of ``as_replicates`` go with its kind; no data are needed to tell."""
+    if not isinstance(kind, str) or kind not in get_args(Kind):
+        raise DesignError(
+            f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}. {did_you_mean(kind, get_args(Kind))}"
+        )
+    if mse is not None:
+        require_flag(mse, "as_replicates: mse", DesignError)
     if kind in RANDOM and (replicates is None or seed is None):
         raise DesignError(
             f"kind='{kind}' draws by chance and needs replicates=... (say 500) and seed=...: without a seed nobody, "
@@ -175,13 +187,19 @@ def _require_arguments(kind: str, replicates: int | None, seed: int | None, rho:
         raise DesignError(f"replicates must be a whole number of at least 2, got {replicates!r}.")
     if seed is not None and (not _is_whole(seed) or seed < 0):
         raise DesignError(f"seed must be a whole number of at least 0, got {seed!r}.")
-    if kind == "Fay" and (rho is None or not 0 <= rho < 1):
+    if kind == "Fay" and not is_rho(rho):
         raise DesignError(
             f"kind='Fay' needs rho, 0 to below 1: half-samples get weights times 1 - rho more or less. Common are 0.3 "
             f"and 0.5; got {rho!r}."
         )
     if kind != "Fay" and rho is not None:
         raise DesignError(f"rho belongs to kind='Fay'; kind='{kind}' has none. Leave it out, or use kind='Fay'.")
+
+
+def is_rho(rho: object) -> bool:
+    """Tell whether a value can be Fay's rho: a number from 0 to below 1."""
+    number = isinstance(rho, (int, float, np.integer, np.floating)) and not isinstance(rho, bool)
+    return number and 0 <= cast(float, rho) < 1
 
 
 def _is_whole(number: object) -> bool:

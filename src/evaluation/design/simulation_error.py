@@ -54,6 +54,11 @@ def replicates_needed(estimates: Estimates, *, cv: float = 0.05) -> pd.DataFrame
     >>> replicates_needed(survey_mean(design, "y")).columns.tolist()
     ['term', 'replicates', 'cv_std_error', 'replicates_needed']
     """
+    if not isinstance(estimates, Estimates):
+        raise EstimationError(
+            f"replicates_needed needs estimates of a design with bootstrap replicates, got "
+            f"{type(estimates).__name__}. Pass what ev.survey_mean(design, ...) or another verb returned."
+        )
     engine, contributions = estimates.engine, estimates.contributions
     drawn = isinstance(engine, ReplicateEngine) and engine.kind in ("bootstrap", "preston")
     if contributions is None or not drawn:
