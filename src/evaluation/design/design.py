@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from evaluation import wording
 from evaluation.design.collapse import sum_by
 from evaluation.design.replicates import Replicates
-from evaluation.design.reweighting import CellMultipliers, cell_multipliers
+from evaluation.design.reweighting import IMPOSSIBLE, CellMultipliers, cell_multipliers, raise_of_jackknife
 from evaluation.design.sampling import Sampling, require_column
 from evaluation.design.steps import (
     AppliedStep,
@@ -179,7 +179,7 @@ class Design:
         return cell_multipliers(self.steps, self.base_weights, self.replicates)
 
     def replicate_weights(self) -> Iterator[Floats]:
-        """Yield the weights of each replicate, shape (n,), the whole chain repeated on each."""
+        """Yield the weights of each replicate, shape (n,), the whole chain repeated on each; NaN where it cannot be."""
         if self.replicates is None:
             raise DesignError("this design has no replicates. Make them with ev.as_replicates(design, kind=...).")
         for r in range(self.replicates.count):
@@ -187,8 +187,12 @@ class Design:
             if self.replicate_cells is not None:
                 weights = weights * self.replicate_cells.multipliers[r][self.replicate_cells.code]
             else:
-                for applied in self.steps:
-                    weights = applied.step.replay(weights)
+                try:
+                    for applied in self.steps:
+                        weights = applied.step.replay(weights)
+                except IMPOSSIBLE as error:
+                    raise_of_jackknife(error, self.replicates.engine.kind, r, self.replicates.count)
+                    weights = np.full(len(self), np.nan)
             yield weights if self.inside is None else np.where(self.inside, weights, 0.0)
 
     def adjusted(self, step: WeightingStep) -> Design:
@@ -275,6 +279,11 @@ def _sum(weights: Floats) -> str:
     return f"{total:,.6g}" if abs(total) < 1e6 else f"{total:,.0f}"
 
 
+def _told(value: object) -> str:
+    """Return how a message shows a wrong argument: functions and objects by their kind, which has no address."""
+    return repr(value) if isinstance(value, (str, int, float, list, tuple, set, dict)) else f"a {type(value).__name__}"
+
+
 def domain(design: Design, where: Mapping[str, Any]) -> Design:
     """Restrict estimation to a part of the population, keeping the whole design for the variance.
 
@@ -310,7 +319,7 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
     require_design(design, "domain")
     if not isinstance(where, Mapping):
         raise EstimationError(
-            f"domain: where must be a mapping of column to values, got {where!r}. Write {{'column': ['value', ...]}}."
+            f"domain: where must be a mapping of column to values, got {_told(where)}. Write {{'column': ['value', ...]}}."
         )
     if not where:
         raise EstimationError(
@@ -322,6 +331,11 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
         column = design.column(name)
         several = isinstance(wanted, Iterable) and not isinstance(wanted, (str, bytes))
         values = list(wanted) if several else [wanted]
+        if any(callable(value) for value in values):
+            raise EstimationError(
+                f"domain: expected values of {name}, got a function. Write the values, or put what it says into a "
+                f"column of the data first."
+            )
         if not values:
             raise EstimationError(f"domain: no value of {name} was given, so nobody would be in it.")
         unknown = [value for value in values if not (column == value).any()]
@@ -343,14 +357,16 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
 def each_replicate(design: Design, estimate: Callable[[Floats], Floats]) -> Floats:
     """Return ``estimate(weights)`` of shape (k,) for every replicate and, last, for the full sample, shape (R + 1, k).
 
-    The full sample's own row is what replicates with ``mse=True`` are centred at. A replicate in which no estimate
-    exists (a regression whose outcome is separated there) is a row of NaN, which the engine leaves out with a warning.
+    The full sample's own row is what replicates with ``mse=True`` are centred at. A replicate that cannot be weighted
+    (nobody of a level is in it), or in which no estimate exists, is a row of NaN: the engine leaves it out with a
+    warning.
     """
     full = estimate(design.domain_weights)
     rows = []
     for weights in design.replicate_weights():
+        missing = np.full_like(full, np.nan)
         try:
-            rows.append(estimate(weights))
+            rows.append(missing if np.isnan(weights).any() else estimate(weights))
         except EstimationError:
-            rows.append(np.full_like(full, np.nan))
+            rows.append(missing)
     return np.vstack([*rows, full])

@@ -11,7 +11,10 @@ from scipy import sparse
 from evaluation.design.collapse import Codes, Floats, compact, crossed
 from evaluation.design.replicates import Replicates
 from evaluation.design.steps import AppliedStep, CellStep
+from evaluation.errors import EstimationError, EvaluationError, MarginError, WeightingError
 
+#: What a step raises where weights or an estimate do not exist.
+IMPOSSIBLE = (WeightingError, MarginError, EstimationError)
 #: Tables of units and cells that are filled less than this are multiplied entry by entry.
 SPARSE = 1 / 16
 #: Cells worked on at once; bounds the memory of (R, cells) tables.
@@ -56,10 +59,38 @@ def cell_multipliers(steps: Sequence[AppliedStep], weights: Floats, replicates: 
         gather = sparse.csr_array(
             (np.ones(len(levels)), (np.arange(len(levels)), levels[:, place])), shape=(len(levels), size)
         )
-        each = step.replay_cells(np.asarray(masses @ gather))[:, levels[:, place]]
+        each = _replayed(step, np.asarray(masses @ gather), replicates)[:, levels[:, place]]
         multipliers *= each
         masses *= each
     return CellMultipliers(code, multipliers)
+
+
+def _replayed(step: CellStep, masses: Floats, replicates: Replicates) -> Floats:
+    """Return the multipliers of all replicates at once; one by one where a replicate cannot be weighted, NaN there."""
+    whole = np.isfinite(masses).all(axis=1)
+    if whole.all():
+        try:
+            return step.replay_cells(masses)
+        except IMPOSSIBLE:
+            pass
+    found = np.full(masses.shape, np.nan)
+    for r in np.flatnonzero(whole):
+        try:
+            found[r] = step.replay_cells(masses[r : r + 1])[0]
+        except IMPOSSIBLE as error:
+            if r == replicates.count:
+                raise
+            raise_of_jackknife(error, replicates.engine.kind, int(r), replicates.count)
+    return found
+
+
+def raise_of_jackknife(error: EvaluationError, kind: str, r: int, count: int) -> None:
+    """Raise the error of a replicate that cannot be weighted, if it is a jackknife: it cannot do without any."""
+    if kind.startswith("JK"):
+        raise type(error)(
+            f"replicate {r + 1} of {count} ({kind}), in which a sampling unit is left out: {error}",
+            failures=error.failures,
+        ) from None
 
 
 def with_full_sample(replicates: Replicates) -> Floats:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.design.design import Design
-from evaluation.errors import EstimationError, did_you_mean
+from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import require_choice
 from evaluation.estimation.domains import Cells
 
 Floats = NDArray[np.float64]
@@ -43,8 +44,8 @@ class Curve:
 
     @classmethod
     def of(cls, values: Floats, weights: Floats) -> Curve:
-        """Return the curve of sorted answers, those without weight left out."""
-        counted = weights != 0
+        """Return the curve of sorted answers, those without weight left out (NaN: there are no such weights)."""
+        counted = (weights != 0) & ~np.isnan(weights)
         return cls(values, weights) if counted.all() else cls(values[counted], weights[counted])
 
     @cached_property
@@ -68,8 +69,7 @@ class Curve:
 
 def require_rule(rule: str) -> None:
     """Raise an EstimationError unless ``rule`` is a rule for quantiles."""
-    if rule not in RULES:
-        raise EstimationError(f"rule must be one of {', '.join(RULES)}, got {rule!r}. {did_you_mean(rule, RULES)}")
+    require_choice(rule, tuple(RULES), "rule")
 
 
 @dataclass(frozen=True, eq=False)
