@@ -74,6 +74,11 @@ class Margins:
         MarginError
             A name is unknown.
         """
+        if not isinstance(names, Iterable) or isinstance(names, Mapping):
+            raise MarginError(
+                f"margins are chosen by a list of their names, got {names!r}. Known in {self.place}: "
+                f"{', '.join(self.names)}."
+            )
         chosen = [names] if isinstance(names, str) else list(names)
         for name in chosen:
             self._require(name)
@@ -173,7 +178,8 @@ class Margins:
         if impossible:
             raise MarginError(
                 f"margin '{name}' has target 0 for levels that the sample holds: {impossible} "
-                f"({sum(respondents[x] for x in impossible):,} respondents). Correct {self.place}, or recode."
+                f"({sum(respondents[x] for x in impossible):,} respondents). Correct {self.place}, or recode.",
+                failures=pd.DataFrame({"level": impossible, "respondents": [respondents[x] for x in impossible]}),
             )
 
     def _refuse_margin_levels(self, name: str, counts: pd.Series, present: pd.Index) -> None:
@@ -296,6 +302,11 @@ def margins(
     rows: list[tuple[str, str, object]] = []
     for name, target in targets.items():
         if isinstance(target, (Mapping, pd.Series)):
+            if not len(target):
+                raise MarginError(
+                    f"the margins: margin '{name}' has no levels, expected counts by level. Write "
+                    f"{{'{name}': {{'level': count, ...}}}}, or leave it out."
+                )
             rows.extend((str(name), _level_text(level), value) for level, value in target.items())
         else:
             rows.append((str(name), "", target))
@@ -341,7 +352,9 @@ def _amount(value: object, where: str, is_count: bool, faults: list[str]) -> flo
     except ValueError:
         faults.append(f"{where}: expected a number, got '{value}'")
         return math.nan
-    if not math.isfinite(number):
+    if math.isinf(number):
+        faults.append(f"{where}: expected a finite number, got {number}")
+    elif math.isnan(number):
         faults.append(f"{where}: the value is missing")
     elif is_count and number < 0:
         faults.append(f"{where}: a count cannot be negative, got {number:,.10g}")
@@ -368,6 +381,20 @@ def _check_totals(result: Margins) -> None:
     if any(total <= 0 for total in sums.values()):
         empty = next(name for name, total in sums.items() if total <= 0)
         raise MarginError(f"{result.place}: margin '{empty}' adds up to {sums[empty]:,.10g}. Give population counts.")
+    _refuse_shares(result, sums)
+
+
+def _refuse_shares(result: Margins, sums: Mapping[str, float]) -> None:
+    """Refuse shares and percentages in place of counts: the weights would sum to 1 or 100."""
+    for name, total in sums.items():
+        counts = result.categorical.get(name)
+        broken = counts is not None and bool((counts % 1 != 0).any())
+        if broken and (abs(total - 1) < 5e-3 or abs(total - 100) < 0.15):
+            raise MarginError(
+                f"{result.place}: margin '{name}' adds up to {total:,.10g}, so these are shares, expected population "
+                f"counts. Multiply each by the population size over {1 if total < 50 else 100}.",
+                failures=pd.DataFrame({"level": list(counts.index), "value": counts.to_numpy()}),  # type: ignore[union-attr]
+            )
 
 
 def _check_crossed(result: Margins) -> None:

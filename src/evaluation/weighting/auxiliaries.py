@@ -11,10 +11,13 @@ import pandas as pd
 from evaluation.design.collapse import Codes, Floats, crossed
 from evaluation.design.columns import Columns
 from evaluation.design.design import Design
-from evaluation.errors import ColumnError, WeightingError, did_you_mean
+from evaluation.errors import CalibrationError, ColumnError, WeightingError, did_you_mean
 from evaluation.survey.margins import TOTAL, Margins
 from evaluation.weighting.programme import columns_at
 from evaluation.weighting.raking import MarginCodes, code_margins
+
+#: Share of a numeric column's square sum that must be its own, not a combination of the columns before it.
+REDUNDANT = 1e-12
 
 
 class Auxiliaries(NamedTuple):
@@ -79,6 +82,31 @@ def _cells(coded: tuple[MarginCodes, ...], n: int, sized: bool) -> tuple[Codes |
     code, levels = crossed([margin.codes for margin in coded], [len(margin.targets) for margin in coded])
     parts = [np.eye(len(margin.targets))[levels[:, j]] for j, margin in enumerate(coded)]
     return code, np.hstack([*parts, np.ones((len(levels), 1))] if sized else parts)
+
+
+def refuse_redundant(auxiliaries: Auxiliaries, gram: Floats | None, weights: Floats) -> None:
+    """Raise a CalibrationError where a numeric total is a combination of the totals before it.
+
+    Margins share their grand total, so counts of levels, by hand as columns of 0 and 1 too, are redundant by their
+    nature; a number is not.
+    """
+    names = auxiliaries.names
+    matrix = auxiliaries.x.gram(np.abs(weights)) if gram is None else gram
+    length = np.sqrt(np.diag(matrix))
+    length[length == 0] = 1.0
+    scaled = matrix / np.outer(length, length)
+    for j in range(len(names) - len(auxiliaries.x.dense), len(names)):
+        before, own = scaled[:j, :j], scaled[:j, j]
+        shares = np.linalg.pinv(before, hermitian=True) @ own
+        left = scaled[j, j] - own @ shares
+        if scaled[j, j] > 0 and left < REDUNDANT and not np.isin(auxiliaries.x.dense[j - len(names)], (0, 1)).all():
+            made_of = [f"'{names[i]}'" for i in np.flatnonzero(np.abs(shares) > 1e-6)]
+            told = ", ".join(made_of[:4]) + (", ..." if len(made_of) > 4 else "")
+            raise CalibrationError(
+                f"calibrate: '{names[j]}' is a combination of {told} in every respondent, so its total says nothing "
+                f"that those do not, expected totals that are not collinear. Leave '{names[j]}' out of the margins.",
+                failures=pd.DataFrame({"total": [names[j]], "combination_of": [told]}),
+            )
 
 
 def numeric_column(design: Design, name: str, role: str) -> Floats:

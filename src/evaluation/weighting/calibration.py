@@ -16,7 +16,14 @@ from evaluation.design.steps import Derivative
 from evaluation.errors import CalibrationError, DesignError, WeightingError
 from evaluation.results import Estimates
 from evaluation.survey.margins import Margins
-from evaluation.weighting.auxiliaries import Auxiliaries, auxiliaries_of, by_cluster, give_of, spread_of
+from evaluation.weighting.auxiliaries import (
+    Auxiliaries,
+    auxiliaries_of,
+    by_cluster,
+    give_of,
+    refuse_redundant,
+    spread_of,
+)
 from evaluation.weighting.distances import Adjustment, Bounds, Distance, adjustment
 from evaluation.weighting.estimated_totals import joined_margins, root_of, totals_in
 from evaluation.weighting.feasibility import explain_contradiction, explain_edge, explain_infeasible
@@ -132,7 +139,7 @@ class CalibrationStep:
         """
         x, factor = self.auxiliaries, adjustment_factor(weights_in, weights_out)
         slope = self._spread_out(weights_in * self.adjustment.slope(factor))
-        known = self._known.get("gram") if self._known.get("weights") is weights_in else None
+        known = self.gram_at(weights_in)
         middle = inverse(x.gram(slope) if known is None else known, self.give)
         return Derivative(factor, (x.scaled(factor),), (x.scaled(slope),), middle, (self.root,))
 
@@ -142,6 +149,10 @@ class CalibrationStep:
         own, slope = self.auxiliaries, self._spread_out(weights_in)
         fitted = own.times(inverse(own.gram(slope), self.give) @ own.moments(slope[:, None] * z))
         return np.asarray((z - fitted) * weights_out[:, None])
+
+    def gram_at(self, weights: Floats) -> Floats | None:
+        """Return the Gram matrix that solving with ``weights`` ended with, shape (q, q); None where none is kept."""
+        return self._known.get("gram") if self._known.get("weights") is weights else None
 
     def _spread_out(self, weights: Floats) -> Floats:
         return weights if self.spread is None else weights * self.spread
@@ -283,7 +294,11 @@ def calibrate(
         give=give_of(auxiliaries, design.weights, ridge),
         root=root,
     )
-    return design.adjusted(step)
+    calibrated = design.adjusted(step)
+    if ridge is None and auxiliaries.x.dense:
+        plain = distance == "linear" and bounds is None and spread is None
+        refuse_redundant(auxiliaries, step.gram_at(design.weights) if plain else None, design.weights)
+    return calibrated
 
 
 def _targets(

@@ -19,7 +19,7 @@ from evaluation.design.collapse import Codes, Floats, crossed, mass_by, sum_by
 from evaluation.design.columns import Columns
 from evaluation.design.design import Design
 from evaluation.design.steps import Derivative, WeightingStep
-from evaluation.errors import ColumnError, WeightingError
+from evaluation.errors import ColumnError, WeightingError, did_you_mean
 
 Mask = NDArray[np.bool_]
 
@@ -390,5 +390,6 @@ def _plain(value: Any) -> Any:
 
 def require_known(name: str, value: object, options: Sequence[str]) -> None:
     """Raise a WeightingError unless ``value`` is one of the options."""
-    if value not in options:
-        raise WeightingError(f"{name} must be {' or '.join(map(repr, options))}, got {value!r}.")
+    if not isinstance(value, str) or value not in options:
+        nearest = did_you_mean(value, options) if isinstance(value, str) else ""
+        raise WeightingError(f"{name} must be {' or '.join(map(repr, options))}, got {value!r}. {nearest}".rstrip())

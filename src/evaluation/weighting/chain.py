@@ -7,6 +7,7 @@ from typing import Any
 
 from evaluation.design.declaration import survey_design
 from evaluation.design.design import Design, require_design
+from evaluation.design.steps import WeightingStep
 from evaluation.errors import EvaluationError, StudyError, WeightingError, did_you_mean
 from evaluation.specification import DesignSpecification, StudySpecification, read_study, require_arguments
 from evaluation.survey.margins import Margins, read_margins
@@ -89,11 +90,18 @@ def _build(specification: StudySpecification, name: str, values: Mapping[str, An
         design = _drawn(specification, name, declared)
     if not weighted:
         return design
-    margins = read_margins(specification.survey) if declared.chain else None
+    names_margins = any(_names_margins(arguments) for step in declared.chain for arguments in step.values())
+    margins = read_margins(specification.survey) if names_margins else None
     for step in declared.chain:
         ((verb, arguments),) = step.items()
         design = _apply(specification, name, design, verb, arguments, margins, values)
     return design
+
+
+def _names_margins(arguments: Mapping[str, Any]) -> bool:
+    """Tell whether a step takes margins of the survey by name; counts written in the step itself stand as they are."""
+    given = arguments.get("margins")
+    return given is not None and not isinstance(given, Mapping)
 
 
 def _drawn(specification: StudySpecification, name: str, declared: DesignSpecification) -> Design:
@@ -163,13 +171,14 @@ def replay_chain(
     known = None if margins is None else as_margins(margins)
     for number, (verb, arguments) in enumerate(_steps(chain), start=1):
         place = f"replay_chain, step {number} '{verb}'"
+        _require_repeatable(verb, arguments, place)
         design = _done(design, verb, _with_margins(arguments, known, place), place)
     return design
 
 
 def _steps(chain: Design | Sequence[Mapping[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
     if isinstance(chain, Design):
-        return [(applied.step.verb, getattr(applied.step, "asked", applied.step.arguments)) for applied in chain.steps]
+        return [(applied.step.verb, _asked(applied.step)) for applied in chain.steps]
     if isinstance(chain, (str, Mapping)) or not isinstance(chain, Sequence):
         raise WeightingError(
             f"replay_chain: chain must be a design or a list of steps, got {type(chain).__name__}. Write "
@@ -186,6 +195,24 @@ def _steps(chain: Design | Sequence[Mapping[str, Mapping[str, Any]]]) -> list[tu
     return steps
 
 
+def _asked(step: WeightingStep) -> Mapping[str, Any]:
+    """Return a step's arguments as they were given; of a step within one frame, those that name the frame."""
+    inside_frame = "frame" in step.arguments
+    given: Mapping[str, Any] = step.arguments if inside_frame else getattr(step, "asked", step.arguments)
+    return given
+
+
+def _require_repeatable(verb: str, arguments: Mapping[str, Any], place: str) -> None:
+    """Raise a WeightingError for verbs that do not exist and for steps that need more than a design to be repeated."""
+    if verb == "join_frames" or (verb in VERBS and "frame" in arguments):
+        raise WeightingError(
+            f"{place} belongs to samples put together, and one design has no frames to repeat it on. Replay each "
+            f"frame's own chain, then call ev.join_frames again."
+        )
+    if verb not in VERBS:
+        raise WeightingError(f"{place}: unknown weighting verb '{verb}'. {did_you_mean(verb, VERBS)}")
+
+
 def _with_margins(arguments: Mapping[str, Any], margins: Margins | None, place: str) -> dict[str, Any]:
     given = dict(arguments)
     named = given.get("margins")
@@ -194,9 +221,11 @@ def _with_margins(arguments: Mapping[str, Any], margins: Margins | None, place: 
     if margins is not None:
         given["margins"] = margins.select(_margin_names(named))
     elif isinstance(named, (str, list, tuple)):
+        estimated = " Some of them another sample estimated: give those totals too." if "vcov" in given else ""
         raise WeightingError(
             f"{place} names margins ({', '.join(_margin_names(named))}) without their counts. Give them: "
-            f"margins=ev.read_margins(...), or a mapping of column to counts by level."
+            f"margins=ev.read_margins(...), or a mapping of column to counts by level.{estimated} Replaying the design "
+            f"itself, instead of its written chain, brings the counts along."
         )
     return given
 
@@ -209,8 +238,6 @@ def _margin_names(named: Any) -> list[str]:
 
 def _done(design: Design, verb: str, arguments: Mapping[str, Any], place: str) -> Design:
     """Apply one step; every error says where in the chain it stands."""
-    if verb not in VERBS:
-        raise WeightingError(f"{place}: unknown weighting verb '{verb}'. {did_you_mean(verb, VERBS)}")
     try:
         require_arguments(VERBS[verb], arguments, place)
     except StudyError as error:
@@ -236,7 +263,7 @@ def _apply(
     require_arguments(VERBS[verb], arguments, f"{place}, step '{verb}'")
     given = {key: _resolved(value, values, place) for key, value in arguments.items()}
     try:
-        if "margins" in given and margins is not None:
+        if _names_margins(given) and margins is not None:
             given["margins"] = margins.select(given["margins"])
         return VERBS[verb](design, **given)
     except EvaluationError as error:

@@ -41,6 +41,8 @@ ClassRate = Literal["response_rate", "mean_propensity"]
 Ineligible = Literal["drop", "keep"]
 
 VERB = "adjust_nonresponse"
+#: Defaults, which a study file need not say.
+USUAL: dict[str, Any] = {"method": "cells", "classes": 5, "class_rate": "response_rate", "ineligible": "drop"}
 #: Words of this verb beside the dispositions.
 RESPONSES = {"respondent": "I", "nonrespondent": "O"}
 _ROLES = {"I": TAKES, "P": TAKES, "R": GIVES, "NC": GIVES, "O": GIVES, "NE": LOSES, "": LOSES}
@@ -141,6 +143,7 @@ def adjust_nonresponse(
         return applied(design, _in_cells(asked, groups, role, counted))
     if not (role == GIVES).any():
         return applied(design, _in_cells(asked, groups_by(design, None, counted, VERB), role, counted))
+    design.require_no_negative_weights(f"{VERB}, method={method!r},")
     model = _model(design, role == TAKES, eligible, covariates or ())
     keeps = np.where(role == KEEPS, 1.0, 0.0)
     if method == "inverse_propensity":
@@ -167,14 +170,23 @@ def _refuse_mismatch(
         raise WeightingError(
             f"{VERB}: method='{method}' needs covariates: columns that are known of everybody eligible."
         )
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
+    if isinstance(classes, bool) or not isinstance(classes, (int, np.integer)) or classes < 2:
         raise WeightingError(f"{VERB}: classes must be a whole number of two and more, got {classes!r}.")
+    unused = [
+        f"{name}={value!r}"
+        for name, value in (("classes", classes), ("class_rate", class_rate))
+        if method != "propensity_classes" and value != USUAL[name]
+    ]
+    if unused:
+        raise WeightingError(
+            f"{VERB}: {unused[0]} goes with method='propensity_classes', but the method is '{method}'. Name that "
+            f"method, or leave it out."
+        )
 
 
 def _written(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a study file needs to say: defaults are left out."""
-    usual = {"method": "cells", "classes": 5, "class_rate": "response_rate", "ineligible": "drop"}
-    return as_written(**{name: value for name, value in asked.items() if usual.get(name) != value})
+    return as_written(**{name: value for name, value in asked.items() if USUAL.get(name) != value})
 
 
 def _roles(design: Design, response: str, codes: Mapping[Any, str] | None, counted: Mask) -> Codes:

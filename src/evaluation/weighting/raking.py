@@ -207,10 +207,14 @@ def as_margins(margins: Margins | Mapping[str, Any]) -> Margins:
         return margins
     if not isinstance(margins, Mapping):
         raise MarginError(
-            f"expected margins or a mapping of column to counts by level, got {type(margins).__name__}. "
+            f"expected margins or a mapping of column to counts by level, got {_came(margins)}. "
             f"Write {{'sex': {{'f': 515000, 'm': 485000}}}}, or take ev.read_margins(...).select([...])."
         )
     return make_margins(margins)
+
+
+def _came(margins: object) -> str:
+    return "none" if margins is None else type(margins).__name__
 
 
 def _refuse_look_alikes(column: pd.Series, margin: str) -> None:

@@ -112,6 +112,9 @@ def _shares(design: Design, levels: Groups, population: Mapping[str, float], cou
     """Return the standard's share of each level, shape (L,)."""
     if not isinstance(population, Mapping) or not population:
         raise MarginError(f"{VERB}: population must be a mapping of level to share, got {population!r}.")
+    for level, share in population.items():
+        if isinstance(share, (str, bool)) or not isinstance(share, (int, float, np.integer, np.floating)):
+            raise MarginError(f"{VERB}: the share of '{code_text(level)}' must be a number, got {share!r}.")
     given = {code_text(level): float(share) for level, share in population.items()}
     wrong = [level for level, share in given.items() if not (share > 0 and np.isfinite(share))]
     if wrong:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evaluation.design.columns import Columns
 from evaluation.design.design import Design, require_design
 from evaluation.design.steps import Derivative
-from evaluation.errors import CalibrationError, WeightingError
+from evaluation.errors import CalibrationError, WeightingError, require_flag
 from evaluation.survey.margins import Margins
 from evaluation.weighting.auxiliaries import auxiliaries_of
 from evaluation.weighting.calibration import CalibrationStep
@@ -184,6 +184,7 @@ def trim_weights(
     """
     require_design(design, VERB)
     require_known(f"{VERB}: relative_to", relative_to, get_args(Reference))
+    require_flag(strict, f"{VERB}: strict", WeightingError)
     bounds = _bounds(design, upper, lower, relative_to)
     asked: dict[str, Any] = {"upper": upper, "lower": lower, "relative_to": relative_to}
     if not strict:
@@ -224,10 +225,10 @@ def _bounds(design: Design, upper: float | None, lower: float | None, relative_t
     if upper is None and lower is None:
         raise WeightingError(f"{VERB} needs a bound: upper, lower or both.")
     for name, bound in (("upper", upper), ("lower", lower)):
-        if bound is not None and (isinstance(bound, (str, bool)) or not bound > 0):
-            raise WeightingError(
-                f"{VERB}: {name} must be above zero, got {bound!r}: a multiple of the {relative_to} weight."
-            )
+        number = isinstance(bound, (int, float, np.integer, np.floating)) and not isinstance(bound, bool)
+        if bound is not None and (not number or not bound > 0):
+            what = "a weight" if relative_to == "none" else f"a multiple of the {relative_to} weight"
+            raise WeightingError(f"{VERB}: {name} must be above zero, got {bound!r}: a number, {what}.")
     if upper is not None and lower is not None and lower >= upper:
         raise WeightingError(f"{VERB}: lower ({lower:g}) must be below upper ({upper:g}).")
     positive = design.weights[design.weights > 0]
