@@ -8,7 +8,14 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import ColumnError, DesignError, IdentificationError, MarginError, WeightingError
+from evaluation.errors import (
+    ColumnError,
+    DesignError,
+    EstimationError,
+    IdentificationError,
+    MarginError,
+    WeightingError,
+)
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "survey"
 TIGHT = 1e-12
@@ -375,3 +382,13 @@ def test_margins_need_no_value_of_nonrespondents():
         assert np.isfinite(ev.survey_mean(design, "rooms").std_error).all()
     with pytest.raises(MarginError, match="1 of 6 respondents have no value of sex"):
         ev.rake(declared(frame), {"sex": {"f": 6, "m": 4}})
+
+
+def test_propensities_are_not_fitted_with_negative_weights():
+    random = np.random.default_rng(2)
+    frame = pd.DataFrame({"x": random.normal(size=200), "answered": random.integers(0, 2, 200)})
+    calibrated = ev.calibrate(ev.survey_design(frame), {"total": 200, "x": 400.0})
+    assert (calibrated.weights < 0).any()
+    for method in ("inverse_propensity", "propensity_classes"):
+        with pytest.raises(EstimationError, match="needs weights of zero and above"):
+            ev.adjust_nonresponse(calibrated, response="answered", covariates=["x"], method=method)
