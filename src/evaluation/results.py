@@ -474,6 +474,8 @@ class TestResult:
         What a t test is about, such as a difference of means; NaN for other tests.
     smallest_group : int or None
         Respondents in the smaller group; below the survey's minimum the estimate is not shown.
+    facts : dict
+        The hypothesis in parts, so that it can be said in either language: ``kind`` and its columns and codes.
     """
 
     __test__ = False
@@ -495,6 +497,7 @@ class TestResult:
     conf_high: float = field(default=math.nan, kw_only=True)
     conf_level: float = field(default=0.95, kw_only=True)
     smallest_group: int | None = field(default=None, kw_only=True)
+    facts: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     @property
     def df(self) -> float:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from evaluation import wording
-from evaluation.results import Estimates
+from evaluation.errors import PublishError
+from evaluation.results import Estimates, TestResult
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,13 @@ class Statement:
         return "\n\n".join(self.sentences)
 
 
-def statement(result: Estimates, lang: str | None = None) -> Statement:
+def statement(result: Estimates | TestResult, lang: str | None = None) -> Statement:
     """Say estimates in sentences that describe and never explain: value, interval, n, population.
 
     Parameters
     ----------
-    result : Estimates
-        Means, totals, shares, ratios or quantiles.
+    result : Estimates or TestResult
+        Means, totals, shares, ratios, quantiles, coefficients ...; or one test.
     lang : {"ko", "en"}, optional
         Default: the language of the project.
 
@@ -45,11 +46,23 @@ def statement(result: Estimates, lang: str | None = None) -> Statement:
     -------
     Statement
         One sentence per row; shares in per cent, each with its interval.
+
+    Raises
+    ------
+    PublishError
+        Neither estimates nor a test.
     """
     lang = wording.language_of(lang)
+    if isinstance(result, TestResult):
+        return Statement((_tested(result, lang),))
+    if not isinstance(result, Estimates):
+        raise PublishError(
+            f"statement says estimates or a test in words, got {type(result).__name__}. ev.table shows any result; of "
+            f"several estimates make one statement each."
+        )
     result = result.masked()
-    scale, unit = (100.0, "%") if result.verb == "survey_prop" else (1.0, "")
-    words = wording.label_keys(result.keys, result.provenance.labels, lang)
+    scale, unit = (100.0, "%") if result.verb in wording.SHARE_VERBS else (1.0, "")
+    words = wording.result_keys(result, lang)
     limits = scale * result.confidence_interval()
     if f"sentence_{lang}" in result.fit:
         said = str(result.fit[f"sentence_{lang}"]).rstrip(".")
@@ -69,6 +82,19 @@ def statement(result: Estimates, lang: str | None = None) -> Statement:
         )
         sentences.append(_sentence(result, lang, what, _kind(result, row, lang), (value, low, high), row))
     return Statement((*sentences, *_ascribed(result, lang)))
+
+
+def _tested(result: TestResult, lang: str) -> str:
+    """Say a test in one sentence: hypothesis, statistic, p-value, n; a hypothesis is never said to be true."""
+    what, name = wording.hypothesis(result, lang), wording.term(result.test, lang)
+    statistic, notice = wording.statistic_of(result, lang), result.provenance.notice.get(lang, "")
+    if math.isnan(result.p_value):
+        found = {"ko": "p값 없음", "en": "no p-value"}[lang]
+    else:
+        shown = wording.probability(result.p_value)
+        found = f"p {shown[0]} {shown[1:]}" if shown.startswith("<") else f"p = {shown}"
+    head = wording.capital(wording.term("hypothesis", lang))
+    return f"{head}: {what}. {wording.capital(name)}: {statistic}, {found} (n = {result.n_obs:,}). {notice}".strip()
 
 
 def _is_comparison(result: Estimates) -> bool:
@@ -182,24 +208,33 @@ def _headlines(result: Estimates) -> list[int]:
 def _kind(result: Estimates, row: int, lang: str) -> str:
     """Return what a row estimates; the rows of a comparison differ in that."""
     quantity = str(result.keys["quantity"].iloc[row]) if "quantity" in result.keys else "difference"
+    if result.verb == "partial_r_indicators":
+        indicator, which = wording.term("partial_r_indicator", lang), wording.term(quantity, lang)
+        return f"{which} {indicator}" if lang == "ko" else f"{indicator}, {which},"
+    if wording.is_variance(result.verb, result.keys["term"].iloc[row]):
+        return wording.verb_name("survey_variance", lang)
     return wording.verb_name(result.verb, lang) if quantity == "difference" else wording.term(quantity, lang)
 
 
 def _sentence(result: Estimates, lang: str, what: str, verb: str, numbers: tuple[str, str, str], row: int) -> str:
     value, low, high = numbers
-    n, interval = int(result.n_obs[row]), wording.interval_name(result.conf_level, lang)
+    n, interval = _count(result, row), wording.interval_name(result.conf_level, lang)
     population = result.provenance.population.get(lang, "")
     notice = result.provenance.notice.get(lang, "")
     if lang == "ko":
         whom = f"{population}의 " if population else ""
-        text = (
-            f"{whom}{what} {_with_topic(verb)} {_with_direction(value)} 추정된다 ({interval} {low}–{high}, n = {n:,})."
-        )
+        text = f"{whom}{what} {_with_topic(verb)} {_with_direction(value)} 추정된다 ({interval} {low}–{high}, n = {n})."
     else:
         whom = f" among {population}" if population else ""
         subject = f"{wording.capital(what)}: the {verb}{whom}"
-        text = f"{subject} is estimated at {value} ({interval} {low} to {high}; n = {n:,})."
+        text = f"{subject} is estimated at {value} ({interval} {low} to {high}; n = {n})."
     return f"{text} {notice}".strip()
+
+
+def _count(result: Estimates, row: int) -> str:
+    """Return the respondents behind a row: of a small area its own, not all those behind the model."""
+    own = float(result.columns["n_area"][row]) if "n_area" in result.columns else float(result.n_obs[row])
+    return wording.number(own)
 
 
 def _with_topic(word: str) -> str:

@@ -19,19 +19,19 @@ import pandas as pd
 
 from evaluation import disclosure, project, wording
 from evaluation.errors import PublishError
-from evaluation.results import TIDY_COLUMNS, Estimates, Labels, PlainLabels, Provenance, holds_records
+from evaluation.results import TIDY_COLUMNS, Estimates, Labels, PlainLabels, Provenance, TestResult, holds_records
 from evaluation.specification import Text
 
 #: Columns of plain frames that hold shares of a population, 0 to 1.
 SHARES = frozenset({"target", "before", "after"})
 #: Verbs whose estimates are shares, 0 to 1.
-SHARE_VERBS = frozenset({"survey_prop", "survey_arop", "response_rates"})
+SHARE_VERBS = wording.SHARE_VERBS
 
 _HIDDEN = frozenset({"statistic", "df", "mark"})
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
 _KEYS = ("margin", "variable", "covariate", "level", "term", "reason", "step")
 #: Columns of plain frames whose cells are words of the workbench.
-_OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered"})
+_OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered", "distribution"})
 #: Columns of plain frames that tell the rows of one result apart, as the results themselves have them.
 _ROW_KEYS = frozenset({"method", "part", "quantity"})
 #: Columns of plain frames that go into the CSV only, where another column says the same in short.
@@ -237,6 +237,8 @@ def table(
         if not title:
             raise PublishError("a table of a plain frame needs a title: ev.table(frame, title=...).")
         return _plain_table(result, wording.term(title, lang), lang, labels or PlainLabels(), source, tuple(notes))
+    if isinstance(result, TestResult):
+        return _test_table(result, title, lang, source, tuple(notes))
     if isinstance(result, Tidy):
         frame, where = result.tidy(), result.provenance
         _refuse_records(frame)
@@ -263,15 +265,11 @@ def long_frame(result: Estimates) -> pd.DataFrame:
     Columns: for each key ``<key>, <key>_label_ko, <key>_label_en``, then those of ``tidy()``; where numbers may
     not be shown they are empty, and a last column ``mark`` says why.
     """
-    tidy, labels = disclosure.shown(result).tidy(), result.provenance.labels
-    return _labelled(tidy, list(result.keys.columns), {lang: _key_words(result.keys, labels, lang) for lang in _BOTH})
+    tidy = disclosure.shown(result).tidy()
+    return _labelled(tidy, list(result.keys.columns), {lang: wording.result_keys(result, lang) for lang in _BOTH})
 
 
 _BOTH = ("ko", "en")
-
-
-def _key_words(keys: pd.DataFrame, labels: Labels, lang: str) -> pd.DataFrame:
-    return wording.label_keys(keys.reset_index(drop=True), labels, lang)
 
 
 def _labelled(frame: pd.DataFrame, keys: list[Any], words: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -313,17 +311,29 @@ def _texts(result: Estimates, lang: str) -> set[str]:
 
 
 def _key_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
-    words = _key_words(result.keys, result.provenance.labels, lang)
+    words = wording.result_keys(result, lang)
     by = [str(column) for column in words if column not in {"term", "level"}]
-    ordered = [column for column in (*by, "term", "level") if column in words]
+    is_effect = result.verb == "marginal_effects"
+    ordered = [
+        column for column in (("term", *by, "level") if is_effect else (*by, "term", "level")) if column in words
+    ]
     filled = [column for column in ordered if (words[column] != "").any()]
-    if len(filled) > 1 and words.get("term", pd.Series(dtype=object)).nunique() == 1:
+    if not is_effect and len(filled) > 1 and words.get("term", pd.Series(dtype=object)).nunique() == 1:
         filled.remove("term")
+    if "term" in filled:
+        variance = wording.verb_name("survey_variance", lang)
+        words["term"] = [
+            f"{name} ({variance})" if wording.is_variance(result.verb, own) else name
+            for name, own in zip(words["term"], result.keys["term"], strict=True)
+        ]
     labels = result.provenance.labels
     columns: dict[str, list[str]] = {}
     for column in filled:
         name = "quantile" if column == "level" and result.verb == "survey_quantile" else column
-        columns[_free(columns, wording.heading(name, labels, lang), column)] = words[column].tolist()
+        heading = wording.heading(name, labels, lang)
+        if column == "value" and result.verb == "predictive_margins":
+            heading = wording.term_label(result.keys["term"].iloc[0], labels, lang)
+        columns[_free(columns, heading, column)] = words[column].tolist()
     return columns
 
 
@@ -339,7 +349,7 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     if result.verb in wording.AGAINST_ZERO:
         probabilities = [wording.probability(value) for value in result.tidy()["p_value"]]
         columns[wording.term("p_value", lang)] = _marked(result, probabilities)
-    columns[wording.term("n_obs", lang)] = disclosure.counts(result)
+    columns[wording.term("n_model" if "n_area" in result.columns else "n_obs", lang)] = disclosure.counts(result)
     for name, values in disclosure.shown(result).columns.items():
         if name not in _HIDDEN and not (name == "segment" and len(set(values)) == 1):
             own = _free(columns, _plain_heading(name, result.provenance.labels, lang), name)
@@ -492,7 +502,8 @@ def _plain_table(
             continue
         name = _free(cells, _plain_heading(str(column), labels, lang), str(column))
         values = frame[column]
-        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        if is_number and not _is_coded(str(column), values, labels, lang):
             numeric.append(name)
         cells[name] = _plain_cells(frame, str(column), values, labels, lang)
     keys = [column for column in _KEYS if column in frame]
@@ -507,6 +518,22 @@ def _plain_table(
         lang=lang,
         numeric=tuple(numeric),
     )
+
+
+def _test_table(result: TestResult, title: str | None, lang: str, source: str, notes: tuple[str, ...]) -> Table:
+    """Return a test with its hypothesis in words; the file holds it in both languages."""
+    frame = result.tidy()
+    shown = frame.assign(term=wording.hypothesis(result, lang)).rename(columns={"term": "hypothesis"})
+    made = _plain_table(
+        shown,
+        _capital(wording.term(title or result.test, lang)),
+        lang,
+        result.provenance.labels,
+        source or wording.caption(result.provenance, None, lang),
+        (*((disclosure.meaning_of(result.mark, result.provenance, lang),) if "mark" in frame else ()), *notes),
+    )
+    words = {tongue: pd.DataFrame({"term": [wording.hypothesis(result, tongue)]}) for tongue in _BOTH}
+    return replace(made, data=_labelled(frame, ["term"], words))
 
 
 def _is_blank(values: pd.Series[Any]) -> bool:
@@ -549,9 +576,19 @@ def _plain_cells(frame: pd.DataFrame, column: str, values: Any, labels: Labels, 
         return [wording.probability(value) for value in values]
     if pd.api.types.is_bool_dtype(values):
         return [wording.term("true" if value else "false", lang) for value in values]
-    if pd.api.types.is_numeric_dtype(values):
+    if pd.api.types.is_numeric_dtype(values) and not _is_coded(column, values, labels, lang):
         return [_plain_cell(value) for value in values]
-    return ["" if wording.is_absent(value) else labels.value(column, value, lang) for value in values]
+    return ["" if wording.is_absent(value) else wording.value_label(column, value, labels, lang) for value in values]
+
+
+def _is_coded(column: str, values: pd.Series[Any], labels: Labels, lang: str) -> bool:
+    """Tell whether the numbers of a column are codes of a variable of the survey, each with a label."""
+    found = values.dropna().unique()
+    return (
+        not wording.knows(column)
+        and len(found) > 0
+        and all(wording.value_label(column, value, labels, lang) not in (str(value), f"{value:g}") for value in found)
+    )
 
 
 def with_index(frame: pd.DataFrame) -> pd.DataFrame:

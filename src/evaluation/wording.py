@@ -14,7 +14,7 @@ import pandas as pd
 
 from evaluation import project
 from evaluation.errors import ProjectError
-from evaluation.results import Estimates, Labels, Provenance
+from evaluation.results import Estimates, Labels, Provenance, TestResult
 from evaluation.vocabulary import TERMS, VERBS
 
 #: Most decimals ever shown; full precision stands in the CSV and JSON files.
@@ -30,8 +30,17 @@ CROSS = ":"
 AGAINST_ZERO = frozenset(
     {"survey_glm", "twfe", "att_gt", "aggregate", "event_study", "contrast", "contrasts", "difference"}
     | {"trend_change", "survey_change", "response_contrast", "partial_r_indicators"}
+    | {"survey_ordinal", "survey_multinomial", "marginal_effects"}
 )
+#: Verbs whose estimates are shares, 0 to 1.
+SHARE_VERBS = frozenset({"survey_prop", "survey_arop", "response_rates"})
+#: Verbs whose levels are categories of the regression's outcome, and not of the term.
+_BY_OUTCOME = frozenset({"survey_multinomial", "predictions", "predictive_margins", "marginal_effects"})
+#: What stands between the categories that a threshold parts, and between those that an effect compares.
+_THRESHOLD, _LESS = "|", " - "
 
+_WHOLE = re.compile(r"^-?\d+\.0+$")
+_CATEGORICAL = re.compile(r"^C\((?P<variable>\w+)\)$")
 _DUMMY = re.compile(r"^(?P<variable>.+)\[(?:T\.)?(?P<value>[^\[\]]*)\]$")
 
 
@@ -165,12 +174,15 @@ def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
         return known
     if text == "overall":
         return term("overall", lang)
+    if categorical := _CATEGORICAL.match(text):
+        return labels.variable(categorical["variable"], lang)
     dummy = _DUMMY.match(text)
     if CROSS in text:
         return " × ".join(term_label(part, labels, lang) for part in text.split(CROSS))
     if dummy:
-        variable, value = dummy["variable"], dummy["value"]
-        return f"{labels.variable(variable, lang)} = {labels.value(variable, value, lang)}"
+        categorical = _CATEGORICAL.match(dummy["variable"])
+        variable = categorical["variable"] if categorical else dummy["variable"]
+        return f"{labels.variable(variable, lang)} = {value_label(variable, dummy['value'], labels, lang)}"
     if "/" in text:
         return " / ".join(term_label(part.strip(), labels, lang) for part in text.split("/"))
     return known
@@ -187,6 +199,10 @@ def value_label(variable: object, value: object, labels: Labels, lang: str | Non
     """
     lang, name, code = language_of(lang), str(variable), str(value)
     known = labels.value(name, value, lang)
+    if known == code and _WHOLE.match(code):
+        # A column with missing values holds its codes as 1.0; nobody reads them so.
+        code = code.partition(".")[0]
+        known = labels.value(name, code, lang)
     variables, codes = name.split(CROSS), code.split(CROSS)
     if known != code or len(variables) == 1 or len(variables) != len(codes):
         return known
@@ -215,6 +231,52 @@ def label_keys(keys: pd.DataFrame, labels: Labels, lang: str | None = None) -> p
         for column in keys
     }
     return pd.DataFrame(words, index=keys.index, dtype=object)
+
+
+def result_keys(result: Estimates, lang: str | None = None) -> pd.DataFrame:
+    """Return the key columns of a result as words; what a regression says of its outcome in the outcome's words.
+
+    Parameters
+    ----------
+    result : Estimates
+        From any verb.
+    lang : {"ko", "en"}, optional
+        Default: the language of the project.
+    """
+    lang, labels = language_of(lang), result.provenance.labels
+    keys, outcome = result.keys.reset_index(drop=True), str(result.fit.get("outcome", ""))
+    words = label_keys(keys, labels, lang)
+    if result.verb in _BY_OUTCOME and "level" in keys:
+        words["level"] = ["" if is_absent(own) else value_label(outcome, own, labels, lang) for own in keys["level"]]
+    if result.verb == "survey_ordinal":
+        words["term"] = [_threshold(name, outcome, labels, lang) for name in keys["term"]]
+    if result.verb == "predictions" and outcome:
+        words["term"] = term_label(outcome, labels, lang)
+    for column, label in (("value", value_label), ("contrast", _compared_codes)):
+        if result.verb in ("predictive_margins", "marginal_effects") and column in keys:
+            words[column] = [
+                label(owner, own, labels, lang) for owner, own in zip(keys["term"], keys[column], strict=True)
+            ]
+    return words
+
+
+def _threshold(name: object, outcome: str, labels: Labels, lang: str) -> str:
+    """Return the two categories that a threshold parts; any other term as ever."""
+    low, bar, high = str(name).partition(_THRESHOLD)
+    if not bar:
+        return term_label(name, labels, lang)
+    parted = _THRESHOLD.join(value_label(outcome, own, labels, lang) for own in (low, high))
+    return f"{term('threshold_between', lang)} {parted}"
+
+
+def _compared_codes(variable: object, contrast: object, labels: Labels, lang: str) -> str:
+    """Return which category of a variable is set against which, or that an effect is a slope."""
+    if knows(str(contrast)):
+        return term(str(contrast), lang)
+    codes = str(contrast).split(_LESS)
+    middle = len(codes) // 2
+    pair = (_LESS.join(codes[:middle]), _LESS.join(codes[middle:])) if len(codes) % 2 == 0 else codes
+    return " − ".join(value_label(variable, code, labels, lang) for code in pair)
 
 
 def _key_label(column: str, value: object, owner: object, labels: Labels, lang: str) -> str:
@@ -247,13 +309,68 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
     groups = [
         heading(str(column), labels, lang)
         for column in result.keys
-        if column not in {"term", "level", "quantile", "quantity", "part", "method", "lambda"}
+        if column not in {"term", "level", "quantile", "quantity", "part", "method", "lambda"} | _own_keys(result)
     ]
+    if result.verb == "predictive_margins":
+        groups = [*dict.fromkeys(term_label(name, labels, lang) for name in result.keys["term"]), *groups]
     what = verb_name(result.verb, lang)
     subject = f"{what}: {', '.join(names[:4])}" + (" …" if len(names) > 4 else "")
     if not groups:
         return subject if lang == "ko" else capital(subject)
-    return f"{subject} ({', '.join(groups)}별)" if lang == "ko" else f"{capital(subject)}, by {', '.join(groups)}"
+    # "성별" says by itself that it is by sex.
+    korean = ", ".join(groups).removesuffix("별") + "별"
+    return f"{subject} ({korean})" if lang == "ko" else f"{capital(subject)}, by {', '.join(groups)}"
+
+
+def hypothesis(result: TestResult, lang: str | None = None) -> str:
+    """Return the hypothesis of a test in words; as the test wrote it where its parts are not known.
+
+    Examples
+    --------
+    >>> facts = {"kind": "independent", "variables": ["sex", "job"]}
+    >>> test = TestResult("F", "sex and job are independent", 1.0, 1, 9, 0.3, 40, Provenance(), facts=facts)
+    >>> hypothesis(test, "en"), hypothesis(test, "ko")
+    ('sex and job are independent', '두 변수(sex, job)는 서로 독립')
+    """
+    lang, labels, facts = language_of(lang), result.provenance.labels, result.facts
+    pattern = f"hypothesis_{facts.get('kind', '')}"
+    if not knows(pattern):
+        return term(result.hypothesis, lang)
+    names = [term_label(name, labels, lang) for name in facts.get("variables", ())]
+    codes = [value_label(facts.get("by", ""), code, labels, lang) for code in facts.get("levels", ())]
+    parts = {
+        "names": ", ".join(names),
+        "first": names[0] if names else "",
+        "second": names[1] if len(names) > 1 else "",
+        "by": term_label(facts["by"], labels, lang) if "by" in facts else "",
+        "low": codes[0] if codes else "",
+        "high": codes[1] if len(codes) > 1 else "",
+        "number": plain_number(float(facts.get("number", 0.0))),
+    }
+    return term(pattern, lang).format(**parts)
+
+
+def statistic_of(result: TestResult, lang: str | None = None) -> str:
+    """Return the statistic of a test with its degrees of freedom, such as "F(2, 117.9) = 1.442"."""
+    value, ndf, ddf = (plain_number(number) for number in (result.statistic, result.ndf, result.ddf))
+    if result.distribution == "F":
+        return f"F({ndf}, {ddf}) = {value}"
+    if result.distribution == "t":
+        return f"t({ddf}) = {value}"
+    reference = term(result.distribution, lang)
+    divided = f", {term('deff', lang)} {plain_number(result.deff)}" if result.deff != 1 else ""
+    return f"X² = {value} ({reference}, {term('df', lang)} {ndf}{divided})"
+
+
+def _own_keys(result: Estimates) -> set[str]:
+    """Return the key columns of a regression's effects that are no groups."""
+    own = {"predictive_margins": {"value"}, "marginal_effects": {"contrast"}}
+    return own.get(result.verb, set())
+
+
+def is_variance(verb: str, name: object) -> bool:
+    """Tell whether a row among covariances is that of a variable with itself."""
+    return verb == "survey_covariance" and CROSS not in str(name)
 
 
 def decimals(std_error: float) -> int:

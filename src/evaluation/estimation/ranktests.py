@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -108,7 +109,8 @@ def survey_ranktest(
     df = float(design.degrees_of_freedom(used) - (len(levels) - 1))
     cells = Cells(code, pd.DataFrame(index=range(len(levels))))
     hypothesis = f"{outcome} is distributed alike whatever {by}"
-    return _compared(design, scores, cells, df, (f"rank test, {name}", hypothesis), conf_level)
+    found = _compared(design, scores, cells, df, (f"rank test, {name}", hypothesis), conf_level)
+    return replace(found, facts={"kind": "alike", "variables": [outcome], "by": by, "levels": levels})
 
 
 def _score(test: RankTest | Callable[[Floats], Floats]) -> tuple[Callable[[Floats], Floats], str]:

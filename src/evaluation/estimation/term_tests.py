@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -88,14 +88,15 @@ def term_test(
     tested = _coefficients(fit, named)
     degrees = float(fit.df[tested].min()) if df is None else float(df)
     hypothesis = f"all coefficients of {', '.join(named)} are zero"
+    facts = {"kind": "terms", "variables": named}
     if name == "Wald":
-        return _wald(fit, tested, degrees, hypothesis)
+        return replace(_wald(fit, tested, degrees, hypothesis), facts=facts)
     if not isinstance(fit, Regression) or len(fit) != len(fit.coefficients):
         raise EstimationError(
             f"term_test: method='{method}' needs the whole regression from ev.survey_glm, got rows of {fit.verb}. "
             f"method='Wald' needs coefficients alone."
         )
-    return _working(fit, tested, degrees, name, hypothesis)
+    return replace(_working(fit, tested, degrees, name, hypothesis), facts=facts)
 
 
 def _coefficients(fit: Estimates, named: Sequence[str]) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,6 +99,7 @@ class _CrossTable:
     shape: tuple[int, int]
     n_obs: int
     df: int
+    facts: Mapping[str, object]
 
     @property
     def cells(self) -> Cells:
@@ -115,7 +117,8 @@ def _cross_table(design: Design, row: str, column: str) -> _CrossTable:
     if min(len(rows), len(levels)) < 2:
         raise EstimationError(f"survey_chisq: '{row}' and '{column}' need two levels each to be compared.")
     code = np.where(counted, row_code * len(levels) + column_code, -1)
-    return _CrossTable(code, (len(rows), len(levels)), int(counted.sum()), design.degrees_of_freedom(counted))
+    facts = {"kind": "independent", "variables": [row, column]}
+    return _CrossTable(code, (len(rows), len(levels)), int(counted.sum()), design.degrees_of_freedom(counted), facts)
 
 
 def _pearson(design: Design, table: _CrossTable, statistic: ChiSquare, hypothesis: str) -> TestResult:
@@ -148,6 +151,7 @@ def _pearson(design: Design, table: _CrossTable, statistic: ChiSquare, hypothesi
         distribution=distribution,
         deff=deff,
         weights=tuple(map(float, weights)),
+        facts=table.facts,
     )
 
 
@@ -198,6 +202,7 @@ def _wald(design: Design, table: _CrossTable, statistic: ChiSquare, hypothesis: 
         p_value=float(stats.f.sf(value, k, ddf)) if ddf > 0 else np.nan,
         n_obs=table.n_obs,
         provenance=design.provenance,
+        facts=table.facts,
     )
 
 

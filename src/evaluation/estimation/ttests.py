@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -87,10 +88,14 @@ def survey_ttest(
     what = f"mean of {outcome}" if paired_with is None else f"mean of {outcome} - {paired_with}"
     cells = Cells(np.where(answered, 0, -1), pd.DataFrame(index=range(1)))
     kind, combination = ("one sample", np.ones((1, 1))) if paired_with is None else ("pairs", np.ones((1, 1)))
+    facts: dict[str, Any] = {"kind": "mean", "variables": [outcome], "number": float(mu)}
+    if paired_with is not None:
+        facts |= {"kind": "pairs", "variables": [outcome, paired_with]}
     if by is not None:
         levels, code = two_groups(design, by, answered)
         cells, combination = Cells(code, pd.DataFrame(index=range(2))), np.array([[-1.0], [1.0]])
         kind, what = "two samples", f"{what}, {by}={levels[1]} less {by}={levels[0]},"
+        facts |= {"kind": "two_means", "by": by, "levels": levels}
     means = mean_by_cell(design, values, cells)
     used = cells.code >= 0
     degrees = float(design.degrees_of_freedom(used) - 1)
@@ -99,9 +104,9 @@ def survey_ttest(
         degrees = working_moments(design, WorkingModel(x, np.ones(len(design))), combination)[0].df
     estimate = float(means.estimate @ combination[:, 0])
     variance = float(design.engine.covariance(means.contributions @ combination)[0, 0])
-    return _t_test(
-        design, f"t test, {kind}", f"{what} is {mu:g}", (estimate, variance, mu, degrees), cells.code, conf_level
-    )
+    found = (estimate, variance, mu, degrees)
+    test = _t_test(design, f"t test, {kind}", f"{what} is {mu:g}", found, cells.code, conf_level)
+    return replace(test, facts=facts)
 
 
 def _refuse_arguments(

@@ -36,9 +36,9 @@ def draw_estimates(
     caption = "; ".join((caption, *meanings([result], lang or project.language())))
     if (rows["estimate"].notna() & rows["conf_low"].isna()).any():
         caption += f"; {wording.term('no_bar', lang)}"
-    if result.verb in _MODELS:
+    if result.verb in _MODELS and not rows["is_intercept"].all():
         rows, dropped = rows[~rows["is_intercept"]], int(rows["is_intercept"].sum())
-        caption += f"; {wording.term('no_intercept', lang)}" if dropped else ""
+        caption += f"; {wording.term(_MODELS[result.verb], lang)}" if dropped else ""
     rows = rows.drop(columns="is_intercept").reset_index(drop=True)
     panels = [panel for _, panel in rows.groupby("panel", sort=False)]
     marks = {diamond_name(reference, reference_label, lang): DIAMOND} if np.isfinite(known).any() else {}
@@ -47,15 +47,21 @@ def draw_estimates(
         sheet = Sheet(name, caption, [_panel_labels(panel) for panel in panels], marks, _panel_titles(panels), scale)
         for axes, panel in zip(sheet.axes, panels, strict=True):
             _draw_intervals(axes, panel, zero=_is_against_zero(result))
-        if result.verb in _SHARES | _BY_QUANTITY:
+        if result.verb in _SHARES | _BY_QUANTITY or _is_of_categories(result):
             same_scale(sheet.axes)
     return Figure(sheet.canvas, rows.drop(columns="is_single"), name, caption)
 
 
-_MODELS = frozenset({"survey_glm"})
+#: Regressions, and what the caption says of the constants that are not drawn.
+_MODELS = {"survey_glm": "no_intercept", "survey_multinomial": "no_intercept", "survey_ordinal": "no_thresholds"}
 _SHARES = frozenset({"survey_prop"})
 #: A panel for each quantity, in which variables and their categories are compared.
 _BY_QUANTITY = frozenset({"partial_r_indicators"})
+
+
+def _is_of_categories(result: Estimates) -> bool:
+    """Tell whether the rows are probabilities of a regression's categories, to be compared with each other."""
+    return result.verb in {"predictions", "predictive_margins"} and "level" in result.keys
 
 
 def _is_against_zero(result: Estimates) -> bool:
@@ -69,13 +75,18 @@ def _is_against_zero(result: Estimates) -> bool:
 def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
     """Return ``tidy()`` with the panel and the row in which each estimate is drawn."""
     keys = result.keys.reset_index(drop=True)
-    words = wording.label_keys(keys, result.provenance.labels, lang)
+    words = wording.result_keys(result, lang)
     by = [column for column in words if column not in {"term", "level"} and (words[column] != "").any()]
     by = [column for column in by if column != "quantity" or words[column].nunique() > 1]
     level = words["level"] if "level" in words else pd.Series([""] * len(words))
     tidy = result.tidy().reset_index(drop=True)
+    if result.verb == "predictive_margins" and "outcome" in result.fit:
+        # The panel is what is predicted; what the covariate was set to stands in the rows.
+        words["term"] = wording.term_label(result.fit["outcome"], result.provenance.labels, lang)
     if result.verb in _BY_QUANTITY:
         row, panel = _by_quantity(words)
+    elif result.verb == "marginal_effects":
+        row, panel = _by_effect(words, level)
     elif by:
         row = words[by].apply(lambda cells: " · ".join(filter(None, cells)), axis=1)
         panel = words["term"].where(level == "", words["term"] + ": " + level)
@@ -84,7 +95,7 @@ def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
     else:
         row = words["term"]
         panel = pd.Series([""] * len(words)) if _one_scale(tidy) else words["term"]
-    intercept = [str(term).strip("()").lower() in {"intercept", "const"} for term in keys["term"]]
+    intercept = [_is_constant(result.verb, str(term)) for term in keys["term"]]
     single = not by and not (level != "").any()
     if "overall" in set(keys["term"]) and result.verb == "aggregate":
         overall = keys["term"] == "overall"
@@ -93,6 +104,22 @@ def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
     if "mark" in tidy:
         row = (row + " " + tidy["mark"]).str.rstrip()
     return tidy.assign(panel=panel, row=row, is_intercept=intercept, is_single=single)
+
+
+def _is_constant(verb: str, name: str) -> bool:
+    """Tell whether a coefficient is an intercept or a threshold."""
+    is_threshold = verb == "survey_ordinal" and "|" in name
+    return is_threshold or name.strip("()").lower() in {"intercept", "const"}
+
+
+def _by_effect(words: pd.DataFrame, level: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return a panel for each effect, with a row for each category of the outcome; or a row for each effect."""
+    groups = [column for column in words if column not in {"term", "level", "contrast"}]
+    effect = words["term"] + ": " + words["contrast"]
+    is_split = bool((level != "").any())
+    rows = words[groups].assign(named=level if is_split else effect)[["named", *groups]]
+    row = rows.apply(lambda cells: " · ".join(filter(None, cells)), axis=1)
+    return row, effect if is_split else words["term"]
 
 
 def _by_quantity(words: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

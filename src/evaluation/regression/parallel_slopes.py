@@ -88,6 +88,7 @@ def parallel_slopes_test(fit: OrdinalRegression) -> TestResult:
         p_value=float(stats.f.sf(statistic, ndf, ddf)),
         n_obs=int(fit.n_obs[0]),
         provenance=fit.provenance,
+        facts={"kind": "parallel", "number": len(slopes)},
     )
 
 
