@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,12 +154,31 @@ def did_you_mean(name: object, options: Iterable[object]) -> str:
     --------
     >>> did_you_mean("trim_uper", ["lang", "trim_upper"])
     "Did you mean 'trim_upper'?"
+    >>> did_you_mean("성벌", ["연령", "성별"])
+    "Did you mean '성별'?"
+    >>> did_you_mean("2015", [2015, 2016])
+    "It has the number 2015, but the text '2015' came."
     >>> did_you_mean("x", ["lang", "seed"])
     'Known: lang, seed.'
     """
-    known = [str(option) for option in options]
-    nearest = get_close_matches(str(name), known, n=1, cutoff=0.6)
+    given = list(options)
+    known = [str(option) for option in given]
+    other = next((option for option in given if str(option) == str(name) and type(option) is not type(name)), None)
+    if other is not None:
+        return f"It has {_with_kind(other)}, but {_with_kind(name)} came."
+    nearest = get_close_matches(str(name), known, n=1, cutoff=0.6) or _sounding_alike(str(name), known)
     if nearest:
         return f"Did you mean '{nearest[0]}'?"
     listing = ", ".join(known[:12]) + (f", ... ({len(known)} in all)" if len(known) > 12 else "")
     return f"Known: {listing}." if known else ""
+
+
+def _with_kind(value: object) -> str:
+    return f"the text {str(value)!r}" if isinstance(value, str) else f"the number {value}"
+
+
+def _sounding_alike(name: str, known: list[str]) -> list[str]:
+    """Return the nearest of ``known`` by letters: Korean syllables taken apart, capitals made small."""
+    spelt = {normalize("NFD", option).casefold(): option for option in known}
+    found = get_close_matches(normalize("NFD", name).casefold(), list(spelt), n=1, cutoff=0.6)
+    return [spelt[near] for near in found]

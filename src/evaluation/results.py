@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from evaluation.errors import EstimationError
+from evaluation.errors import ColumnError, EstimationError
 
 Floats = NDArray[np.float64]
 
@@ -174,9 +175,14 @@ class Estimates:
     cell_counts: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.conf_level, (int, float)) or not 0 < self.conf_level < 1:
+        if not isinstance(self.conf_level, Real) or not 0 < float(self.conf_level) < 1:
             raise EstimationError(
                 f"{self.verb}: conf_level must lie between 0 and 1, got {self.conf_level!r}. 95 % is conf_level=0.95."
+            )
+        taken = [name for name in self.keys.columns if name in self.columns]
+        if taken:
+            raise ColumnError(
+                f"{self.verb}: a column of results is called '{taken[0]}' already. Rename the column of the data."
             )
         for name, counts in (("bases", self.bases), ("cell_counts", self.cell_counts)):
             if counts is not None and len(counts) != len(self.estimate):

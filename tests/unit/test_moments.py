@@ -169,7 +169,7 @@ def test_one_respondent_has_no_variance_and_constant_answers_have_none_to_speak_
     [
         (lambda d: survey_covariance(d, "y"), EstimationError, r"at least two variables, got 'y'"),
         (lambda d: survey_covariance(d, None), EstimationError, r"at least two variables, got None"),
-        (lambda d: survey_correlation(d, ["y", "y"]), EstimationError, r"at least two variables"),
+        (lambda d: survey_correlation(d, ["y", "y"]), ColumnError, r"names 'y' twice"),
         (lambda d: survey_correlation(d, ["y", "one"]), EstimationError, r"'one' is 7 for all 120 respondents"),
         (lambda d: survey_variance(d, "none"), EstimationError, r"'none' is missing for every respondent"),
         (lambda d: survey_variance(d, "area"), ColumnError, r"'area' is text"),

@@ -161,5 +161,5 @@ def test_an_unknown_kind_is_named_with_the_nearest():
     design = survey_design(pd.DataFrame({"answer": ["yes", "no"]}))
     with pytest.raises(EstimationError, match=r"interval must be one of .* got 'willson'. Did you mean 'wilson'\?"):
         survey_prop(design, "answer", interval="willson")
-    with pytest.raises(EstimationError, match=r"survey_prop: df must be a number of degrees of freedom, got 'ten'"):
+    with pytest.raises(EstimationError, match=r"survey_prop: df must be a number above 0, got 'ten'"):
         survey_prop(design, "answer", df="ten")

@@ -109,8 +109,8 @@ def test_what_cannot_be_tested_is_refused():
     fit = logistic(api_design("dclus1"))
     with pytest.raises(EstimationError, match=r"has no term 'stypes'\. Did you mean 'stype'\?"):
         ev.term_test(fit, "stypes")
-    with pytest.raises(EstimationError, match="no method 'wald'"):
-        ev.term_test(fit, "stype", method="wald")
+    with pytest.raises(EstimationError, match=r"no method 'wold'\. Did you mean 'Wald'"):
+        ev.term_test(fit, "stype", method="wold")
     with pytest.raises(EstimationError, match="none was given"):
         ev.term_test(fit, [])
     with pytest.raises(EstimationError, match="got rows of survey_mean"):

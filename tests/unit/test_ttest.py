@@ -94,9 +94,17 @@ def test_without_degrees_of_freedom_there_is_no_p_value():
     assert np.isnan([test.statistic, test.p_value, test.conf_low, test.conf_high]).all()
     assert np.isfinite(test.estimate)
     assert "no p-value" in repr(test)
-    constant = ev.survey_ttest(ev.survey_design(frame.assign(y=3.0)), "y")
-    assert constant.std_error == 0
-    assert np.isnan(constant.p_value)
+    alike = ev.survey_ttest(ev.survey_design(frame.assign(y=[0.0, 1.0] * 3)), "y", by="group")
+    assert alike.std_error == 0
+    assert np.isnan(alike.p_value)
+
+
+def test_an_answer_that_all_gave_is_no_outcome_to_test():
+    design = ev.survey_design(pd.DataFrame({"y": [3.0] * 4, "before": [1.0] * 4, "group": list("abab")}))
+    with pytest.raises(EstimationError, match="'y' is 3 for all 4 respondents who count, so it is constant"):
+        ev.survey_ttest(design, "y")
+    with pytest.raises(EstimationError, match="'y' less 'before' is 2 for all 4"):
+        ev.survey_ttest(design, "y", paired_with="before")
 
 
 def test_the_difference_with_a_small_group_is_not_shown_where_the_survey_forbids_it():

@@ -222,15 +222,15 @@ class Design:
         return "\n".join(f"{name}: {text}" for name, text in self._card())
 
     def _card(self) -> list[tuple[str, str]]:
-        word = wording.term
+        word, method = wording.term, wording.method_name(self.engine.method)
         lines = [
-            (word("survey"), f"{self.provenance.survey}, n = {int((self.weights != 0).sum()):,}"),
+            (word("survey"), f"{word(self.provenance.survey)}, n = {int((self.weights != 0).sum()):,}"),
             (word("sampling"), self.sampling.text()),
             (
                 word("weights"),
                 f"{wording.weight_name(self.provenance.weight)}, {word('sum')} {_sum(self.weights)}",
             ),
-            (word("variance"), f"{word(self.engine.method)}, {word('degrees_of_freedom')} {self.degrees_of_freedom()}"),
+            (word("variance"), f"{method}, {word('degrees_of_freedom')} {self.degrees_of_freedom()}"),
         ]
         if self.inside is not None:
             lines.append((word("domain"), f"n = {int(self.inside.sum()):,}"))
@@ -319,7 +319,8 @@ def domain(design: Design, where: Mapping[str, Any]) -> Design:
     require_design(design, "domain")
     if not isinstance(where, Mapping):
         raise EstimationError(
-            f"domain: where must be a mapping of column to values, got {_told(where)}. Write {{'column': ['value', ...]}}."
+            f"domain: where must be a mapping of column to values, got {_told(where)}. "
+            f"Write {{'column': ['value', ...]}}."
         )
     if not where:
         raise EstimationError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import EstimationError, did_you_mean
+from evaluation.estimation.arguments import require_number
 from evaluation.results import Estimates, VarianceEngine
 
 Floats = NDArray[np.float64]
@@ -55,22 +56,51 @@ def contrast(results: Estimates | Sequence[Estimates], contrasts: Mapping[str, M
     >>> contrast(means, {"b - a": {"y | group=b": 1, "y | group=a": -1}}).estimate.tolist()
     [4.0]
     """
-    parts = [results] if isinstance(results, Estimates) else list(results)
+    parts = [results] if isinstance(results, Estimates) else list(results or ())
     if not parts or not contrasts:
         raise EstimationError("contrast needs at least one result and one contrast; nothing was given.")
+    strange = [type(part).__name__ for part in parts if not isinstance(part, Estimates)]
+    if strange:
+        raise EstimationError(f"contrast combines results such as those of ev.survey_mean, got {strange[0]}.")
     whole = joined(parts)
+    require_contrasts(contrasts)
     addresses = [address for part in parts for address in part.addresses()]
     matrix = np.zeros((len(contrasts), len(addresses)))
     for row, (label, coefficients) in enumerate(contrasts.items()):
-        if not isinstance(coefficients, Mapping):
-            raise EstimationError(
-                f"contrast '{label}': expected a mapping of row to coefficient, got {coefficients!r}. "
-                f"Write {{'label': {{'row': 1, 'other row': -1}}}}."
-            )
         for address, coefficient in coefficients.items():
             matrix[row, row_called(address, addresses, label)] = coefficient
     used = np.flatnonzero((matrix != 0).any(axis=0))
     return combined(whole.take(used), matrix[:, used], list(contrasts))
+
+
+def require_contrasts(contrasts: object) -> None:
+    """Raise an EstimationError unless contrasts map labels to mappings of row to a number."""
+    if not isinstance(contrasts, Mapping):
+        raise EstimationError(
+            f"contrast: expected a mapping of label to coefficients, got {contrasts!r}. {_AS_WRITTEN}"
+        )
+    for label, coefficients in contrasts.items():
+        require_label(label, "contrast")
+        if not isinstance(coefficients, Mapping):
+            raise EstimationError(
+                f"contrast '{label}': expected a mapping of row to coefficient, got {coefficients!r}. {_AS_WRITTEN}"
+            )
+        if not coefficients:
+            raise EstimationError(f"contrast '{label}' names no row, so there is nothing to estimate. {_AS_WRITTEN}")
+        for address, coefficient in coefficients.items():
+            require_number(coefficient, f"contrast '{label}': the coefficient of '{address}'", move=_AS_WRITTEN)
+
+
+def require_label(label: object, verb: str) -> None:
+    """Raise an EstimationError unless a contrast is called something."""
+    if not isinstance(label, str) or not label.strip():
+        raise EstimationError(
+            f"{verb}: expected a label for every contrast, got {label!r}. It is what the row of the result is called: "
+            f"write {{'gap': ...}}."
+        )
+
+
+_AS_WRITTEN = "Write {'label': {'row': 1, 'other row': -1}}."
 
 
 def row_called(address: str, addresses: Sequence[str], label: str) -> int:

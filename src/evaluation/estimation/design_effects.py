@@ -93,6 +93,7 @@ def design_effects(design: Design, outcomes: Names, by: Names | None = None) -> 
     [[0.853659, 1.0, 2.0, -0.146341, 7.028571]]
     """
     require_design(design, "design_effects")
+    design.require_no_negative_weights("design_effects")
     rows, extended = _columns(design, names_of(outcomes, "design_effects"))
     means = survey_mean(extended, [row.column for row in rows], by=by, deff="replace")
     cells = cells_by(design, by)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.errors import ColumnError
 from evaluation.results import SMALL_BASE, SMALL_CELL, Provenance, frame_html, plain
 
 
@@ -30,6 +31,13 @@ class DiagnosticFrame:
     verb: str
     frame: pd.DataFrame
     provenance: Provenance
+
+    def __post_init__(self) -> None:
+        twice = self.frame.columns[self.frame.columns.duplicated()]
+        if len(twice):
+            raise ColumnError(
+                f"{self.verb}: a column of results is called '{twice[0]}' already. Rename the column of the data."
+            )
 
     def tidy(self) -> pd.DataFrame:
         """Return the rows."""
@@ -63,6 +71,22 @@ def marks_of(n_obs: NDArray[np.int64], provenance: Provenance, *, bases: bool = 
     cells = (n_obs > 0) & (n_obs < provenance.min_cell)
     few = (n_obs > 0) & (n_obs < provenance.min_base) & bases
     return [SMALL_CELL if cell else SMALL_BASE if base else "" for cell, base in zip(cells, few, strict=True)]
+
+
+def marks_of_parts(n_obs: NDArray[np.int64], provenance: Provenance) -> list[str]:
+    """Return why levels that make up a whole may not be shown; one alone takes the next smallest with it.
+
+    Examples
+    --------
+    >>> marks_of_parts(np.array([40, 9, 2]), Provenance(min_cell=5))
+    ['', '[c]', '[c]']
+    """
+    marks = marks_of(n_obs, provenance, bases=False)
+    few = [place for place, mark in enumerate(marks) if mark]
+    if len(few) == 1 and len(marks) > 1:
+        others = [place for place in range(len(marks)) if place != few[0]]
+        marks[min(others, key=lambda place: int(n_obs[place]))] = marks[few[0]]
+    return marks
 
 
 def hidden(frame: pd.DataFrame, keys: Sequence[str], marks: Sequence[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.declaration import survey_design
 from evaluation.design.design import Design, require_design
-from evaluation.errors import EstimationError
+from evaluation.errors import EstimationError, require_flag
 from evaluation.estimation.domains import Cells, cells_by, counts, degrees_of_freedom
 from evaluation.estimation.totals import domain_totals
 from evaluation.results import Estimates
@@ -115,6 +115,7 @@ def response_rates(
     design = survey_design(sample) if isinstance(sample, (Survey, pd.DataFrame)) else sample
     require_design(design, VERB)
     _refuse_share(e)
+    require_flag(weighted, f"{VERB}: weighted", EstimationError)
     design = _of_all_drawn(design, weighted)
     place, meanings = read_dispositions(design.column(disposition), codes, design.present, VERB)
     indicators = np.array([[meaning == category for category in CATEGORIES] for meaning in meanings], dtype=float)[

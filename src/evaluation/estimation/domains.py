@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from evaluation.design.collapse import MAXIMUM_MARKS, compact
 from evaluation.design.design import Design
-from evaluation.errors import ColumnError, EstimationError
+from evaluation.errors import ColumnError, EstimationError, require_flag
+from evaluation.estimation.arguments import column_names
 from evaluation.results import TIDY_COLUMNS
 from evaluation.survey.values import distinct, strays
 
@@ -59,13 +60,16 @@ class Cells:
         return ", ".join(f"{column}={value}" for column, value in self.keys.iloc[d].items())
 
 
-def cells_by(design: Design, by: str | Sequence[str] | None) -> Cells:
-    """Code the domains that ``by`` spans: every combination of levels that has a respondent who counts."""
-    names = [by] if isinstance(by, str) else list(by or [])
+def cells_by(design: Design, by: str | Sequence[str] | None, *, taken: Sequence[str] = ()) -> Cells:
+    """Code the domains that ``by`` spans: every combination of levels that has a respondent who counts.
+
+    ``taken`` are further columns of the results, which no column of the data may be called.
+    """
+    names = list(column_names(by, "by"))
     present = design.present
     if not names:
         return Cells(np.where(present, 0, -1), pd.DataFrame(index=range(1)))
-    _refuse_unusable(names)
+    _refuse_unusable(names, taken)
     _refuse_weightless(design, names)
     coded = [code_levels(design.column(name), present) for name in names]
     complete = np.logical_and.reduce([code >= 0 for _, code in coded])
@@ -86,12 +90,10 @@ def cells_by(design: Design, by: str | Sequence[str] | None) -> Cells:
     return Cells(whole, pd.DataFrame(keys))
 
 
-def _refuse_unusable(names: Sequence[str]) -> None:
-    taken = [name for name in names if name in ("term", "level", *TIDY_COLUMNS)]
-    if taken:
-        raise ColumnError(f"by: a column of results is called '{taken[0]}' already. Rename the column of the data.")
-    if len(set(names)) < len(names):
-        raise ColumnError(f"by={list(names)} names a column twice. Name each once.")
+def _refuse_unusable(names: Sequence[str], taken: Sequence[str]) -> None:
+    clash = [name for name in names if name in ("term", "level", *TIDY_COLUMNS, *taken)]
+    if clash:
+        raise ColumnError(f"by: a column of results is called '{clash[0]}' already. Rename the column of the data.")
 
 
 def _refuse_weightless(design: Design, names: Sequence[str]) -> None:
@@ -162,7 +164,7 @@ class Outcomes:
 
 def names_of(variables: str | Sequence[str], verb: str) -> tuple[str, ...]:
     """Return the columns that were asked for; an EstimationError where there are none."""
-    names = (variables,) if isinstance(variables, str) else tuple(variables or ())
+    names = column_names(variables, f"{verb}: variables", "'income'")
     if not names:
         raise EstimationError(f"{verb} needs at least one variable; none was given.")
     return names
@@ -171,6 +173,7 @@ def names_of(variables: str | Sequence[str], verb: str) -> tuple[str, ...]:
 def outcomes_of(design: Design, variables: str | Sequence[str], *, listwise: bool, verb: str) -> Outcomes:
     """Read numeric outcomes; each variable's missing values are its own, unless ``listwise``."""
     names = names_of(variables, verb)
+    require_flag(listwise, f"{verb}: listwise", EstimationError)
     columns = [_numeric(design, name, verb) for name in names]
     masks = [_answered(column) for column in columns]
     missing = [mask for mask in masks if mask is not None]

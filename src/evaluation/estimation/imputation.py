@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,10 @@ from scipy import special, stats
 
 from evaluation.design.declaration import survey_design
 from evaluation.design.design import Design, require_design
+from evaluation.design.sampling import Sampling
+from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import ColumnError, DesignError, EstimationError, did_you_mean
+from evaluation.estimation.arguments import is_number
 from evaluation.results import NOISE, Estimates
 from evaluation.survey.reading import Survey
 
@@ -59,6 +63,7 @@ def imputed_designs(
     >>> [design.data["age"].tolist() for design in designs]
     [[30, 41], [30, 47]]
     """
+    _refuse_unknown(design)
     if isinstance(data, (Survey, pd.DataFrame)):
         completed = _from_columns(data, columns or {})
     else:
@@ -74,8 +79,28 @@ def imputed_designs(
     return [survey_design(frame, **design) for frame in completed]
 
 
+def _refuse_unknown(arguments: Mapping[str, Any]) -> None:
+    known = list(signature(survey_design).parameters)[1:]
+    unknown = [name for name in arguments if name not in known]
+    if unknown:
+        raise DesignError(
+            f"imputed_designs: survey_design has no argument '{unknown[0]}'. {did_you_mean(unknown[0], known)}"
+        )
+
+
 def _from_columns(data: Survey | pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> Sequence[Survey | pd.DataFrame]:
     frame = data.data if isinstance(data, Survey) else data
+    if not isinstance(columns, Mapping):
+        raise DesignError(
+            f"imputed_designs: columns must map names to lists of columns, got {columns!r}. {_AS_WRITTEN}"
+        )
+    for name, sources in columns.items():
+        if isinstance(sources, str) or not isinstance(sources, Iterable):
+            raise DesignError(
+                f"imputed_designs: expected a list of columns for '{name}', one per imputation, got {sources!r}. "
+                f"{_AS_WRITTEN}"
+            )
+    columns = {name: list(sources) for name, sources in columns.items()}
     counts = {name: len(sources) for name, sources in columns.items()}
     if not counts:
         raise DesignError(
@@ -101,7 +126,15 @@ def _from_columns(data: Survey | pd.DataFrame, columns: Mapping[str, Sequence[st
     return [replace(data, data=one) for one in drawn] if isinstance(data, Survey) else drawn
 
 
+_AS_WRITTEN = "Write {'income': ['income_1', 'income_2']}."
+
+
 def _refuse_other_respondents(frames: Sequence[pd.DataFrame]) -> None:
+    if isinstance(frames, (str, Mapping)) or not isinstance(frames, Sequence):
+        raise DesignError(
+            f"imputed_designs needs one frame with columns=, or a list of completed frames, got "
+            f"{type(frames).__name__}."
+        )
     for number, frame in enumerate(frames, start=1):
         if not isinstance(frame, pd.DataFrame):
             raise DesignError(
@@ -140,8 +173,21 @@ def with_imputations(
     ----------
     R twins: ``mitools::with.imputationList`` and ``mitools::MIcombine``.
     """
+    if isinstance(designs, Design) or not isinstance(designs, Iterable):
+        raise DesignError(
+            f"with_imputations needs a list of designs, one per imputation, got {type(designs).__name__}. Make them "
+            f"with ev.imputed_designs."
+        )
+    designs = list(designs)
     for design in designs:
         require_design(design, "with_imputations")
+    if not callable(estimate):
+        raise EstimationError(
+            f"with_imputations: estimate must be a function of a design, got {type(estimate).__name__}. Write "
+            f"lambda design: ev.survey_mean(design, 'income')."
+        )
+    weights = [design.base_weights for design in designs]
+    _refuse_other_samples([design.sampling for design in designs], "with_imputations: design", weights)
     return combine_imputations([estimate(design) for design in designs], complete_df=complete_df, rule=rule)
 
 
@@ -192,10 +238,17 @@ def combine_imputations(
     >>> with_imputations(designs, lambda design: survey_mean(design, "a")).estimate.tolist()
     [2.75]
     """
+    if isinstance(results, Estimates) or not isinstance(results, Iterable):
+        raise EstimationError(
+            f"combine_imputations needs a list of results, one per imputation, got {type(results).__name__}."
+        )
     parts = list(results)
     _refuse_uncombinable(parts)
-    if complete_df is not None and not complete_df > 0:
-        raise EstimationError(f"combine_imputations: complete_df must be above 0, got {complete_df!r}.")
+    if complete_df is not None and not (is_number(complete_df) and complete_df > 0):
+        raise EstimationError(
+            f"combine_imputations: complete_df must be above 0, got {complete_df!r}. Leave it out for those of the "
+            f"design, or write a number."
+        )
     rule = rule or ("mitools" if getattr(parts[0].engine, "chain", "exact") == "r" else "barnard_rubin")
     if rule not in ("barnard_rubin", "mitools"):
         raise EstimationError(f"combine_imputations: rule must be 'barnard_rubin' or 'mitools', got {rule!r}.")
@@ -228,6 +281,30 @@ def combine_imputations(
     return _with_logit_limits(combined) if first.interval_method == "logit" else combined
 
 
+def _refuse_other_samples(samplings: Sequence[Sampling], what: str, weights: Sequence[Floats] = ()) -> None:
+    """Raise an EstimationError where imputations are not those of one sample, whose errors alone can be combined."""
+    for number, sampling in enumerate(samplings[1:], start=2):
+        alike = _drawn_alike(sampling, samplings[0])
+        if not alike or (weights and not np.array_equal(weights[number - 1], weights[0])):
+            raise EstimationError(
+                f"{what} {number} is of another sample than the first (other respondents, strata, sampling "
+                f"units or design weights), so they are no imputations of one data set. Numbers of two "
+                f"samples are compared with ev.independent_difference."
+            )
+
+
+def _drawn_alike(one: Sampling, other: Sampling) -> bool:
+    """Tell whether two samplings are the same units of the same respondents, whose answers may differ."""
+    names = [name for name in (one.strata, *one.psu) if name is not None]
+    if (one.rules, one.strata, one.psu, len(one.stages)) != (other.rules, other.strata, other.psu, len(other.stages)):
+        return False
+    return (
+        one.data.index.equals(other.data.index)
+        and one.data[names].equals(other.data[names])
+        and all(np.array_equal(mine.unit, own.unit) for mine, own in zip(one.stages, other.stages, strict=True))
+    )
+
+
 def _refuse_uncombinable(parts: Sequence[Estimates]) -> None:
     if len(parts) < 2:
         raise EstimationError(f"combine_imputations needs two results and more, got {len(parts)}.")
@@ -245,6 +322,9 @@ def _refuse_uncombinable(parts: Sequence[Estimates]) -> None:
                 f"combine_imputations: conf_level is {parts[0].conf_level} in the first result and {part.conf_level} "
                 f"in result {number}. Make them with one level."
             )
+    engines = [part.engine for part in parts if isinstance(part.engine, (TaylorEngine, ReplicateEngine))]
+    _refuse_other_samples([engine.sampling for engine in engines], "combine_imputations: result")
+    for number, part in enumerate(parts, start=1):
         if np.isnan(np.diag(part.vcov)).any():
             at = part.addresses()[int(np.flatnonzero(np.isnan(np.diag(part.vcov)))[0])]
             raise EstimationError(f"combine_imputations: '{at}' has no standard error in result {number}.")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evaluation.design.collapse import mass_by
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import is_number, require_number
 from evaluation.estimation.curves import Curve, SortedAnswers
 from evaluation.estimation.domains import Cells, cells_by, counts, degrees_of_freedom, outcomes_of
 from evaluation.estimation.totals import DomainTotals, domain_totals
@@ -101,8 +102,11 @@ def survey_qsr(design: Design, variable: str, *, by: Names | None = None, conf_l
 
     Notes
     -----
-    :math:`\\sum w_i y_i 1(y_i > q_{80}) / \\sum w_i y_i 1(y_i \\le q_{20})`. The influence of a sum up to an estimated
-    quantile, :math:`y_i 1(y_i \\le q_p) - q_p \\{ 1(y_i \\le q_p) - p \\}` per unit of weight, needs no density.
+    :math:`(\\hat Y - L_{80}) / L_{20}` with :math:`L_p = \\sum w_i y_i 1(y_i \\le q_p) - q_p \\{ \\sum w_i
+    1(y_i \\le q_p) - p \\hat N \\}`, what the poorest share p of persons has: of those whose answer is the quantile
+    itself as many count as fill the share, so that ties, such as a top-coded income, do not leave the richest fifth
+    empty. R's ``convey`` counts them whole in the poorer part. The influence of :math:`L_p`,
+    :math:`y_i 1(y_i \\le q_p) - q_p \\{ 1(y_i \\le q_p) - p \\}` per unit of weight, is exact and needs no density.
 
     References
     ----------
@@ -140,7 +144,7 @@ def survey_arop(
     quantile : float, default 0.5
         Between 0 and 1; the quantile of which the threshold is a share, by default the median.
     share : float, default 0.6
-        Above 0; the threshold over the quantile.
+        Above 0, at most 1; the threshold over the quantile.
     by : str or list of str, optional
         Columns whose combinations are the domains.
     bandwidth : float, optional
@@ -160,8 +164,8 @@ def survey_arop(
     ColumnError
         The column does not exist or is text.
     EstimationError
-        Nobody answered, weights below zero, a quantile outside 0 to 1, a share or threshold that is not above zero, or
-        a variable that does not vary.
+        Nobody answered, weights below zero, a quantile outside 0 to 1, a share outside 0 to 1, a threshold that is
+        not above zero, or a variable that does not vary.
 
     Notes
     -----
@@ -183,12 +187,13 @@ def survey_arop(
     [[0.4, 6.0]]
     """
     answers = _Answers.of(design, variable, by, "survey_arop", signed=True)
-    known = all(isinstance(value, (int, float)) for value in (quantile, share))
-    if not known or not 0 < quantile < 1 or not 0 < share < np.inf:
+    if not (is_number(quantile) and is_number(share) and 0 < quantile < 1 and 0 < share <= 1):
         raise EstimationError(
-            f"survey_arop: quantile must lie between 0 and 1 and share above 0, got quantile={quantile!r} and "
-            f"share={share!r}. Sixty per cent of the median are quantile=0.5, share=0.6."
+            f"survey_arop: quantile must lie between 0 and 1, share above 0 and not above 1, got quantile={quantile!r} "
+            f"and share={share!r}. Sixty per cent of the median are quantile=0.5, share=0.6."
         )
+    if bandwidth is not None:
+        bandwidth = require_number(bandwidth, "survey_arop: bandwidth, in units of the variable,", above=0)
     poverty = _Poverty.of(answers, quantile, share)
     below, totals, slopes = poverty.linearised(bandwidth)
     contributions = below.contributions - totals.contributions * slopes
@@ -309,15 +314,23 @@ class _Answers:
         )
 
 
+def _all_alike(curve: Curve) -> bool:
+    return bool(curve.values[0] == curve.values[-1])
+
+
 def _gini(curve: Curve) -> float:
     mass = curve.weights * curve.values
     total = mass.sum()
     if not total:
         return float("nan")
+    if _all_alike(curve):
+        return 0.0
     return float((2 * mass @ curve.cumulated - mass @ curve.weights) / (curve.cumulated[-1] * total) - 1)
 
 
 def _gini_slope(curve: Curve, index: float) -> Floats:
+    if _all_alike(curve):
+        return np.zeros(len(curve.values))
     y, reached = curve.values, curve.cumulated
     amount = np.cumsum(curve.weights * y)
     persons, total = reached[-1], amount[-1]
@@ -326,11 +339,18 @@ def _gini_slope(curve: Curve, index: float) -> Floats:
 
 
 def _share_ratio(curve: Curve) -> float:
-    y, w = curve.values, curve.weights
     low, high = curve.quantiles(np.array([POOREST, RICHEST]))
-    below, up_to = np.searchsorted(y, [low, high], side="right")
-    poorest = w[:below] @ y[:below]
-    return float(w[up_to:] @ y[up_to:] / poorest) if poorest else float("nan")
+    if not curve.values.size:
+        return float("nan")
+    poorest, rest = _amount_up_to(curve, low, POOREST), _amount_up_to(curve, high, RICHEST)
+    return float((curve.weights @ curve.values - rest) / poorest) if poorest else float("nan")
+
+
+def _amount_up_to(curve: Curve, quantile: float, share: float) -> float:
+    """Return what the poorest ``share`` of persons has; of those at the quantile as many count as fill it."""
+    end = int(np.searchsorted(curve.values, quantile, side="right"))
+    persons, beyond = curve.cumulated[-1], curve.cumulated[end - 1]
+    return float(curve.weights[:end] @ curve.values[:end] - quantile * (beyond - share * persons))
 
 
 def _share_ratio_slope(curve: Curve, index: float) -> Floats:
@@ -339,7 +359,7 @@ def _share_ratio_slope(curve: Curve, index: float) -> Floats:
     poor, up_to = y <= low, y <= high
     poorest = y * poor - low * (poor - POOREST)
     richest = y * ~up_to + high * (up_to - RICHEST)
-    return np.asarray((richest - index * poorest) / (curve.weights[poor] @ y[poor]))
+    return np.asarray((richest - index * poorest) / _amount_up_to(curve, low, POOREST))
 
 
 @dataclass(frozen=True, eq=False)
@@ -424,11 +444,7 @@ class _Poverty:
 def _width(curve: Curve, whole: Curve, bandwidth: float | None) -> float:
     """Return the kernel's bandwidth: the one given, or Silverman's for the domain, or for all where it cannot vary."""
     if bandwidth is not None:
-        if not bandwidth > 0:
-            raise EstimationError(
-                f"survey_arop: bandwidth must be above 0, in units of the variable, got {bandwidth!r}."
-            )
-        return float(bandwidth)
+        return bandwidth
     for one in (curve, whole):
         centre = np.average(one.values, weights=one.weights)
         deviation = float(np.sqrt(np.average((one.values - centre) ** 2, weights=one.weights)))

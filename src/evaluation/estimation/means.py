@@ -25,7 +25,13 @@ from evaluation.estimation.domains import (
     names_of,
     outcomes_of,
 )
-from evaluation.estimation.proportion_intervals import Interval, require_df, require_kind, with_proportion_interval
+from evaluation.estimation.proportion_intervals import (
+    BY_SIZE,
+    Interval,
+    require_df,
+    require_kind,
+    with_proportion_interval,
+)
 from evaluation.estimation.totals import Centred, Ratios, domain_totals, ratios
 from evaluation.results import Estimates
 
@@ -96,6 +102,7 @@ def survey_mean(
     [1.080123]
     """
     require_design(design, "survey_mean")
+    _require_deff(deff, "survey_mean")
     outcomes = outcomes_of(design, variables, listwise=listwise, verb="survey_mean")
     cells = cells_by(design, by)
     made = _means(design, outcomes, cells)
@@ -196,6 +203,7 @@ def survey_total(
     [10.0, 20.0]
     """
     require_design(design, "survey_total")
+    _require_deff(deff, "survey_total")
     names = names_of(variables, "survey_total")
     text = [is_text(design.column(name)) for name in names]
     if any(text) and not all(text):
@@ -265,6 +273,8 @@ def survey_prop(
     require_design(design, "survey_prop")
     require_kind(interval)
     require_df(df, "survey_prop")
+    if interval in BY_SIZE:
+        design.require_no_negative_weights(f"survey_prop: interval='{interval}'")
     names = names_of(variables, "survey_prop")
     cells = cells_by(design, by)
     estimates = _of_levels("survey_prop", design, names, cells, conf_level)
@@ -317,6 +327,8 @@ def survey_ratio(
     [0.85]
     """
     require_design(design, "survey_ratio")
+    if numerator == denominator:
+        raise EstimationError(f"survey_ratio: '{numerator}' over itself is 1 whatever was answered. Name two columns.")
     outcomes = outcomes_of(design, [numerator, denominator], listwise=True, verb="survey_ratio")
     cells = cells_by(design, by)
     totals = domain_totals(design, outcomes.columns, cells)
@@ -410,6 +422,11 @@ def _estimates(
     )
 
 
+def _require_deff(deff: object, verb: str) -> None:
+    if not isinstance(deff, bool) and deff != "replace":
+        raise EstimationError(f"{verb}: deff must be True, False or 'replace', got {deff!r}.")
+
+
 def _design_effect(
     made: Ratios,
     design: Design,
@@ -420,8 +437,6 @@ def _design_effect(
     *,
     of_total: bool,
 ) -> Floats:
-    if deff not in (True, "replace"):
-        raise EstimationError(f"deff must be True, False or 'replace', got {deff!r}.")
     effects = []
     variances = np.diag(design.engine.covariance(made.contributions)).reshape(values.shape[1], len(cells))
     for j in range(values.shape[1]):

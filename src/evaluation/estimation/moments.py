@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evaluation.design.collapse import mass_by
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import column_names
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.domains import Cells, Outcomes, cells_by, counts, degrees_of_freedom, outcomes_of
 from evaluation.estimation.totals import Ratios, domain_totals, ratios
@@ -200,7 +201,7 @@ def survey_correlation(
 
 
 def _several(design: Design, variables: Sequence[str], listwise: bool, verb: str) -> Outcomes:
-    if isinstance(variables, str) or len(set(variables or ())) < 2:
+    if len(column_names(variables, f"{verb}: variables", "'income'")) < 2:
         raise EstimationError(f"{verb} needs at least two variables, got {variables!r}. Write ['a', 'b'].")
     return outcomes_of(design, variables, listwise=listwise, verb=verb)
 

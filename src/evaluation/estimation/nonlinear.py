@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.variance import ReplicateEngine
 from evaluation.errors import EstimationError, did_you_mean
-from evaluation.estimation.contrasts import combined, joined, row_called
+from evaluation.estimation.contrasts import combined, joined, require_label, row_called
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -162,6 +162,8 @@ def nonlinear_contrast(
             f"nonlinear_contrast: expected a mapping of label to expression, got {contrasts!r}. Write "
             f"{{'growth': 'b / a - 1'}}."
         )
+    for label in contrasts:
+        require_label(label, "nonlinear_contrast")
     known = {**alone, **_checked_names(names or {})}
     expressions = [_Expression.read(label, text, known, addresses) for label, text in contrasts.items()]
     used = np.array(sorted({row for expression in expressions for row in expression.rows.values()}), dtype=np.int64)
@@ -182,7 +184,8 @@ def _rows_of(results: Results) -> tuple[list[Estimates], list[str], dict[str, st
     """Return the results, the addresses of all their rows, and the names of those of one row."""
     if isinstance(results, Estimates):
         return [results], results.addresses(), {}
-    parts = list(results.values() if isinstance(results, Mapping) else results or ())
+    several = results.values() if isinstance(results, Mapping) else results or ()
+    parts = list(several) if isinstance(several, Iterable) else [several]
     strange = [type(part).__name__ for part in parts if not isinstance(part, Estimates)]
     if strange:
         raise EstimationError(f"nonlinear_contrast combines results such as those of ev.survey_mean, got {strange[0]}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.design.design import Design, domain, require_design
-from evaluation.errors import ColumnError, EstimationError
+from evaluation.errors import ColumnError, EstimationError, did_you_mean
+from evaluation.estimation.arguments import column_names, is_number
 from evaluation.estimation.means import survey_mean
 from evaluation.results import Estimates, VarianceEngine
 
@@ -89,7 +90,10 @@ def pooled_waves(
     [['a', 80, ''], ['b', 40, 'fewer respondents than the stated minimum']]
     """
     require_design(design, "pooled_waves")
-    areas = [by] if isinstance(by, str) else list(by)
+    areas = list(column_names(by, "pooled_waves: by"))
+    if not areas:
+        raise EstimationError("pooled_waves: by names no area. Write by='district', or the columns of your areas.")
+    require_minima(minimum_n, minimum_df)
     if time in areas:
         raise ColumnError(f"pooled_waves: '{time}' is the time and cannot be an area too. Leave it out of by.")
     chosen = _waves(design, time, waves)
@@ -118,12 +122,18 @@ def pooled_waves(
 def _waves(design: Design, time: str, waves: Sequence[Any] | None) -> list[Any]:
     column = design.column(time)
     found = sorted(column[design.present].dropna().unique().tolist())
+    if waves is not None and (isinstance(waves, str) or not isinstance(waves, Iterable)):
+        raise EstimationError(
+            f"pooled_waves: waves must list two values and more of '{time}', got {waves!r}. Write waves={found[:2]}."
+        )
     chosen = found if waves is None else list(waves)
     if len(set(chosen)) < 2 or len(set(chosen)) < len(chosen):
         raise EstimationError(f"pooled_waves needs two different waves and more of '{time}', got {chosen}.")
     unknown = [wave for wave in chosen if wave not in found]
     if unknown:
-        raise EstimationError(f"pooled_waves: nobody in the domain has {time} = {unknown[0]!r}. It has {found}.")
+        raise EstimationError(
+            f"pooled_waves: nobody in the domain has {time} = {unknown[0]!r}. {did_you_mean(unknown[0], found)}"
+        )
     return chosen
 
 
@@ -199,9 +209,18 @@ def refuse_small(result: Estimates, *, minimum_n: int = 30, minimum_df: float = 
     return _refused(result, minimum_n, minimum_df, absent=np.zeros(len(result), dtype=bool))
 
 
+def require_minima(minimum_n: object, minimum_df: object) -> None:
+    """Raise an EstimationError unless both minima are numbers that are not negative."""
+    known = is_number(minimum_n) and is_number(minimum_df)
+    if not known or not (minimum_n >= 0 and minimum_df >= 0):  # type: ignore[operator]
+        raise EstimationError(
+            f"minima must be 0 or above, got minimum_n={minimum_n!r}, minimum_df={minimum_df!r}. Write numbers, such "
+            f"as minimum_n=30, minimum_df=3."
+        )
+
+
 def _refused(result: Estimates, minimum_n: int, minimum_df: float, *, absent: Mask) -> Estimates:
-    if minimum_n < 0 or minimum_df < 0:
-        raise EstimationError(f"minima must be 0 or above, got minimum_n={minimum_n}, minimum_df={minimum_df}.")
+    require_minima(minimum_n, minimum_df)
     few, unsure = result.n_obs < minimum_n, (result.df < minimum_df) | np.isnan(result.df)
     unknown = ~(result.std_error > 0)
     reason = np.select([absent, few, unsure, unknown], [ABSENT_WAVE, FEW_RESPONDENTS, FEW_UNITS, NO_ERROR], "")

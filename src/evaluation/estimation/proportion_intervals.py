@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from evaluation.errors import EstimationError, did_you_mean
+from evaluation.estimation.arguments import require_number
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -117,11 +118,9 @@ def require_kind(interval: str) -> None:
 
 
 def require_df(df: float | None, verb: str) -> None:
-    """Raise an EstimationError unless given degrees of freedom are a number."""
-    if df is not None and (isinstance(df, bool) or not isinstance(df, (int, float, np.integer, np.floating))):
-        raise EstimationError(
-            f"{verb}: df must be a number of degrees of freedom, got {df!r}. Leave it out for those of the design."
-        )
+    """Raise an EstimationError unless given degrees of freedom are a number above zero, infinity included."""
+    if df is not None:
+        require_number(df, f"{verb}: df", above=0, infinite=True, move="Leave it out for those of the design.")
 
 
 def with_proportion_interval(estimates: Estimates, interval: str, drawn: NDArray[np.int64]) -> Estimates:
@@ -201,5 +200,7 @@ _LIMITS: dict[str, Callable[[_Known], Floats]] = {
     "likelihood": _likelihood,
 }
 KINDS: tuple[str, ...] = get_args(Interval)
+#: Kinds that rest on a number of respondents, which negative weights leave no sense to.
+BY_SIZE = ("beta", "wilson", "likelihood")
 #: Kinds that have no limits at a share of 0 or 1.
 WITHOUT_EDGES = ("logit", "xlogit", "asin")

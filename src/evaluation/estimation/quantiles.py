@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from scipy import stats
 from evaluation.design.design import Design, require_design
 from evaluation.design.variance import ReplicateEngine
 from evaluation.errors import EstimationError, did_you_mean
+from evaluation.estimation.arguments import is_number, require_conf_level
 from evaluation.estimation.curves import Rule, SortedAnswers, require_rule
 from evaluation.estimation.domains import Cells, Outcomes, cells_by, counts, degrees_of_freedom, outcomes_of
 from evaluation.estimation.proportion_intervals import proportion_limits, require_df
@@ -101,9 +102,7 @@ def survey_quantile(
     [2.5]
     """
     require_design(design, "survey_quantile")
-    asked = np.atleast_1d(np.asarray(probabilities, dtype=float))
-    if asked.size == 0 or not ((asked > 0) & (asked < 1)).all():
-        raise EstimationError(f"probabilities must lie between 0 and 1, got {asked.tolist()}.")
+    asked, conf_level = _probabilities(probabilities), require_conf_level(conf_level, "survey_quantile")
     require_rule(rule)
     require_df(df, "survey_quantile")
     _require_interval(design, interval)
@@ -122,6 +121,18 @@ def survey_quantile(
         conf_level=conf_level,
     )
     return _by_replicates(plain, made) if interval == "quantile" else _inverted(plain, made, interval)
+
+
+def _probabilities(probabilities: Any) -> Floats:
+    several = isinstance(probabilities, Iterable) and not isinstance(probabilities, (str, Mapping))
+    given = list(probabilities) if several and np.ndim(probabilities) else [probabilities]
+    if not given or not all(is_number(p) and 0 < float(p) < 1 for p in given):
+        raise EstimationError(
+            f"survey_quantile: probabilities must lie between 0 and 1, got {given}. The median is probabilities=0.5."
+        )
+    if len(set(given)) < len(given):
+        raise EstimationError(f"survey_quantile: probabilities holds a number twice: {given}. Name each once.")
+    return np.array(given, dtype=float)
 
 
 def _require_interval(design: Design, interval: str) -> None:

@@ -13,6 +13,7 @@ from scipy import special, stats
 
 from evaluation.design.design import Design, require_design
 from evaluation.errors import ColumnError, EstimationError, did_you_mean
+from evaluation.estimation.arguments import require_conf_level
 from evaluation.estimation.domains import Cells, code_levels, outcomes_of
 from evaluation.estimation.ttests import mean_by_cell
 from evaluation.results import TestResult
@@ -90,7 +91,7 @@ def survey_ranktest(
     """
     require_design(design, "survey_ranktest")
     design.require_no_negative_weights("survey_ranktest")
-    score, name = _score(test)
+    (score, name), conf_level = _score(test), require_conf_level(conf_level, "survey_ranktest")
     values = _ordered(design, outcome, by)
     answered = ~np.isnan(values) & design.present
     levels, code = code_levels(design.column(by), answered)
@@ -101,7 +102,7 @@ def survey_ranktest(
     if rule not in ("midpoint", "rows"):
         raise EstimationError(f"survey_ranktest: ties must be 'midpoint' or 'rows', got {ties!r}.")
     scores = np.zeros(len(design))
-    scores[used] = np.asarray(score(_ranks(values[used], design.weights[used], rule)), dtype=float)
+    scores[used] = _scored(score, _ranks(values[used], design.weights[used], rule))
     if np.ptp(scores[used]) == 0:
         raise EstimationError(
             f"survey_ranktest: every respondent has the same score of '{outcome}', so none stands out."
@@ -116,9 +117,28 @@ def survey_ranktest(
 def _score(test: RankTest | Callable[[Floats], Floats]) -> tuple[Callable[[Floats], Floats], str]:
     if callable(test):
         return test, "own scores"
-    if test not in _SCORES:
+    if not isinstance(test, str) or test not in _SCORES:
         raise EstimationError(f"survey_ranktest: no test {test!r}. {did_you_mean(test, _SCORES)}")
     return _SCORES[test], test
+
+
+def _scored(score: Callable[[Floats], Floats], ranks: Floats) -> Floats:
+    """Return the scores of ranks, shape (n,); an EstimationError where the function makes something else of them."""
+    asked = "survey_ranktest: test must take an array of ranks between 0 and 1 and return as many numbers"
+    move = "Write it like lambda rank: rank**2."
+    try:
+        found = np.asarray(score(ranks), dtype=float)
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise EstimationError(f"{asked}, but it fails: {error}. {move}") from error
+    if found.shape != ranks.shape:
+        raise EstimationError(f"{asked}: {ranks.size:,} were given, shape {found.shape} came back. {move}")
+    if not np.isfinite(found).all():
+        lost = ~np.isfinite(found)
+        raise EstimationError(
+            f"{asked}, but {int(lost.sum()):,} of {ranks.size:,} are missing or infinite (first: at rank "
+            f"{ranks[lost][0]:.6g}). Take a function that has a value at every rank."
+        )
+    return found
 
 
 def _ordered(design: Design, outcome: str, by: str) -> Floats:

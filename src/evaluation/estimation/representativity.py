@@ -349,7 +349,7 @@ def _domains(
     require_design(design, verb)
     design.require_no_negative_weights(verb)
     require_response(design, responded, _variables(covariates, verb), verb)
-    cells = cells_by(design, by)
+    cells = cells_by(design, by, taken=("quantity",))
     found: list[tuple[Propensities, dict[str, object]]] = []
     for d in range(len(cells)):
         own = replace(design, inside=cells.code == d)

@@ -14,7 +14,7 @@ from evaluation.design.collapse import mass_by
 from evaluation.design.declaration import survey_design
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, MarginError
-from evaluation.estimation.diagnostic_frames import DiagnosticFrame, hidden, marks_of
+from evaluation.estimation.diagnostic_frames import DiagnosticFrame, hidden, marks_of_parts
 from evaluation.estimation.domains import is_text, levels_of, names_of, outcomes_of
 from evaluation.results import frame_html, plain
 from evaluation.survey.margins import TOTAL, Margins, margins
@@ -173,15 +173,7 @@ def _distances(each: _Compared) -> dict[str, Any]:
 
 def _marks(found: Sequence[_Compared], design: Design) -> list[str]:
     """Return why rows may not be shown; one alone of a variable takes the next smallest with it."""
-    marks: list[str] = []
-    for each in found:
-        own = marks_of(each.n_obs, design.provenance, bases=False)
-        few = [place for place, mark in enumerate(own) if mark]
-        if len(few) == 1 and len(own) > 1:
-            others = [place for place in range(len(own)) if place != few[0]]
-            own[min(others, key=lambda place: int(each.n_obs[place]))] = own[few[0]]
-        marks += own
-    return marks
+    return [mark for each in found for mark in marks_of_parts(each.n_obs, design.provenance)]
 
 
 def _with_margins(design: Design, given: Margins) -> Iterator[_Compared]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.estimation.area_model import AreaMethod, AreaModel, fit_area_model
+from evaluation.estimation.arguments import require_number
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -106,7 +107,9 @@ def fay_herriot(
         raise EstimationError(
             f"fay_herriot: variance_smoothing must be 'none' or 'pooled', got {variance_smoothing!r}."
         )
+    require_number(minimum_df, "fay_herriot: minimum_df", least=0)
     area = _area_column(direct)
+    covariates = _named(covariates)
     x, names = _read_covariates(covariates, area)
     areas = _on_areas(direct, covariates[area], area)
     sampling = _sampling_variances(areas, variance_smoothing, minimum_df)
@@ -144,6 +147,17 @@ def _area_column(direct: Estimates) -> str:
             f"direct.take(rows)."
         )
     return by[0]
+
+
+def _named(covariates: pd.DataFrame) -> pd.DataFrame:
+    """Return the covariates with text for names of columns, as results have them; ColumnError where two are alike."""
+    if not isinstance(covariates, pd.DataFrame):
+        return covariates
+    named = covariates.set_axis([str(name) for name in covariates.columns], axis=1)
+    twice = named.columns[named.columns.duplicated()]
+    if len(twice):
+        raise ColumnError(f"fay_herriot: two columns of covariates are called '{twice[0]}'. Rename one of them.")
+    return named
 
 
 def _read_covariates(covariates: pd.DataFrame, area: str) -> tuple[Floats, list[str]]:

@@ -12,7 +12,7 @@ from evaluation.design.collapse import mass_by, sum_by
 from evaluation.design.design import Design, require_design
 from evaluation.design.sampling import Sampling
 from evaluation.design.variance import TaylorEngine
-from evaluation.errors import DesignError, EstimationError
+from evaluation.errors import DesignError, EstimationError, require_flag
 from evaluation.estimation.contrasts import contrast
 from evaluation.estimation.domains import cells_by, code_levels, outcomes_of
 from evaluation.regression.glm import Regression
@@ -94,7 +94,9 @@ def small_sample_df(
     if design is None:
         raise DesignError(f"small_sample_df needs the design that {_name(result)} was made from: pass it as design=.")
     require_design(design, "small_sample_df")
+    require_flag(enlarge_errors, "small_sample_df: enlarge_errors", EstimationError)
     _refuse_unsuited(result)
+    _refuse_other_design(result, design)
     combined, matrix = result, np.eye(len(result))
     if contrasts is not None:
         combined, matrix = contrast(result, contrasts), np.zeros((len(contrasts), len(result)))
@@ -141,6 +143,15 @@ def _refuse_unsuited(result: Estimates) -> None:
         raise EstimationError(
             f"small_sample_df changes t intervals, but {result.verb} made {result.interval_method} ones. "
             f"Ask for interval='t' first."
+        )
+
+
+def _refuse_other_design(result: Estimates, design: Design) -> None:
+    engine = result.engine
+    if isinstance(engine, TaylorEngine) and not engine.sampling.is_same_sample(design.sampling):
+        raise DesignError(
+            f"small_sample_df: {result.verb} was made from another design than the one that was passed (other "
+            f"respondents or sampling units). Pass the design that it was made from."
         )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.errors import EstimationError, did_you_mean
+from evaluation.estimation.arguments import require_number
 from evaluation.estimation.quadratic_forms import saddlepoint_exceeds, sum_exceeds
 from evaluation.regression.fitting import solve
 from evaluation.regression.glm import Regression
@@ -78,12 +79,15 @@ def term_test(
     >>> round(term_test(fit, "x").statistic, 4) == round(float(fit.tidy()["statistic"][1] ** 2), 4)
     True
     """
-    name = "LRT" if method == "working_lrt" else method
-    if name not in _NAMES:
-        options = (*_NAMES, "working_lrt")
-        raise EstimationError(f"term_test: no method {method!r}. {did_you_mean(method, options)}")
+    name = _method(method)
     if not isinstance(fit, Estimates):
         raise EstimationError(f"term_test needs a regression, got {type(fit).__name__}. Fit it with ev.survey_glm.")
+    if df is not None:
+        df = require_number(df, "term_test: df", above=0, infinite=True, move="Leave it out for those of the design.")
+    if not isinstance(terms, (str, list, tuple)):
+        raise EstimationError(
+            f"term_test: terms must be a term or a list of terms, got {terms!r}. Write 'age', or ['age', 'sex']."
+        )
     named = [terms] if isinstance(terms, str) else list(terms)
     tested = _coefficients(fit, named)
     degrees = float(fit.df[tested].min()) if df is None else float(df)
@@ -97,6 +101,15 @@ def term_test(
             f"method='Wald' needs coefficients alone."
         )
     return replace(_working(fit, tested, degrees, name, hypothesis), facts=facts)
+
+
+def _method(method: object) -> str:
+    """Return the test's name; capitals do not matter."""
+    by_spelling = {name.lower(): name for name in _NAMES} | {"working_lrt": "LRT"}
+    if not isinstance(method, str) or method.lower() not in by_spelling:
+        options = (*_NAMES, "working_lrt")
+        raise EstimationError(f"term_test: no method {method!r}. {did_you_mean(method, options)}")
+    return by_spelling[method.lower()]
 
 
 def _coefficients(fit: Estimates, named: Sequence[str]) -> NDArray[np.int64]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.design.design import Design, require_design
-from evaluation.errors import EstimationError, did_you_mean
+from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import require_choice
 from evaluation.estimation.domains import Cells, code_levels, levels_of
 from evaluation.estimation.quadratic_forms import saddlepoint_exceeds, sum_exceeds
 from evaluation.estimation.totals import Ratios, domain_totals, ratios
@@ -54,8 +55,8 @@ def survey_chisq(design: Design, row: str, column: str, *, statistic: ChiSquare 
     Raises
     ------
     EstimationError
-        Row and column are one variable, a variable has a single level, no degrees of freedom are left, or the counts
-        have no regular covariance (Wald).
+        Row and column are one variable, a variable has a single level, weights below zero, no degrees of freedom
+        are left, or the counts have no regular covariance (Wald).
 
     Notes
     -----
@@ -79,11 +80,8 @@ def survey_chisq(design: Design, row: str, column: str, *, statistic: ChiSquare 
     0.0157
     """
     require_design(design, "survey_chisq")
-    if statistic not in _NAMES:
-        raise EstimationError(
-            f"survey_chisq: statistic must be one of {', '.join(_NAMES)}, got {statistic!r}. "
-            f"{did_you_mean(statistic, _NAMES)}"
-        )
+    require_choice(statistic, tuple(_NAMES), "survey_chisq: statistic")
+    design.require_no_negative_weights("survey_chisq")
     table = _cross_table(design, row, column)
     if table.df <= 0:
         raise EstimationError(f"survey_chisq: the design leaves {table.df} degrees of freedom, so there is no p-value.")

@@ -15,6 +15,7 @@ from scipy import stats
 from evaluation import wording
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
+from evaluation.estimation.arguments import column_names
 from evaluation.estimation.contrasts import bases_of
 from evaluation.estimation.domains import names_of
 from evaluation.estimation.means import survey_mean
@@ -82,7 +83,7 @@ def survey_trend(
     """
     require_design(design, "survey_trend")
     names = names_of(variables, "survey_trend")
-    groups = [by] if isinstance(by, str) else list(by or [])
+    groups = list(column_names(by, "survey_trend: by"))
     if not pd.api.types.is_numeric_dtype(design.column(time)):
         raise EstimationError(
             f"survey_trend: '{time}' is no number, so waves have no order. Code the wave as a number."

@@ -12,6 +12,7 @@ from scipy import stats
 
 from evaluation.design.design import Design, require_design
 from evaluation.errors import ColumnError, EstimationError
+from evaluation.estimation.arguments import require_conf_level, require_number
 from evaluation.estimation.domains import Cells, code_levels, outcomes_of
 from evaluation.estimation.small_sample import WorkingModel, working_moments
 from evaluation.estimation.totals import Ratios, domain_totals, ratios
@@ -63,7 +64,7 @@ def survey_ttest(
     ColumnError
         A column does not exist or is text, or one column is named twice.
     EstimationError
-        ``by`` has other than two levels, or is given with ``paired_with``; nobody answered.
+        ``by`` has other than two levels, or is given with ``paired_with``; nobody answered, or all gave one answer.
 
     Notes
     -----
@@ -85,6 +86,7 @@ def survey_ttest(
     _refuse_arguments(outcome, by, paired_with, mu, df, conf_level)
     values = _values(design, outcome, paired_with)
     answered = ~np.isnan(values) & design.present
+    _refuse_constant(design, values, answered, outcome, paired_with)
     what = f"mean of {outcome}" if paired_with is None else f"mean of {outcome} - {paired_with}"
     cells = Cells(np.where(answered, 0, -1), pd.DataFrame(index=range(1)))
     kind, combination = ("one sample", np.ones((1, 1))) if paired_with is None else ("pairs", np.ones((1, 1)))
@@ -118,14 +120,10 @@ def _refuse_arguments(
         )
     if outcome in (by, paired_with):
         raise ColumnError(f"survey_ttest: '{outcome}' is named as the outcome and once more. They are two columns.")
-    if not np.isfinite(mu):
-        raise EstimationError(f"survey_ttest: mu must be a number, got {mu!r}.")
+    require_number(mu, "survey_ttest: mu", move="It is the mean, or the difference, under the hypothesis.")
     if df not in ("design", "satterthwaite"):
         raise EstimationError(f"survey_ttest: df must be 'design' or 'satterthwaite', got {df!r}.")
-    if not 0 < conf_level < 1:
-        raise EstimationError(
-            f"survey_ttest: conf_level must lie between 0 and 1, got {conf_level!r}. 95 % is conf_level=0.95."
-        )
+    require_conf_level(conf_level, "survey_ttest")
 
 
 def _values(design: Design, outcome: str, paired_with: str | None) -> Floats:
@@ -134,6 +132,20 @@ def _values(design: Design, outcome: str, paired_with: str | None) -> Floats:
     outcomes = outcomes_of(design, names, listwise=True, verb="survey_ttest")
     values = outcomes.values[:, 0] if paired_with is None else outcomes.values[:, 0] - outcomes.values[:, 1]
     return np.where(outcomes.answered[:, 0], values, np.nan)
+
+
+def _refuse_constant(
+    design: Design, values: Floats, answered: NDArray[np.bool_], outcome: str, paired_with: str | None
+) -> None:
+    """Raise an EstimationError where everybody gave one answer, which has no sampling error to test with."""
+    used = values[answered]
+    if len(used) > 1 and np.ptp(used) == 0:
+        what = f"'{outcome}'" if paired_with is None else f"'{outcome}' less '{paired_with}'"
+        raise EstimationError(
+            f"survey_ttest: {what} is {used[0]:g} for all {len(used)} respondents who count, so it is constant and "
+            f"there is no sampling error to test with. Test a variable that varies.",
+            failures=design.data.loc[answered],
+        )
 
 
 def two_groups(design: Design, by: str, answered: NDArray[np.bool_]) -> tuple[list[object], NDArray[np.int64]]:

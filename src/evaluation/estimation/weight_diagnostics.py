@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from evaluation.design.design import Design, require_design
 from evaluation.design.steps import AppliedStep
-from evaluation.errors import EstimationError
-from evaluation.estimation.diagnostic_frames import DiagnosticFrame, hidden, marks_of
+from evaluation.errors import EstimationError, MarginError
+from evaluation.estimation.diagnostic_frames import DiagnosticFrame, hidden, marks_of, marks_of_parts
 from evaluation.estimation.domains import cells_by
 from evaluation.results import Provenance, frame_html
 from evaluation.survey.margins import Margins
@@ -92,7 +92,8 @@ class MarginComparison:
     Attributes
     ----------
     frame : pandas.DataFrame
-        Columns margin, level, n_obs, target, before, after; the last three are shares, 0 to 1.
+        Columns margin, level, n_obs, target, before, after; the last three are shares, 0 to 1. Where levels have
+        fewer respondents than the survey's smallest cell, what is of the sample is blank, and ``mark`` says why.
     provenance : Provenance
         For captions.
     """
@@ -119,7 +120,8 @@ def margin_comparison(design: Design, margins: Margins | Mapping[str, Any]) -> M
     design : Design
         Its design weights are "before", its final weights "after".
     margins : Margins or mapping
-        Population counts; a margin that weighting did not use is a check from outside.
+        Population counts by level; a margin that weighting did not use is a check from outside. Totals of numbers are
+        left to ``sample_balance``.
 
     Returns
     -------
@@ -128,7 +130,11 @@ def margin_comparison(design: Design, margins: Margins | Mapping[str, Any]) -> M
     Raises
     ------
     MarginError
-        A level stands on one side only.
+        A level stands on one side only, or there is no margin with levels.
+
+    Notes
+    -----
+    Respondents count whose final weight is not zero, so that nonrespondents need no value.
 
     Examples
     --------
@@ -139,18 +145,24 @@ def margin_comparison(design: Design, margins: Margins | Mapping[str, Any]) -> M
     """
     require_design(design, "margin_comparison")
     given = as_margins(margins)
-    rows = []
-    for margin in code_margins(design, given):
-        size = len(margin.targets)
+    if not given.categorical:
+        raise MarginError(
+            f"margin_comparison compares counts by level, but the margins hold only totals of numbers "
+            f"({', '.join(given.totals) or 'none'}). Compare means with ev.sample_balance(design, margins)."
+        )
+    rows, marks, counted = [], list[str](), design.weights != 0
+    for margin in code_margins(design, given, counted=counted):
+        size, codes = len(margin.targets), margin.codes[counted]
         before, after = (
-            np.bincount(margin.codes, weights=w, minlength=size) for w in (design.base_weights, design.weights)
+            np.bincount(codes, weights=w[counted], minlength=size) for w in (design.base_weights, design.weights)
         )
         shares = zip(margin.targets / margin.targets.sum(), before / before.sum(), after / after.sum(), strict=True)
-        counts = np.bincount(margin.codes, minlength=size)
+        counts = np.bincount(codes, minlength=size)
+        marks += marks_of_parts(counts, design.provenance)
         for level, count, (target, first, last) in zip(margin.levels, counts, shares, strict=True):
             rows.append((margin.name, level, int(count), target, first, last))
     frame = pd.DataFrame(rows, columns=["margin", "level", "n_obs", "target", "before", "after"])
-    return MarginComparison(frame, design.provenance)
+    return MarginComparison(hidden(frame, ["margin", "level", "target"], marks), design.provenance)
 
 
 class WeightDistribution(DiagnosticFrame):

@@ -1,0 +1,105 @@
+"""Arguments as they come: names of columns, numbers, choices; each refused in words where it is something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from evaluation.errors import ColumnError, EstimationError, did_you_mean
+
+
+def column_names(names: object, what: str, example: str = "'district'") -> tuple[Any, ...]:
+    """Return one column's name, or several, as a tuple; empty for None.
+
+    Parameters
+    ----------
+    names : str, int, sequence of these, or None
+        As a caller wrote them; pandas allows whole numbers as names.
+    what : str
+        Verb and argument, for the message, e.g. ``"survey_mean: by"``.
+    example : str, default "'district'"
+        What is shown as a column's name.
+
+    Raises
+    ------
+    ColumnError
+        Something else, or a column that is named twice.
+
+    Examples
+    --------
+    >>> column_names("sex", "by"), column_names(["sex", "age"], "by"), column_names(None, "by")
+    (('sex',), ('sex', 'age'), ())
+    """
+    if names is None:
+        return ()
+    if isinstance(names, (str, int, np.integer)) and not isinstance(names, bool):
+        return (names,)
+    if not isinstance(names, Iterable) or isinstance(names, bytes):
+        raise ColumnError(
+            f"{what} must be the name of a column or a list of names, got {names!r}. Write {example} or [{example}]."
+        )
+    several = tuple(names)
+    for name in several:
+        if name is None or isinstance(name, (list, dict, set, np.ndarray)):
+            raise ColumnError(f"{what} must list names of columns, got {name!r} among them. Write [{example}].")
+        if several.count(name) > 1:
+            raise ColumnError(f"{what} names '{name}' twice: {list(several)}. Name each column once.")
+    return several
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is a real number, numpy's included; yes and no are none."""
+    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+
+
+def require_number(
+    value: object, what: str, *, above: float = -np.inf, least: float = -np.inf, infinite: bool = False, move: str = ""
+) -> float:
+    """Return a number that lies where it must; an EstimationError says where that is.
+
+    Parameters
+    ----------
+    value : object
+        What came.
+    what : str
+        Verb and argument, for the message.
+    above, least : float, optional
+        The number must be larger than ``above`` and not smaller than ``least``.
+    infinite : bool, default False
+        Whether infinity will do.
+    move : str, optional
+        Next move, a sentence.
+
+    Raises
+    ------
+    EstimationError
+        Text, a missing number, or one out of bounds.
+
+    Examples
+    --------
+    >>> require_number(np.float32(0.5), "survey_arop: bandwidth", above=0)
+    0.5
+    """
+    if isinstance(value, Real) and is_number(value):
+        number = float(value)
+        if number > above and number >= least and (infinite or abs(number) < np.inf):
+            return number
+    bound = f" above {above:g}" if above > -np.inf else f" of {least:g} or more" if least > -np.inf else ""
+    raise EstimationError(f"{what} must be a number{bound}, got {value!r}.{' ' + move if move else ''}")
+
+
+def require_conf_level(conf_level: object, verb: str) -> float:
+    """Return a level of confidence; an EstimationError unless it lies between 0 and 1."""
+    if isinstance(conf_level, Real) and is_number(conf_level) and 0 < float(conf_level) < 1:
+        return float(conf_level)
+    raise EstimationError(f"{verb}: conf_level must lie between 0 and 1, got {conf_level!r}. 95 % is conf_level=0.95.")
+
+
+def require_choice(value: object, options: Sequence[str], what: str) -> str:
+    """Return one of ``options``; an EstimationError names the nearest one for anything else, a list included."""
+    if isinstance(value, str) and value in options:
+        return value
+    raise EstimationError(f"{what} must be one of {', '.join(options)}, got {value!r}. {did_you_mean(value, options)}")
