@@ -39,6 +39,7 @@ _BY_OUTCOME = frozenset({"survey_multinomial", "predictions", "predictive_margin
 #: What stands between the categories that a threshold parts, and between those that an effect compares.
 _THRESHOLD, _LESS = "|", " - "
 
+_REPLICATES = re.compile(r"^replicates \((?P<parts>.+)\)$")
 _WHOLE = re.compile(r"^-?\d+\.0+$")
 _CATEGORICAL = re.compile(r"^C\((?P<variable>\w+)\)$")
 _DUMMY = re.compile(r"^(?P<variable>.+)\[(?:T\.)?(?P<value>[^\[\]]*)\]$")
@@ -88,7 +89,31 @@ def interval_name(conf_level: float, lang: str | None = None) -> str:
 def survey_name(provenance: Provenance, lang: str | None = None) -> str:
     """Return the survey's title with its id behind it, or the id alone."""
     title = provenance.title.get(language_of(lang), "")
-    return f"{title} ({provenance.survey})" if title else provenance.survey
+    return f"{title} ({provenance.survey})" if title else term(provenance.survey, lang)
+
+
+def method_name(method: str, lang: str | None = None) -> str:
+    """Return how variances are made in words.
+
+    Examples
+    --------
+    >>> method_name("replicates (bootstrap, 50, seed 1)", "ko"), method_name("taylor", "ko")
+    ('반복가중 (붓스트랩, 50벌, 시드 1)', '테일러 선형화')
+    """
+    found = _REPLICATES.match(method)
+    if found is None or language_of(lang) == "en":
+        return term(method, lang)
+    parts = [_replicate_word(part) for part in found["parts"].split(", ")]
+    return f"{term('replicates', lang)} ({', '.join(parts)})"
+
+
+def _replicate_word(part: str) -> str:
+    """Return a part of the name of replicates in Korean: their kind, how many, from which seed."""
+    if part.isdigit():
+        return f"{part}벌"
+    if part.startswith("seed "):
+        return part.replace("seed ", "시드 ")
+    return term(f"replicates_{part}", "ko") if knows(f"replicates_{part}") else part
 
 
 def counted(key: str, count: int, lang: str | None = None) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation import wording
+from evaluation import project, wording
 from evaluation.errors import PublishError
 from evaluation.results import Estimates, Provenance
 from evaluation.tables import long_frame, table
@@ -217,3 +217,16 @@ def test_groups_of_diagnostics_bear_the_labels_of_their_codes(design):
         shown = table(result, lang="ko")
         assert shown.frame["성별"].tolist() == ["남성", "여성"]
         assert "성별" not in shown.numeric
+
+
+def test_a_card_in_korean_names_replicates_and_a_nameless_survey_in_korean(design):
+    nameless = replace(ev.as_replicates(design, kind="bootstrap", replicates=20, seed=7), provenance=Provenance(n=400))
+    project.use_language("ko")
+    try:
+        shown = repr(nameless)
+    finally:
+        project.use_language("en")
+    assert "반복가중 (붓스트랩, 20벌, 시드 7)" in shown
+    assert "데이터프레임, n = 400" in shown
+    assert "replicates (bootstrap, 20, seed 7)" in repr(nameless)
+    assert wording.caption(Provenance(n=4), lang="ko") == "데이터프레임, n = 4"
