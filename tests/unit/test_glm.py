@@ -254,7 +254,7 @@ def test_a_level_whose_counts_are_all_zero_is_named():
         ({"outcome": "group", "family": "poisson"}, ColumnError, r"'group' is text \(a, b, c\), expected numbers"),
         ({"offset": "log_tme"}, ColumnError, r"'log_tme', no column of the data. Did you mean 'log_time'\?"),
         ({"offset": "group"}, ColumnError, r"offset 'group' must be one numeric column"),
-        ({"offset": "nothing"}, EstimationError, r"offset 'nothing' is missing or infinite"),
+        ({"offset": "nothing"}, EstimationError, r"offset 'nothing' is missing in every row"),
         ({"covariates": "~ x + grop"}, ColumnError, r"names 'grop', no column of the data. Did you mean 'group'\?"),
         ({"outcome": "same"}, EstimationError, r"'same' is constant \(1\)"),
         ({"outcome": "nothing"}, EstimationError, r"no respondent who counts answered 'nothing'"),

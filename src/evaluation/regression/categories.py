@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.design.design import Design
-from evaluation.errors import ColumnError, EstimationError, did_you_mean
+from evaluation.errors import ColumnError, EstimationError
 from evaluation.regression.model import Model
 from evaluation.results import Estimates
 
@@ -69,31 +69,32 @@ def read_categories(
         )
     if len(found) == 1:
         raise EstimationError(
-            f"{verb}: outcome '{outcome}' is constant ({_title(found[0])}) for all {len(answered)} respondents who "
+            f"{verb}: outcome '{outcome}' is constant ({title_of(found[0])}) for all {len(answered)} respondents who "
             f"count."
         )
     if len(found) < 3:
         raise ColumnError(
             f"{verb}: '{outcome}' has {len(found)} categories among respondents who count "
-            f"({', '.join(map(str, found))}), expected at least three. "
+            f"({', '.join(map(title_of, found))}), expected at least three. "
             f"For two, use ev.survey_glm(..., family='binomial')."
         )
-    code = pd.Categorical(column, categories=found).codes.astype(float)
-    return np.where(code < 0, np.nan, code), tuple(_title(level) for level in found)
+    code = _codes(column, found)
+    return np.where(code < 0, np.nan, code), tuple(title_of(level) for level in found)
 
 
 def _order(
     column: pd.Series, answered: pd.Series, outcome: str, levels: Sequence[Any] | None, ordered: bool, verb: str
 ) -> list[Any]:
     seen = set(answered.unique())
+    if any(isinstance(level, (float, np.floating)) and np.isinf(level) for level in seen):
+        infinite = answered.isin([np.inf, -np.inf])
+        raise ColumnError(
+            f"{verb}: '{outcome}' is infinite for {int(infinite.sum())} respondents, which is no category. Set it to "
+            f"missing, or recode it.",
+            failures=answered[infinite].to_frame(),
+        )
     if levels is not None:
-        missing = [level for level in seen if level not in list(levels)]
-        if missing:
-            raise ColumnError(
-                f"{verb}: '{outcome}' holds {missing[0]!r}, which is not among levels={list(levels)}. "
-                f"{did_you_mean(missing[0], levels)}",
-                failures=column[column.isin(missing)].to_frame(),
-            )
+        _refuse_levels(column, seen, outcome, _listed(levels, verb), verb)
         return [level for level in levels if level in seen]
     if isinstance(column.dtype, pd.CategoricalDtype):
         return [level for level in column.cat.categories if level in seen]
@@ -106,7 +107,60 @@ def _order(
     return sorted(seen, key=lambda level: (isinstance(level, str), level))
 
 
-def _title(level: Any) -> str:
+def _codes(column: pd.Series, levels: list[Any]) -> Floats:
+    """Return each respondent's place among the levels, -1 where the answer is none of them, shape (n,)."""
+    known = pd.Index(levels, dtype=object)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        places = np.append(known.get_indexer(pd.Index(column.cat.categories, dtype=object)), -1)
+        return np.asarray(places[column.cat.codes.to_numpy()], dtype=float)
+    return np.asarray(known.get_indexer(pd.Index(column, dtype=object)), dtype=float)
+
+
+def _listed(levels: object, verb: str) -> list[Any]:
+    """Return levels as a list; a ColumnError where they are no list, or name one twice."""
+    if isinstance(levels, (str, bytes, Mapping, Set)) or not isinstance(levels, Iterable):
+        raise ColumnError(
+            f"{verb}: levels must list the outcome's values from lowest to highest, got {levels!r}. Write "
+            f"levels=['lowest', ..., 'highest']."
+        )
+    listed = list(levels)
+    wrong = next((level for level in listed if not isinstance(level, Hashable)), None)
+    if wrong is not None:
+        raise ColumnError(f"{verb}: levels must list single values, got {wrong!r} among them.")
+    twice = next((level for place, level in enumerate(listed) if level in listed[:place]), None)
+    if twice is not None:
+        raise ColumnError(
+            f"{verb}: levels names {title_of(twice)!r} twice, which leaves its place in the order open. Name each once."
+        )
+    return listed
+
+
+def _refuse_levels(column: pd.Series, seen: set[Any], outcome: str, levels: list[Any], verb: str) -> None:
+    missing = sorted(
+        (level for level in seen if level not in levels), key=lambda level: (isinstance(level, str), level)
+    )
+    if not missing:
+        return
+    shown = [level if isinstance(level, str) else title_of(level) for level in levels]
+    numbers = not any(isinstance(level, str) for level in seen) and all(isinstance(level, str) for level in levels)
+    move = (
+        f"The column holds numbers, levels texts: write them without quotes, levels=[{', '.join(shown)}]."
+        if numbers and {title_of(level) for level in seen} <= set(shown)
+        else "Put it at its place in the order, or leave those respondents out with ev.domain."
+    )
+    raise ColumnError(
+        f"{verb}: '{outcome}' holds {', '.join(map(_quoted, missing[:4]))}, which is not among levels "
+        f"({', '.join(map(_quoted, levels))}). {move}",
+        failures=column[column.isin(missing)].to_frame(),
+    )
+
+
+def _quoted(level: Any) -> str:
+    return repr(level) if isinstance(level, str) else title_of(level)
+
+
+def title_of(level: Any) -> str:
+    """Return a level as it stands in results."""
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 

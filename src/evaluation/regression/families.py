@@ -27,6 +27,21 @@ LINKS: dict[GlmFamily, tuple[Link, ...]] = {
 }
 
 
+#: What families and models are called elsewhere, and what they are here.
+_ELSEWHERE: dict[str, tuple[GlmFamily, str]] = {
+    **dict.fromkeys(
+        ("quasibinomial", "binomial", "logistic", "logit", "bernoulli"),
+        ("binomial", "its standard errors allow for any dispersion, as quasibinomial does in R"),
+    ),
+    **dict.fromkeys(
+        ("quasipoisson", "poisson", "negbin", "log"),
+        ("poisson", "its standard errors allow for any dispersion, as quasipoisson does in R"),
+    ),
+    **dict.fromkeys(("normal", "linear", "ols", "gaussian", "identity"), ("gaussian", "the linear regression")),
+    "gamma": ("gamma", "with the log as its link"),
+}
+
+
 @dataclass(frozen=True)
 class Kind:
     """A family with its link.
@@ -126,9 +141,14 @@ def kind_of(family: str, link: str | None, verb: str) -> Kind:
             for possible in links:
                 if link in (None, possible):
                     return Kind(known, possible)
-            raise EstimationError(f"{verb}: link of family '{family}' must be one of {list(links)}, got {link!r}.")
+            raise EstimationError(
+                f"{verb}: link of family '{family}' must be one of {list(links)}, got {link!r}. Leave link out for "
+                f"'{links[0]}'."
+            )
     names = get_args(GlmFamily)
-    raise EstimationError(f"{verb}: family must be one of {list(names)}, got {family!r}. {did_you_mean(family, names)}")
+    told = _ELSEWHERE.get(str(family).casefold())
+    move = f"Write family='{told[0]}': {told[1]}." if told else did_you_mean(family, names)
+    raise EstimationError(f"{verb}: family must be one of {list(names)}, got {family!r}. {move}")
 
 
 def inverse_link(eta: Floats, family: Family) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,14 @@ from numpy.typing import NDArray
 from evaluation.design.collapse import Codes
 from evaluation.design.columns import Columns
 from evaluation.errors import ColumnError, did_you_mean
+from evaluation.regression.formula_errors import (
+    names_given,
+    no_column,
+    not_computed,
+    not_finite,
+    unreadable,
+    variables_in,
+)
 from evaluation.regression.matrix import Coded, Dense, Matrix
 
 Floats = NDArray[np.float64]
@@ -46,7 +53,7 @@ class Formula:
     names : list of str
         Variables, as ``safe`` calls them.
     parsed : list of Term
-        Its terms; empty where it is one formula inside another.
+        Its terms.
     """
 
     text: str
@@ -63,24 +70,38 @@ class Formula:
         """Return a term with the columns' own names; the intercept as R calls it."""
         if term in ("Intercept", "1"):
             return "(Intercept)"
-        return re.sub(r"\bcolumn_\d+\b", lambda found: self.aliases.get(found[0], found[0]), term)
+        return re.sub(r"\bcolumn_+\d+\b", lambda found: self.aliases.get(found[0], found[0]), term)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Columns by the name that ``safe`` has for them."""
+        return {name: self.column_of(name) for name in self.names}
 
 
 def read_formula(covariates: str | Sequence[str]) -> Formula:
     """Read a list of names or a one-sided formula; a ColumnError where it cannot be read."""
     text = _text(covariates)
     names = dict.fromkeys(re.findall(r"`([^`]+)`", text))
-    aliases = {f"column_{number}": name for number, name in enumerate(names)}
+    stem = "column_"
+    while stem in re.sub(r"`[^`]+`", "", text):
+        stem += "_"
+    aliases = {f"{stem}{number}": name for number, name in enumerate(names)}
     safe = text
     for alias, name in aliases.items():
         safe = safe.replace(f"`{name}`", alias)
     try:
         parsed = formulaic.Formula(safe)
-        required = sorted(str(name) for name in parsed.required_variables)
-    except (FormulaicError, SyntaxError) as error:
-        raise unreadable(text, error) from None
-    terms = list(parsed) if isinstance(parsed, formulaic.SimpleFormula) else []
-    return Formula(text, safe, aliases, required, terms)
+        required = {str(name) for name in parsed.required_variables}
+    except (FormulaicError, SyntaxError, TypeError, ValueError) as error:
+        raise unreadable(text, error, aliases) from None
+    if not isinstance(parsed, formulaic.SimpleFormula):
+        raise ColumnError(
+            f"the formula '~ {text}' has several sides or parts, expected one right-hand side. Take '~' and '|' out of "
+            f"it: the outcome is an argument of its own."
+        )
+    terms = list(parsed)
+    called = variables_in([str(factor.expr) for term in terms for factor in term.factors], text, aliases)
+    return Formula(text, safe, aliases, sorted(required | called), terms)
 
 
 def variables_of(covariates: str | Sequence[str]) -> list[str]:
@@ -97,21 +118,10 @@ def variables_of(covariates: str | Sequence[str]) -> list[str]:
     return [formula.column_of(name) for name in formula.names]
 
 
-def unreadable(text: str, error: FormulaicError | SyntaxError) -> ColumnError:
-    """Return the error for a formula that cannot be read or computed."""
-    if isinstance(error, SyntaxError):
-        words = [word for word in re.findall(r"\w+", re.sub(r"`[^`]*`", "", text)) if keyword.iskeyword(word)]
-        move = f" '{words[0]}' is a word of Python: write `{words[0]}` between backticks." if words else ""
-        return ColumnError(f"the formula '~ {text}' cannot be read: {error.msg}.{move}")
-    reason = re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error))
-    return ColumnError(f"the formula '~ {text}' cannot be read: {' '.join(reason.split())}")
-
-
 def _text(covariates: str | Sequence[str]) -> str:
     if isinstance(covariates, str) and covariates.lstrip().startswith("~"):
         return covariates.strip().removeprefix("~").strip()
-    names = [covariates] if isinstance(covariates, str) else list(covariates)
-    return " + ".join(["1", *(f"`{name}`" for name in names)])
+    return " + ".join(["1", *(f"`{name}`" for name in names_given(covariates, "covariates"))])
 
 
 def columns_of(formula: Formula, data: pd.DataFrame, where: str = "the data") -> dict[str, pd.Series]:
@@ -119,8 +129,7 @@ def columns_of(formula: Formula, data: pd.DataFrame, where: str = "the data") ->
     for name in formula.names:
         column = formula.column_of(name)
         if column not in data.columns:
-            hint = did_you_mean(column, data.columns)
-            raise ColumnError(f"the formula '~ {formula.text}' names '{column}', no column of {where}. {hint}")
+            raise no_column(formula.text, column, data, where)
     return {name: _plain(data[formula.column_of(name)]) for name in formula.names}
 
 
@@ -188,9 +197,13 @@ class Encoding:
         for name, column in columns.items():
             self._refuse(name, column, known.get(name), data, where)
         if self.numeric is not None:
-            return self._from_cells(columns, known, len(data))
-        frame = pd.DataFrame({**columns, **known}, index=data.index)
-        return model_matrix(self.formula, frame, self.spec)[0]
+            x = self._from_cells(columns, known, len(data))
+        else:
+            x = model_matrix(self.formula, pd.DataFrame({**columns, **known}, index=data.index), self.spec)[0]
+        strange = ~np.asarray(np.isfinite(x).all(axis=1))
+        if strange.any():
+            raise not_finite(self.formula.text, self.formula.columns, data, strange, where)
+        return x
 
     def _from_cells(self, columns: Mapping[str, pd.Series], known: Mapping[str, pd.Categorical], n: int) -> Floats:
         """Make the rows of each combination of levels once, and put the numbers in."""
@@ -220,7 +233,10 @@ class Encoding:
             )
         if coded is None:
             if not pd.api.types.is_numeric_dtype(column):
-                raise ColumnError(f"'{title}' holds text in {where}, but the regression takes it as a number.")
+                raise ColumnError(
+                    f"'{title}' holds text in {where} ({column.iloc[0]!r}), but the regression takes it as a number.",
+                    failures=data,
+                )
             return
         strange = np.asarray(coded.codes) < 0
         if strange.any():
@@ -244,12 +260,13 @@ def _recoded(column: pd.Series, levels: list[Any]) -> pd.Categorical:
 def model_matrix(formula: Formula, frame: pd.DataFrame, spec: ModelSpec | None = None) -> tuple[Floats, ModelSpec]:
     """Return the model matrix of a frame, shape (m, p), and how it was made."""
     try:
-        if spec is None:
-            made = formulaic.model_matrix(formula.safe, frame, na_action="ignore")
-        else:
-            made = spec.get_model_matrix(frame, na_action="ignore")
+        with np.errstate(all="ignore"):
+            if spec is None:
+                made = formulaic.model_matrix(formula.safe, frame, na_action="ignore")
+            else:
+                made = spec.get_model_matrix(frame, na_action="ignore")
     except FormulaicError as error:
-        raise unreadable(formula.text, error) from None
+        raise not_computed(formula.text, error, frame, formula.aliases) from None
     return np.asarray(made, dtype=float), made.model_spec
 
 
@@ -267,7 +284,7 @@ def encode(formula: Formula, data: pd.DataFrame, among: Mask) -> Encoded | None:
     columns = columns_of(formula, data)
     terms = _simple_terms(formula, columns)
     if terms is not None:
-        found = _coded(formula, columns, terms, among)
+        found = _coded(formula, data, columns, terms, among)
         if found is not None:
             return found
     frame = pd.DataFrame(columns, index=data.index)
@@ -278,8 +295,9 @@ def encode(formula: Formula, data: pd.DataFrame, among: Mask) -> Encoded | None:
     made, spec = model_matrix(formula, seen)
     x = np.zeros((len(data), made.shape[1]))
     x[used] = made
-    used = used & np.isfinite(x).all(axis=1)
-    x[~used] = 0.0
+    finite = np.asarray(np.isfinite(x).all(axis=1))
+    if not finite.all():
+        raise not_finite(formula.text, formula.columns, data, ~finite, "the data")
     levels = {str(name): list(_levels(seen[name])) for name in seen if not pd.api.types.is_numeric_dtype(seen[name])}
     encoding = Encoding(formula, *_named(spec), levels, seen.head(0), learned=spec)
     return Encoded(Dense(x), used, encoding) if used.any() else None
@@ -326,7 +344,11 @@ def _simple_terms(formula: Formula, columns: Mapping[str, pd.Series]) -> tuple[l
 
 
 def _coded(
-    formula: Formula, columns: Mapping[str, pd.Series], names: tuple[list[str], list[str]], among: Mask
+    formula: Formula,
+    data: pd.DataFrame,
+    columns: Mapping[str, pd.Series],
+    names: tuple[list[str], list[str]],
+    among: Mask,
 ) -> Encoded | None:
     """Return the model matrix as cells of the categorical covariates beside numeric columns; None where too many."""
     coded, numeric = names
@@ -337,7 +359,11 @@ def _coded(
     for code in codes.values():
         used &= code >= 0
     for value in values.values():
-        used &= np.isfinite(value)
+        used &= ~np.isnan(value)
+    for value in values.values():
+        infinite = np.isinf(value)
+        if infinite.any() and (infinite & used).any():
+            raise not_finite(formula.text, formula.columns, data, infinite & used, "the data")
     if not used.any():
         return None
     sizes = [len(categories[name].categories) for name in coded]

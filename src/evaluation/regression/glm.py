@@ -16,7 +16,7 @@ from evaluation.errors import EstimationError
 from evaluation.regression.families import GlmFamily, Kind, Link, kind_of
 from evaluation.regression.fitting import solve
 from evaluation.regression.matrix import Coded
-from evaluation.regression.model import Model, read_model
+from evaluation.regression.model import Model, read_model, require_degrees
 from evaluation.regression.replicates import refit_replicates
 from evaluation.results import Estimates
 
@@ -128,7 +128,8 @@ def survey_glm(
     ColumnError
         A column does not exist, or the outcome is not of the family's kind.
     EstimationError
-        The outcome is constant, weights are negative, or the iteration does not converge.
+        The outcome is constant, weights are negative, no degrees of freedom are left, or the iteration does not
+        converge.
     IdentificationError
         Covariates are collinear, or one separates the outcome's levels.
 
@@ -157,6 +158,7 @@ def survey_glm(
     design.require_no_negative_weights("survey_glm")
     model = read_model(design, outcome, covariates, kind.family, offset=offset, shares=True)
     _refuse_constant(model, outcome)
+    require_degrees(design, model, len(model.terms), "survey_glm")
     coefficients = solve(model, design.domain_weights, kind)
     return _regression(design, model, kind, coefficients, outcome, conf_level)
 
@@ -232,7 +234,10 @@ def _contributions(design: Design, model: Model, kind: Kind, coefficients: Float
 def _refuse_constant(model: Model, outcome: str) -> None:
     y = model.y[model.used]
     if np.ptp(y) == 0:
-        raise EstimationError(f"outcome '{outcome}' is constant ({y[0]:g}) for all {len(y)} respondents used.")
+        raise EstimationError(
+            f"outcome '{outcome}' is constant ({y[0]:g}) for all {len(y)} respondents used, so there is nothing to "
+            f"explain. Choose another outcome, or a domain in which it varies."
+        )
 
 
 def _goodness(fit: Regression) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError, did_you_mean
 from evaluation.regression.formula import Encoding
+from evaluation.regression.formula_errors import names_given
 from evaluation.regression.glm import Regression, survey_glm
 from evaluation.regression.predictions import AnyRegression, matrix_of, replicate_coefficients, require_whole
+from evaluation.regression.values_set import given_values
 from evaluation.results import TIDY_COLUMNS, Estimates
 
 Codes = NDArray[np.int64]
@@ -180,7 +183,7 @@ class _Effect:
 
 def _sample(fit: AnyRegression, encoding: Encoding, by: str | Sequence[str] | None, verb: str) -> _Sample:
     design, model = fit.design, fit.model
-    names = [by] if isinstance(by, str) else list(by or [])
+    names = [] if by is None else names_given(by, "by", once=True)
     for name in names:
         design.column(name)
         if name in ("term", "level", "contrast", *TIDY_COLUMNS):
@@ -208,7 +211,9 @@ def _named(encoding: Encoding, variables: str | Sequence[str] | None, verb: str)
     known = _columns(encoding)
     if variables is None:
         return known
-    names = [variables] if isinstance(variables, str) else list(variables)
+    names = names_given(variables, "variables", once=True)
+    if not names:
+        raise EstimationError(f"{verb}: variables=[] names no covariate. Leave it out for all: {', '.join(known)}.")
     for name in names:
         if name not in known:
             raise ColumnError(f"{verb}: '{name}' is not in the regression. {did_you_mean(name, known)}")
@@ -266,11 +271,10 @@ def _slope(sample: _Sample, data: pd.DataFrame, alias: str, name: str) -> Floats
 
 def _is_linear(encoding: Encoding, alias: str) -> bool:
     """Tell whether a variable enters every term as it is, at most once."""
-    for term, variables in encoding.spec.term_variables.items():
-        if alias in {str(variable) for variable in variables}:
-            mentions = [f.expr for f in term.factors if f.expr == alias or alias in str(f.expr)]
-            if mentions != [alias]:
-                return False
+    for term in encoding.formula.parsed:
+        mentions = [str(factor.expr) for factor in term.factors if re.search(rf"\b{alias}\b", str(factor.expr))]
+        if mentions and mentions != [alias]:
+            return False
     return True
 
 
@@ -285,19 +289,10 @@ def _values(sample: _Sample, name: str, at: Sequence[Any] | None) -> list[Any]:
     formula = sample.encoding.formula
     alias = next(alias for alias in formula.names if formula.column_of(alias) == name)
     known = sample.encoding.levels.get(alias)
-    if known is not None and at is None:
-        return list(known)
-    if known is not None:
-        strange = [value for value in at or () if value not in known]
-        if strange:
-            raise ColumnError(
-                f"predictive_margins: nobody in the regression has {name} = {strange[0]!r}. "
-                f"{did_you_mean(strange[0], known)}"
-            )
     if at is not None:
-        if not len(at):
-            raise EstimationError("predictive_margins: at=[] names no value. Leave it out, or give at least one.")
-        return list(at)
+        return given_values(name, at, known)
+    if known is not None:
+        return list(known)
     found = sorted(sample.data[name].unique().tolist())
     if len(found) > MAXIMUM_VALUES:
         raise EstimationError(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.regression.families import GlmFamily
-from evaluation.regression.formula import Encoding, encode, read_formula
+from evaluation.regression.formula import Encoding, encode, read_formula, variables_of
 from evaluation.regression.matrix import Dense, Matrix
 
 Floats = NDArray[np.float64]
@@ -20,6 +20,8 @@ Mask = NDArray[np.bool_]
 
 #: Above this share of a column's length outside the columns before it, squares and products tell it from zero.
 CLEARLY_APART = 1e-8
+#: Above this, the square of a number and sums of such squares can no longer be computed.
+LARGEST = 1e150
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,30 @@ def read_model(
 ) -> Model:
     """Return outcome and model matrix of a regression among the respondents who count (and are ``among`` some)."""
     y, reference = read_outcome(design, outcome, family, shares=shares)
+    require_other_columns(outcome, covariates)
     return model_of(design, y, outcome, covariates, reference=reference, among=among, offset=offset)
+
+
+def require_other_columns(outcome: str, covariates: str | Sequence[str]) -> None:
+    """Raise a ColumnError where an outcome is a covariate of itself."""
+    if outcome in variables_of(covariates):
+        raise ColumnError(
+            f"outcome '{outcome}' is among its own covariates, which it explains without error. Take it out of "
+            f"covariates."
+        )
+
+
+def require_degrees(design: Design, model: Model, coefficients: int, verb: str) -> int:
+    """Return the degrees of freedom that a regression leaves; an EstimationError where it leaves none."""
+    own = design.degrees_of_freedom(model.used)
+    df = own + 1 - coefficients
+    if df < 1:
+        raise EstimationError(
+            f"{verb}: {coefficients} coefficients, but the design has {own} degrees of freedom among those in the "
+            f"regression (sampling units less strata, or replicates less one): no standard error can be estimated. "
+            f"Expected at most {own}: use fewer covariates, or merge levels."
+        )
+    return df
 
 
 def model_of(
@@ -127,7 +152,11 @@ def model_of(
         known &= ~np.isnan(added)
     encoded = encode(formula, design.data, known)
     if encoded is None:
-        raise EstimationError(f"no respondent who counts answered '{outcome}' and all of {formula.text}.")
+        asked = ", ".join(formula.columns.values()) or "no covariate"
+        raise EstimationError(
+            f"no respondent who counts answered '{outcome}' and all of its covariates ({asked}). Look at how many "
+            f"values each has, and leave out the column that nobody answered."
+        )
     used, terms = encoded.used, encoded.encoding.terms
     _refuse_redundant(encoded.matrix, used, terms)
     return Model(
@@ -145,10 +174,19 @@ def model_of(
 
 def read_offset(data: pd.DataFrame, offset: str, among: Mask) -> Floats:
     """Return a column, or a formula such as ``"~ log(enroll)"``, as numbers, shape (n,), NaN where missing."""
-    covariates = f"~ 0 + {offset.lstrip()[1:]}" if offset.lstrip().startswith("~") else f"~ 0 + `{offset}`"
-    encoded = encode(read_formula(covariates), data, among)
+    if not isinstance(offset, str) or not offset.strip():
+        raise ColumnError(
+            f"offset must be the name of one column, or a formula such as '~ log(exposure)', got {offset!r}. To have "
+            f"none, leave it out."
+        )
+    covariates = f"~ 0 + {offset.lstrip()[1:].lstrip()}" if offset.lstrip().startswith("~") else f"~ 0 + `{offset}`"
+    try:
+        encoded = encode(read_formula(covariates), data, among)
+    except ColumnError as error:
+        told = str(error).replace("the formula '~ 0 + ", "the offset '~ ")
+        raise ColumnError(told if told != str(error) else f"offset {told}", failures=error.failures) from None
     if encoded is None:
-        raise EstimationError(f"offset '{offset}' is missing or infinite in every row that counts.")
+        raise EstimationError(f"offset '{offset}' is missing in every row that counts. Leave it out, or fill it in.")
     x = encoded.matrix.dense
     if x.shape[1] != 1 or encoded.encoding.levels:
         raise ColumnError(f"offset '{offset}' must be one numeric column, such as the log of an exposure.")
@@ -166,6 +204,8 @@ def read_outcome(design: Design, outcome: str, family: GlmFamily, *, shares: boo
         _refuse_values(design, outcome, values, family, shares)
         return values, "0" if family == "binomial" else ""
     levels = _levels(column[design.present])
+    if not levels:
+        raise EstimationError(f"outcome '{outcome}' is missing for every respondent who counts: nothing to explain.")
     if family != "binomial":
         hint = " Did you mean family='binomial'?" if len(levels) == 2 or family == "gaussian" else ""
         raise ColumnError(f"outcome '{outcome}' is text ({', '.join(levels[:4])}), expected numbers.{hint}")
@@ -180,6 +220,7 @@ def _refuse_values(design: Design, outcome: str, values: Floats, family: GlmFami
     if family == "binomial" and not shares and not np.isin(values[known], (0.0, 1.0)).all():
         raise ColumnError(f"outcome '{outcome}' of a binomial regression must be 0/1 or have two levels.")
     if family == "gaussian":
+        _refuse_beyond(design, outcome, values)
         return
     low, high, words = {
         "binomial": (values < 0, values > 1, "0/1, a share between 0 and 1, or have two levels"),
@@ -193,6 +234,24 @@ def _refuse_values(design: Design, outcome: str, values: Floats, family: GlmFami
             f"{int(known.sum())} values are not (first: {values[wrong][0]:g}). Recode it, or choose another family.",
             failures=design.data.loc[wrong],
         )
+    _refuse_beyond(design, outcome, values)
+
+
+def _refuse_beyond(design: Design, outcome: str, values: Floats) -> None:
+    """Refuse outcomes that are infinite, or too large to be squared."""
+    if max(np.fmax.reduce(values, initial=0.0), -np.fmin.reduce(values, initial=0.0)) < LARGEST:
+        return
+    beyond = design.present & (np.abs(values) >= LARGEST)
+    if not beyond.any():
+        return
+    row, infinite = int(np.flatnonzero(beyond)[0]), bool(np.isinf(values[beyond]).any())
+    what = "infinite" if infinite else f"above {LARGEST:g} in size, too large to be squared,"
+    move = "Set it to missing, or recode it." if infinite else "Divide it by its usual size first."
+    raise ColumnError(
+        f"outcome '{outcome}' is {what} in {int(beyond.sum())} of {len(values)} rows (first: data row {row + 1}, "
+        f"{values[row]:g}). {move}",
+        failures=design.data.loc[beyond],
+    )
 
 
 def _levels(column: pd.Series) -> list[str]:
@@ -205,9 +264,10 @@ def _levels(column: pd.Series) -> list[str]:
 def _refuse_redundant(matrix: Matrix, used: Mask, terms: list[str]) -> None:
     """Refuse collinear covariates, by their squares and products where these tell for sure."""
     if not isinstance(matrix, Dense) and used.sum() >= len(terms):
-        squares = matrix.gram(used.astype(float))
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = matrix.gram(used.astype(float))
         norm = np.sqrt(np.diag(squares))
-        if (norm > 0).all():
+        if (norm > 0).all() and np.isfinite(squares).all():
             try:
                 apart = np.diag(np.linalg.cholesky(squares / np.outer(norm, norm))) ** 2
             except np.linalg.LinAlgError:
@@ -222,6 +282,13 @@ def refuse_collinear(x: Floats, terms: list[str]) -> None:
     if len(x) < len(terms):
         raise IdentificationError(
             f"{len(x)} respondents cannot identify {len(terms)} coefficients. Use fewer covariates, or merge levels."
+        )
+    largest = np.abs(x).max(axis=0, initial=0.0)
+    if (largest >= LARGEST).any():
+        place = int(np.argmax(largest))
+        raise ColumnError(
+            f"'{terms[place]}' reaches {largest[place]:g}, too large to be squared (expected below {LARGEST:g}). "
+            f"Divide it by its usual size first."
         )
     norm = np.sqrt((x**2).sum(axis=0))
     empty = norm == 0

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.errors import ColumnError, did_you_mean
-from evaluation.regression.categories import CategoryRegression, read_categories, seen_levels
+from evaluation.regression.categories import CategoryRegression, read_categories, seen_levels, title_of
 from evaluation.regression.fitting import climb
-from evaluation.regression.model import Model, model_of
+from evaluation.regression.model import Model, model_of, require_degrees, require_other_columns
 from evaluation.regression.separation import SEPARATION, refuse_direction
 
 Floats = NDArray[np.float64]
@@ -102,8 +102,10 @@ def survey_multinomial(
     require_design(design, verb)
     design.require_no_negative_weights(verb)
     y, titles = read_categories(design, outcome, None, ordered=False, verb=verb)
+    require_other_columns(outcome, covariates)
     y, titles = _referred(y, titles, reference, outcome)
     model, titles = seen_levels(model_of(design, y, outcome, covariates), titles, outcome, verb)
+    df = require_degrees(design, model, len(model.terms), verb)
     weights, others = design.domain_weights, len(titles) - 1
     coefficients = fit_multinomial(model, weights, others)
     if design.replicates is None:
@@ -111,7 +113,6 @@ def survey_multinomial(
     else:
         contributions = each_replicate(design, lambda w: fit_multinomial(model, w, others, coefficients))
     p, k, n_used = len(model.terms), len(coefficients), int(model.used.sum())
-    df = design.degrees_of_freedom(model.used) + 1 - p
     return MultinomialRegression(
         verb=verb,
         keys=pd.DataFrame({"term": model.terms * others, "level": np.repeat(titles[1:], p).astype(object)}),
@@ -143,14 +144,14 @@ def _referred(
     y: Floats, titles: tuple[str, ...], reference: Any | None, outcome: str
 ) -> tuple[Floats, tuple[str, ...]]:
     """Put the reference first."""
-    if reference is None or str(reference) == titles[0]:
+    if reference is None:
         return y, titles
-    if str(reference) not in titles:
+    named = title_of(reference)
+    if named not in titles:
         raise ColumnError(
-            f"survey_multinomial: reference {reference!r} is no category of '{outcome}'. "
-            f"{did_you_mean(reference, titles)}"
+            f"survey_multinomial: reference {named!r} is no category of '{outcome}'. {did_you_mean(named, titles)}"
         )
-    at = titles.index(str(reference))
+    at = titles.index(named)
     moved = np.where(y == at, 0.0, np.where(y < at, y + 1, y))
     return moved, (titles[at], *titles[:at], *titles[at + 1 :])
 

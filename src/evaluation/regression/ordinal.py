@@ -15,7 +15,7 @@ from scipy import special
 from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.regression.categories import CategoryRegression, read_categories, seen_levels, without_intercept
 from evaluation.regression.fitting import climb
-from evaluation.regression.model import Model, model_of
+from evaluation.regression.model import Model, model_of, require_degrees, require_other_columns
 from evaluation.regression.separation import SEPARATION, refuse_direction
 
 Floats = NDArray[np.float64]
@@ -105,8 +105,10 @@ def survey_ordinal(
     require_design(design, verb)
     design.require_no_negative_weights(verb)
     y, titles = read_categories(design, outcome, levels, ordered=True, verb=verb)
+    require_other_columns(outcome, covariates)
     model = without_intercept(model_of(design, y, outcome, covariates), verb)
     model, titles = seen_levels(model, titles, outcome, verb)
+    df = require_degrees(design, model, len(model.terms) + len(titles) - 1, verb)
     weights = design.domain_weights
     coefficients = fit_ordinal(model, weights, len(titles) - 1)
     if design.replicates is None:
@@ -115,7 +117,6 @@ def survey_ordinal(
         contributions = each_replicate(design, lambda w: fit_ordinal(model, w, len(titles) - 1, coefficients))
     terms = [*model.terms, *(f"{low}|{high}" for low, high in pairwise(titles))]
     k, n_used = len(terms), int(model.used.sum())
-    df = design.degrees_of_freedom(model.used) + 1 - k
     return OrdinalRegression(
         verb=verb,
         keys=pd.DataFrame({"term": terms}),

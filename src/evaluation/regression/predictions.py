@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from formulaic.parser.types import Term
 from numpy.typing import NDArray
 
 from evaluation.design.variance import ReplicateEngine
-from evaluation.errors import EstimationError
+from evaluation.errors import ColumnError, EstimationError
 from evaluation.regression.categories import CategoryRegression
-from evaluation.regression.formula import Encoding
+from evaluation.regression.formula import Encoding, columns_of
 from evaluation.regression.glm import Regression
 from evaluation.regression.model import read_offset
 from evaluation.regression.multinomial import MultinomialRegression
 from evaluation.regression.ordinal import OrdinalRegression
 from evaluation.results import TIDY_COLUMNS, Estimates
 
+Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 AnyRegression = Regression | OrdinalRegression | MultinomialRegression
 Scale = Literal["response", "link"]
@@ -52,12 +56,15 @@ def predictions(
     -------
     Estimates
         One row per prediction, with ``level`` per category where there are several. The covariates stand in the key
-        columns; of respondents only the data row, counted from 1.
+        columns, and ``row`` where rows are alike; of respondents only the data row, counted from 1. A prediction is
+        masked where too few respondents have its levels in a term of the formula: in one that holds all levels at
+        once it would be their own mean.
 
     Raises
     ------
     ColumnError
-        ``new_data`` lacks a covariate, misses values, or has a level that nobody in the regression has.
+        ``new_data`` lacks a covariate, misses values, or has a level that nobody in the regression has; a covariate
+        is called like a column of results.
     EstimationError
         Rows were taken from the regression, or there are too many predictions.
 
@@ -84,18 +91,51 @@ def predictions(
         raise EstimationError(f"predictions: type must be 'response' or 'link', got {type!r}.")
     if type == "link" and not isinstance(fit, Regression):
         raise EstimationError("predictions: type='link' exists for survey_glm only; categories have type='response'.")
-    x, offset, keys = _rows(fit, encoding, new_data)
+    x, offset, keys, data = _rows(fit, encoding, new_data)
+    behind = bases(fit, encoding, data)
     if isinstance(fit, Regression):
-        linear = _linear(fit, x, offset, keys, conf_level)
-        return linear if type == "link" else _on_response_scale(fit, linear, x, offset)
+        linear = replace(_linear(fit, x, offset, keys, conf_level), bases=behind)
+        return linear if type == "link" else replace(_on_response_scale(fit, linear, x, offset), bases=behind)
     levels = fit.levels
     keys = keys.loc[np.repeat(np.arange(len(keys)), len(levels))].reset_index(drop=True)
     keys.insert(1, "level", list(levels) * len(x))
     estimate, jacobian = fit.respond(x, fit.coefficients), fit.gradient(x, fit.coefficients)
     each = [fit.respond(x, own).ravel() for own in replicate_coefficients(fit)]
-    return transformed(
+    made = transformed(
         fit, keys, estimate.ravel(), jacobian.reshape(len(keys), -1), each, verb="predictions", conf_level=conf_level
     )
+    return replace(made, bases=np.repeat(behind, len(levels)))
+
+
+def bases(fit: AnyRegression, encoding: Encoding, data: pd.DataFrame) -> Codes:
+    """Return how many respondents each prediction rests on at the least, shape (m,).
+
+    The respondents in the regression who have the row's levels in a term of the formula, where fewest have: with
+    ``"~ area * sex"`` those of its area and sex, with ``"~ area + sex"`` the smaller of the two groups. Numbers with
+    two values are levels; of others a line is estimated, which rests on everybody.
+    """
+    rows = np.flatnonzero(fit.model.used)
+    columns = encoding.formula.columns
+    asked, own = columns_of(encoding.formula, data), columns_of(encoding.formula, fit.design.data.iloc[rows])
+    coded = {name for name in columns if name in encoding.levels or _is_binary(own[name])}
+    smallest = np.full(len(data), len(rows), dtype=np.int64)
+    for variables in {_variables_of(term, columns) & coded for term in encoding.formula.parsed}:
+        if variables:
+            names = sorted(variables)
+            sizes = pd.DataFrame({name: np.asarray(own[name], dtype=object) for name in names}).value_counts(names)
+            keys = pd.MultiIndex.from_arrays([np.asarray(asked[name], dtype=object) for name in names], names=names)
+            found = sizes.reindex(keys, fill_value=0).to_numpy(dtype=np.int64)
+            smallest = np.where(found > 0, np.minimum(smallest, found), smallest)
+    return smallest
+
+
+def _is_binary(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(column) and column.nunique() == 2)
+
+
+def _variables_of(term: Term, names: Iterable[str]) -> frozenset[str]:
+    words = {word for factor in term.factors for word in re.findall(r"\w+", str(factor.expr))}
+    return frozenset(words & set(names))
 
 
 def require_whole(fit: object, verb: str) -> Encoding:
@@ -171,14 +211,15 @@ def transformed(
 
 def _rows(
     fit: AnyRegression, encoding: Encoding, new_data: pd.DataFrame | None
-) -> tuple[Floats, Floats | float, pd.DataFrame]:
-    """Return model matrix and offset of the predictions, and their keys."""
+) -> tuple[Floats, Floats | float, pd.DataFrame, pd.DataFrame]:
+    """Return model matrix and offset of the predictions, their keys, and the rows they are made for."""
     model = fit.model
     if new_data is None:
         rows = np.flatnonzero(model.used)
         _refuse_too_many(len(rows), "respondents in the regression")
         keys = pd.DataFrame({"term": "prediction", "row": rows + 1})
-        return model.x[rows], 0.0 if model.offset is None else model.offset[rows], keys
+        offset = 0.0 if model.offset is None else model.offset[rows]
+        return model.x[rows], offset, keys, fit.design.data.iloc[rows]
     if not isinstance(new_data, pd.DataFrame):
         raise EstimationError(
             f"predictions: new_data must be a DataFrame with one row per prediction, got {type(new_data).__name__}."
@@ -186,10 +227,27 @@ def _rows(
     _refuse_too_many(len(new_data), "rows of new_data")
     new_data = new_data.reset_index(drop=True)
     x, offset = matrix_of(fit, encoding, new_data), offset_of(fit, new_data)
-    names = [encoding.formula.column_of(name) for name in encoding.formula.names]
-    shown = [name for name in names if name not in ("term", "level", *TIDY_COLUMNS)]
-    keys = pd.DataFrame({"term": "prediction", **{name: new_data[name] for name in shown}}, index=new_data.index)
-    return x, offset, keys
+    return x, offset, _keys(encoding, new_data), new_data
+
+
+def _keys(encoding: Encoding, new_data: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per prediction: its covariates, and the row's number where these do not tell it from others."""
+    names = list(encoding.formula.columns.values())
+    taken = [name for name in names if name in ("term", "level", *TIDY_COLUMNS)]
+    if taken:
+        raise ColumnError(
+            f"predictions: a column of results is called '{taken[0]}' already. Rename the column of the data, and fit "
+            f"the regression again."
+        )
+    keys = pd.DataFrame({"term": "prediction", **{name: new_data[name] for name in names}}, index=new_data.index)
+    if keys.astype(str).duplicated().any():
+        if "row" in names:
+            raise ColumnError(
+                "predictions: some rows of new_data are alike, so that each needs its number in a column 'row', which "
+                "is a covariate already. Rename that, or leave out the rows that repeat others."
+            )
+        keys.insert(1, "row", np.arange(len(keys)) + 1)
+    return keys
 
 
 def _refuse_too_many(count: int, what: str) -> None:
@@ -215,7 +273,11 @@ def offset_of(fit: AnyRegression, data: pd.DataFrame) -> Floats | float:
         return 0.0
     values = read_offset(data, name, np.ones(len(data), dtype=bool))
     if np.isnan(values).any():
-        raise EstimationError(f"offset '{name}' is missing or infinite in {int(np.isnan(values).sum())} rows.")
+        raise EstimationError(
+            f"offset '{name}' is missing in {int(np.isnan(values).sum())} of {len(data)} rows of new_data. Fill it in, "
+            f"or leave those rows out.",
+            failures=data.loc[np.isnan(values)],
+        )
     return values
 
 
