@@ -31,7 +31,7 @@ _HIDDEN = frozenset({"statistic", "df", "mark"})
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
 _KEYS = ("margin", "variable", "covariate", "level", "term", "reason", "step")
 #: Columns of plain frames whose cells are words of the workbench.
-_OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered", "distribution"})
+_OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered"})
 #: Columns of plain frames that tell the rows of one result apart, as the results themselves have them.
 _ROW_KEYS = frozenset({"method", "part", "quantity"})
 #: Columns of plain frames that go into the CSV only, where another column says the same in short.
@@ -559,6 +559,8 @@ def _plain_cells(frame: pd.DataFrame, column: str, values: Any, labels: Labels, 
         return [wording.number(100 * value, 1) for value in values]
     if column in _OWN_WORDS:
         return [wording.term(str(value), lang) for value in values]
+    if column == "distribution":
+        return [wording.distribution_name(str(value), lang) for value in values]
     if column in _ROW_KEYS:
         return wording.label_keys(frame[[column]], labels, lang)[column].tolist()
     if column in _THREE_PLACES:

@@ -41,8 +41,8 @@ TERMS: dict[str, tuple[str, str]] = {
     "sum of chi-squared": ("카이제곱의 가중합", "sum of chi-squared"),
     "hypothesis": ("귀무가설", "null hypothesis"),
     "mark": ("표시", "mark"),
-    "F": ("F분포", "F"),
-    "t": ("t분포", "t"),
+    "distribution_F": ("F분포", "F"),
+    "distribution_t": ("t분포", "t"),
     # tests: {first}, {second} and {names} are variables, {by} a grouping one with its codes {low} and {high}
     "hypothesis_independent": ("두 변수({first}, {second})는 서로 독립", "{first} and {second} are independent"),
     "hypothesis_mean": ("{first}의 평균은 {number}", "the mean of {first} is {number}"),

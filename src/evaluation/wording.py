@@ -36,6 +36,8 @@ AGAINST_ZERO = frozenset(
 SHARE_VERBS = frozenset({"survey_prop", "survey_arop", "response_rates"})
 #: Verbs whose levels are categories of the regression's outcome, and not of the term.
 _BY_OUTCOME = frozenset({"survey_multinomial", "predictions", "predictive_margins", "marginal_effects"})
+#: Key columns of a regression's effects that are no groups.
+_OWN_KEYS = {"predictive_margins": {"value"}, "marginal_effects": {"contrast"}}
 #: What stands between the categories that a threshold parts, and between those that an effect compares.
 _THRESHOLD, _LESS = "|", " - "
 
@@ -89,7 +91,18 @@ def interval_name(conf_level: float, lang: str | None = None) -> str:
 def survey_name(provenance: Provenance, lang: str | None = None) -> str:
     """Return the survey's title with its id behind it, or the id alone."""
     title = provenance.title.get(language_of(lang), "")
-    return f"{title} ({provenance.survey})" if title else term(provenance.survey, lang)
+    return f"{title} ({provenance.survey})" if title else survey_id(provenance.survey, lang)
+
+
+def survey_id(survey: str, lang: str | None = None) -> str:
+    """Return the id of a survey; of data that have none, what they are in the language."""
+    return term(survey, lang) if survey == Provenance.survey else survey
+
+
+def distribution_name(distribution: str, lang: str | None = None) -> str:
+    """Return the name of the distribution that a statistic is referred to."""
+    key = f"distribution_{distribution}"
+    return term(key if knows(key) else distribution, lang)
 
 
 def method_name(method: str, lang: str | None = None) -> str:
@@ -277,11 +290,10 @@ def result_keys(result: Estimates, lang: str | None = None) -> pd.DataFrame:
         words["term"] = [_threshold(name, outcome, labels, lang) for name in keys["term"]]
     if result.verb == "predictions" and outcome:
         words["term"] = term_label(outcome, labels, lang)
-    for column, label in (("value", value_label), ("contrast", _compared_codes)):
-        if result.verb in ("predictive_margins", "marginal_effects") and column in keys:
-            words[column] = [
-                label(owner, own, labels, lang) for owner, own in zip(keys["term"], keys[column], strict=True)
-            ]
+    for column in _OWN_KEYS.get(result.verb, set()):
+        label = value_label if column == "value" else _compared_codes
+        pairs = zip(keys["term"], keys[column], strict=True)
+        words[column] = [label(owner, own, labels, lang) for owner, own in pairs]
     return words
 
 
@@ -334,7 +346,8 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
     groups = [
         heading(str(column), labels, lang)
         for column in result.keys
-        if column not in {"term", "level", "quantile", "quantity", "part", "method", "lambda"} | _own_keys(result)
+        if column
+        not in {"term", "level", "quantile", "quantity", "part", "method", "lambda"} | _OWN_KEYS.get(result.verb, set())
     ]
     if result.verb == "predictive_margins":
         groups = [*dict.fromkeys(term_label(name, labels, lang) for name in result.keys["term"]), *groups]
@@ -342,8 +355,7 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
     subject = f"{what}: {', '.join(names[:4])}" + (" …" if len(names) > 4 else "")
     if not groups:
         return subject if lang == "ko" else capital(subject)
-    # "성별" says by itself that it is by sex.
-    korean = ", ".join(groups).removesuffix("별") + "별"
+    korean = ", ".join(groups).removesuffix("별") + "별"  # "성별" says by itself that it is by sex
     return f"{subject} ({korean})" if lang == "ko" else f"{capital(subject)}, by {', '.join(groups)}"
 
 
@@ -382,15 +394,9 @@ def statistic_of(result: TestResult, lang: str | None = None) -> str:
         return f"F({ndf}, {ddf}) = {value}"
     if result.distribution == "t":
         return f"t({ddf}) = {value}"
-    reference = term(result.distribution, lang)
+    reference = distribution_name(result.distribution, lang)
     divided = f", {term('deff', lang)} {plain_number(result.deff)}" if result.deff != 1 else ""
     return f"X² = {value} ({reference}, {term('df', lang)} {ndf}{divided})"
-
-
-def _own_keys(result: Estimates) -> set[str]:
-    """Return the key columns of a regression's effects that are no groups."""
-    own = {"predictive_margins": {"value"}, "marginal_effects": {"contrast"}}
-    return own.get(result.verb, set())
 
 
 def is_variance(verb: str, name: object) -> bool:

@@ -224,7 +224,7 @@ class Design:
     def _card(self) -> list[tuple[str, str]]:
         word, method = wording.term, wording.method_name(self.engine.method)
         lines = [
-            (word("survey"), f"{word(self.provenance.survey)}, n = {int((self.weights != 0).sum()):,}"),
+            (word("survey"), f"{wording.survey_id(self.provenance.survey)}, n = {int((self.weights != 0).sum()):,}"),
             (word("sampling"), self.sampling.text()),
             (
                 word("weights"),
