@@ -64,13 +64,8 @@ def run(
     ] = None,
 ) -> None:
     """Run studies: check the parameters, run the notebooks, build the report."""
-    from evaluation.study.plan import plan_study
-
     overrides = _overrides(parameter or [])
-    plans = [
-        plan_study(read_study(study, resolved=False), overrides=overrides, only=only or ())
-        for study in studies or _all_studies()
-    ]
+    plans = [_planned(study, overrides, only or ()) for study in studies or _all_studies()]
     reports = []
     for plan in plans:
         reports.append(_run(plan, jobs))
@@ -79,6 +74,17 @@ def run(
     for report in reports:
         _tell_where(report)
     raise typer.Exit(max(report.exit_code for report in reports))
+
+
+def _planned(study: str, overrides: dict[str, str], only: Sequence[str]) -> Plan:
+    """Plan a study, and hold its chains and estimates to the verbs they name, before anything runs."""
+    from evaluation.declared.checks import check_declarations
+    from evaluation.study.plan import plan_study
+
+    specification = read_study(study, resolved=False)
+    planned = plan_study(specification, overrides=overrides, only=only)
+    check_declarations(specification)
+    return planned
 
 
 def _overrides(texts: Sequence[str]) -> dict[str, str]:
@@ -219,10 +225,7 @@ def plan(
     only: Annotated[list[str] | None, typer.Option("--only", metavar="STEP")] = None,
 ) -> None:
     """Check a study and print what would run; nothing is written."""
-    from evaluation.study.plan import plan_study
-
-    specification = read_study(study, resolved=False)
-    planned = plan_study(specification, overrides=_overrides(parameter or []), only=only or ())
+    planned = _planned(study, _overrides(parameter or []), only or ())
     if planned.skipped:
         _print(f"every step will be skipped: {planned.skipped}")
     for step in planned.steps:

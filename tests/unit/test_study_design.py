@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import evaluation as ev
+from evaluation.declared.checks import check_declarations
+from evaluation.declared.estimates import declared_verb
 from evaluation.errors import CalibrationError, EvaluationError, MarginError, ProjectError, StudyError
-from evaluation.specification import read_study
+from evaluation.specification import EstimateSpecification, read_study
 
 ROOT = Path(__file__).parents[2]
 
@@ -159,3 +161,70 @@ def test_a_declared_estimate_may_ask_for_a_bootstrap(project):
         StudyError, match=r"'clus1_mean_api00', replicates: unknown argument 'sed'. Did you mean 'seed'"
     ):
         ev.declared_estimates("api_2000", "profile")
+
+
+def test_counts_written_into_a_chain_are_the_counts_used(project):
+    inline = "- rake: {margins: {stype: {E: 4000, H: 1000, M: 1194}, sch.wide: {'No': 1000, 'Yes': 5194}}}"
+    change(project, "- rake: {margins: [stype, sch.wide]}", inline)
+    design = ev.study_design("api_2000", "clus1_raked")
+    counts = design.data.assign(w=design.weights).groupby("stype", observed=True)["w"].sum()
+    np.testing.assert_allclose(counts[["E", "H", "M"]], [4000, 1000, 1194], rtol=1e-10)
+
+
+@pytest.mark.parametrize("given", ["null", "3"])
+def test_margins_that_name_nothing_are_refused(project, given):
+    change(project, "- rake: {margins: [stype, sch.wide]}", f"- rake: {{margins: {given}}}")
+    with pytest.raises(MarginError, match=r"design 'clus1_raked', step 'rake': .*got (none|3)"):
+        ev.study_design("api_2000", "clus1_raked")
+
+
+FAULTS = [
+    ("- rake:", "- rakee:", r"design 'clus1_raked': unknown weighting verb 'rakee'\. Did you mean 'rake'"),
+    ("upper: $trim_upper", "uper: $trim_upper", r"step 'trim_weights': unknown argument 'uper'\. Did you mean 'upper'"),
+    ("[stype, sch.wide]}", "[stype, schwide]}", r"design 'clus1_raked', step 'rake': no margin 'schwide'"),
+    ("verb: survey_ratio", "verb: survey_ration", r"unknown verb 'survey_ration'\. Did you mean 'survey_ratio'"),
+    ("verb: survey_ratio", "verb: survey_ttest", r"unknown verb 'survey_ttest'\. A study can declare: survey_mean,"),
+    ("numerator: api.stu", "nominator: api.stu", r"'clus1_ratio_apistu_enroll': unknown argument 'nominator'"),
+    ("numerator: api.stu", "numerator: $lang", r"'\$lang' names a parameter, but estimates are fixed"),
+    (
+        "      variables: enroll",
+        "      variables: enroll\n      replicates: bootstrap",
+        r"estimate 'clus1_total_enroll', replicates: kind='bootstrap' .*needs replicates=.* and seed=",
+    ),
+    (
+        "      variables: enroll",
+        "      variables: enroll\n      replicates: {kind: bootstrp, replicates: 50, seed: 1}",
+        r"replicates: kind must be one of .*Did you mean 'bootstrap'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), FAULTS)
+def test_a_misspelt_declaration_is_found_before_anything_runs(project, old, new, message):
+    check_declarations(read_study("api_2000"))
+    change(project, old, new)
+    with pytest.raises(StudyError, match=message):
+        check_declarations(read_study("api_2000"))
+
+
+def test_all_misspelt_declarations_are_told_at_once(project):
+    change(project, "- rake:", "- rakee:")
+    change(project, "verb: survey_ratio", "verb: survey_ration")
+    with pytest.raises(StudyError) as raised:
+        check_declarations(read_study("api_2000"))
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_every_declared_place_is_told_once(project):
+    change(project, "verb: survey_mean", "verb: survey_mean\n      replicates: {knd: JK1}")
+    with pytest.raises(StudyError) as raised:
+        ev.declared_estimates("api_2000", "profile")
+    assert str(raised.value).count("params/api_2000.yml") == 1
+
+
+def test_a_study_may_declare_quintile_shares_and_changes():
+    estimates = {"qsr": ("survey_qsr", {"variable": "api00"}), "change": ("survey_change", {"variables": "api00"})}
+    for verb, arguments in estimates.values():
+        more = {"wave": "year", "start": 1999, "end": 2000} if verb == "survey_change" else {}
+        made = EstimateSpecification(design="clus1", verb=verb, **arguments, **more)
+        assert declared_verb(made, "here")[0] is getattr(ev, verb)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evaluation.design.design import Design, domain
+from evaluation.design.replicates import require_arguments_of
 from evaluation.design.replication import as_replicates
-from evaluation.errors import EvaluationError, StudyError, did_you_mean
-from evaluation.estimation.inequality import survey_arop, survey_gini
+from evaluation.errors import DesignError, EvaluationError, StudyError, did_you_mean
+from evaluation.estimation.change import survey_change
+from evaluation.estimation.inequality import survey_arop, survey_gini, survey_qsr
 from evaluation.estimation.means import survey_mean, survey_prop, survey_ratio, survey_total
 from evaluation.estimation.moments import survey_correlation, survey_covariance, survey_variance
 from evaluation.estimation.quantiles import survey_quantile
@@ -34,10 +37,17 @@ VERBS: dict[str, Callable[..., Estimates]] = {
     "survey_correlation": survey_correlation,
     "survey_gini": survey_gini,
     "survey_arop": survey_arop,
+    "survey_qsr": survey_qsr,
+    "survey_change": survey_change,
     "survey_glm": survey_glm,
     "survey_ordinal": survey_ordinal,
     "survey_multinomial": survey_multinomial,
 }
+
+#: Key of a declared estimate that asks for replicates; all others are the verb's own arguments.
+REPLICATES = "replicates"
+#: Likeness from which a name is taken for a misspelt verb, and not for another verb that makes no estimates.
+NEAR = 0.8
 
 
 class TitledLabels:
@@ -211,18 +221,38 @@ def design_comparison(study: str, outcome: str, **parameters: Any) -> Estimates:
 
 
 def _make(design: Design, estimate: EstimateSpecification, place: str) -> Estimates:
-    if estimate.verb not in VERBS:
-        raise StudyError(f"{place}: unknown verb '{estimate.verb}'. {did_you_mean(estimate.verb, VERBS)}")
-    arguments = estimate.arguments
-    kind = arguments.pop("replicates", None)
-    require_arguments(VERBS[estimate.verb], arguments, place)
+    verb, arguments = declared_verb(estimate, place)
+    asked = replicates_asked(estimate, place)
     try:
-        if kind is not None:
-            asked = dict(kind) if isinstance(kind, Mapping) else {"kind": kind}
-            require_arguments(as_replicates, asked, f"{place}, replicates")
+        if asked is not None:
             design = as_replicates(design, **asked)
         if estimate.where:
             design = domain(design, estimate.where)
-        return VERBS[estimate.verb](design, **arguments)
+        return verb(design, **arguments)
     except EvaluationError as error:
         raise type(error)(f"{place}: {error}", failures=error.failures) from None
+
+
+def declared_verb(estimate: EstimateSpecification, place: str) -> tuple[Callable[..., Estimates], dict[str, Any]]:
+    """Return the verb of a declared estimate and its arguments; a StudyError where one does not exist."""
+    if estimate.verb not in VERBS:
+        near = get_close_matches(estimate.verb, VERBS, n=1, cutoff=NEAR)
+        move = f"Did you mean '{near[0]}'?" if near else f"A study can declare: {', '.join(VERBS)}."
+        raise StudyError(f"{place}: unknown verb '{estimate.verb}'. {move}")
+    arguments = {name: value for name, value in estimate.arguments.items() if name != REPLICATES}
+    require_arguments(VERBS[estimate.verb], arguments, place)
+    return VERBS[estimate.verb], arguments
+
+
+def replicates_asked(estimate: EstimateSpecification, place: str) -> dict[str, Any] | None:
+    """Return what a declared estimate wants of ``as_replicates``, or None; a StudyError where that cannot be."""
+    kind = estimate.arguments.get(REPLICATES)
+    if kind is None:
+        return None
+    asked = {str(name): value for name, value in kind.items()} if isinstance(kind, Mapping) else {"kind": kind}
+    require_arguments(as_replicates, asked, f"{place}, {REPLICATES}")
+    try:
+        require_arguments_of(**asked)
+    except DesignError as error:
+        raise StudyError(f"{place}, {REPLICATES}: {error}") from None
+    return asked

@@ -90,15 +90,15 @@ def _build(specification: StudySpecification, name: str, values: Mapping[str, An
         design = _drawn(specification, name, declared)
     if not weighted:
         return design
-    names_margins = any(_names_margins(arguments) for step in declared.chain for arguments in step.values())
-    margins = read_margins(specification.survey) if names_margins else None
+    named = any(names_margins(arguments) for step in declared.chain for arguments in step.values())
+    margins = read_margins(specification.survey) if named else None
     for step in declared.chain:
         ((verb, arguments),) = step.items()
         design = _apply(specification, name, design, verb, arguments, margins, values)
     return design
 
 
-def _names_margins(arguments: Mapping[str, Any]) -> bool:
+def names_margins(arguments: Mapping[str, Any]) -> bool:
     """Tell whether a step takes margins of the survey by name; counts written in the step itself stand as they are."""
     given = arguments.get("margins")
     return given is not None and not isinstance(given, Mapping)
@@ -258,16 +258,22 @@ def _apply(
     values: Mapping[str, Any],
 ) -> Design:
     place = f"params/{specification.study}.yml, design '{name}'"
-    if verb not in VERBS:
-        raise StudyError(f"{place}: unknown weighting verb '{verb}'. {did_you_mean(verb, VERBS)}")
-    require_arguments(VERBS[verb], arguments, f"{place}, step '{verb}'")
+    chain_verb(verb, arguments, place)
     given = {key: _resolved(value, values, place) for key, value in arguments.items()}
     try:
-        if _names_margins(given) and margins is not None:
+        if names_margins(given) and margins is not None:
             given["margins"] = margins.select(given["margins"])
         return VERBS[verb](design, **given)
     except EvaluationError as error:
         raise type(error)(f"{place}, step '{verb}': {error}", failures=error.failures) from None
+
+
+def chain_verb(verb: str, arguments: Mapping[str, Any], place: str) -> Callable[..., Design]:
+    """Return a weighting verb by its name in a study file; a StudyError where it or an argument does not exist."""
+    if verb not in VERBS:
+        raise StudyError(f"{place}: unknown weighting verb '{verb}'. {did_you_mean(verb, VERBS)}")
+    require_arguments(VERBS[verb], arguments, f"{place}, step '{verb}'")
+    return VERBS[verb]
 
 
 def _resolved(value: Any, values: Mapping[str, Any], place: str) -> Any:

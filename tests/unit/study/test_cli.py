@@ -91,6 +91,15 @@ def test_plan_prints_steps_needs_and_parameters(project, called):
     ]
 
 
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_a_misspelt_weighting_verb_is_told_before_anything_runs(project, called, verb):
+    project.replaced("- trim_weights: {upper", "- trim_weight: {upper")
+    before = project.files()
+    code, _, err = called(verb, "small")
+    assert (code, project.files()) == (2, before)
+    assert "design 'final': unknown weighting verb 'trim_weight'. Did you mean 'trim_weights'?" in err
+
+
 def test_a_failing_run_prints_progress_a_table_and_where_it_stopped(project):
     project.notebook("10_profile", COMMON, code="raise ValueError('no 80+\\nmerge it')")
     code, out, err = command(project, "run", "small")
