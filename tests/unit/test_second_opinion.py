@@ -1,6 +1,7 @@
 """What a script for R survey says, and what it keeps quiet about."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import evaluation as ev
 from evaluation import project
 from evaluation.errors import DesignError, EstimationError, ProjectError
 
+REFERENCE = Path(__file__).parents[1] / "reference" / "survey"
 STYPE = {"E": 4421, "H": 755, "M": 1018}
 SCHOOL_WIDE = {"No": 1072, "Yes": 5122}
 
@@ -185,3 +187,44 @@ def test_joint_probabilities_are_not_written(tmp_path):
     design = ev.survey_design(frame, pps=joint)
     with pytest.raises(DesignError, match="joint probabilities given as a matrix are not written"):
         ev.write_r_script(design, ev.survey_mean(design, "y"), tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["", "  ", None, 3])
+def test_answers_of_respondents_are_never_written_to_nowhere_in_particular(tmp_path, monkeypatch, folder):
+    design = clus1()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProjectError, match=r"folder must say where answers of single respondents may be written"):
+        ev.write_r_script(design, ev.survey_mean(design, "api00"), folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["", "script"])
+def test_a_file_is_no_folder(tmp_path, below):
+    (tmp_path / "notes").write_text("mine", encoding="utf-8")
+    design = clus1()
+    with pytest.raises(ProjectError, match=r"'notes' is a file, expected a folder"):
+        ev.write_r_script(design, ev.survey_mean(design, "api00"), tmp_path / "notes" / below)
+    assert (tmp_path / "notes").read_text(encoding="utf-8") == "mine"
+
+
+def test_permission_to_replace_is_given_by_true_not_by_a_word(tmp_path):
+    design = clus1()
+    with pytest.raises(ProjectError, match=r"overwrite must be True or False, got 'no'"):
+        ev.write_r_script(design, ev.survey_mean(design, "api00"), tmp_path, overwrite="no")
+
+
+@pytest.mark.parametrize(
+    ("formula", "called", "names"),
+    [
+        ("~ C(`type (of school)`) + ell", "y ~ column_2 + ell", ["(Intercept)", "column_2H", "column_2M", "ell"]),
+        ("~ `type (of school)`:ell", "y ~ column_2:ell", ["(Intercept)", *(f"column_2{s}:ell" for s in "EHM")]),
+        ("~ 영어 + ell", "y ~ column_2 + ell", ["(Intercept)", "column_2", "ell"]),
+    ],
+)
+def test_names_that_r_does_not_take_are_written_wherever_they_stand_in_a_formula(tmp_path, formula, called, names):
+    data = pd.read_csv(REFERENCE / "apistrat.csv")
+    data = data.assign(**{"type (of school)": data["stype"], "영어": data["meals"], "y": data["api00"]})
+    design = ev.survey_design(data, weights="pw")
+    script = written(design, ev.survey_glm(design, outcome="y", covariates=formula), tmp_path)
+    assert f"svyglm({called}, design" in script
+    assert pd.read_csv(tmp_path / "ours.csv")["name"].tolist() == names

@@ -8,7 +8,7 @@ from pandas.testing import assert_frame_equal
 
 import evaluation as ev
 from evaluation import project
-from evaluation.errors import ProjectError, SourceError, SurveyError
+from evaluation.errors import DesignError, ProjectError, SourceError, SurveyError
 
 SEX = {1: "남자", 2: "여자"}
 TRUST = {1: "전혀 신뢰하지 않는다", 2: "별로", 3: "어느 정도", 4: "매우 신뢰한다", 8: "모르겠다", 9: "무응답"}
@@ -246,3 +246,31 @@ def test_categories_of_whole_numbers_with_missing_values_are_written(tmp_path):
         back = ev.read_survey_file(tmp_path / f"roster.{suffix}").data
         assert back["stay"].isna().sum() == design.data["stay"].isna().sum() > 0
         np.testing.assert_array_equal(back["weight_final"], design.weights)
+
+
+@pytest.mark.parametrize("given", [respondents(), None, "raw.sav"], ids=["DataFrame", "None", "text"])
+def test_what_is_no_design_cannot_be_written(tmp_path, given):
+    with pytest.raises(DesignError, match=rf"needs a design or a survey, got {type(given).__name__}.*survey_design"):
+        ev.write_survey(given, tmp_path / "out.sav")
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "message"),
+    [
+        (None, {}, r"path must be the name of a file that ends in \.sav, \.zsav or \.dta, got None"),
+        (3, {}, r"path must be the name of a file .* got 3"),
+        ("", {}, r"path must be the name of a file .* got ''"),
+        ("folder.sav", {"overwrite": True}, r"folder\.sav is a folder"),
+        ("out.sav", {"original": 3}, r"original must be the name of the file that was read, got 3"),
+        ("out.sav", {"weight": 3}, r"weight must be the name of the new column, got 3"),
+        ("out.sav", {"overwrite": "no"}, r"overwrite must be True or False, got 'no'"),
+    ],
+)
+def test_arguments_that_name_nothing_are_refused_before_anything_is_written(
+    spss, tmp_path, monkeypatch, path, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.sav").mkdir()
+    with pytest.raises(SurveyError, match=message):
+        ev.write_survey(weighted(spss), path, **arguments)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["folder.sav", "raw.sav"]

@@ -26,7 +26,7 @@ _FAMILIES = {
     "poisson": "quasipoisson({link})",
     "gamma": "Gamma({link})",
 }
-_SIMPLE_TERM = re.compile(r"`([^`]+)`|C\(`?([^`()]+?)`?\)|([A-Za-z_]\w*)")
+_SIMPLE_TERM = re.compile(r"`([^`]+)`|C\((?:`([^`]+)`|([^`()]+?))\)|([^\W\d]\w*)")
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _formula(formula: str, design: Design, sheet: Sheet) -> tuple[str, dict[str,
     columns: dict[str, str] = {}
 
     def said(found: re.Match[str]) -> str:
-        categorical, name = found[2] is not None, found[1] or found[2] or found[3]
+        categorical, name = found[1] is None and found[4] is None, found[1] or found[2] or found[3] or found[4]
         if name not in design.data.columns:
             raise NotSaid(f"the formula computes '{name}'")
         column = sheet.category(name) if categorical or is_text(design.column(name)) else sheet.number(name)
@@ -250,8 +250,8 @@ def _coefficient(term: str, columns: Mapping[str, str]) -> str:
     for name in sorted(columns, key=len, reverse=True):
         if term == name:
             return columns[name]
-        if term.startswith(f"{name}[T."):
-            level, closed, rest = term.removeprefix(f"{name}[T.").partition("]")
+        if term.startswith(f"{name}["):
+            level, closed, rest = term.removeprefix(f"{name}[").removeprefix("T.").partition("]")
             own = columns[name] + level_text(level)
             return f"{own}:{_coefficient(rest[1:], columns)}" if closed and rest.startswith(":") else own
         if term.startswith(f"{name}:"):

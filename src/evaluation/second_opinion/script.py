@@ -107,7 +107,7 @@ def write_r_script(
     Raises
     ------
     ProjectError
-        There is a script already, or the folder belongs to a run.
+        There is a script already, the folder is none or no name of one, or it belongs to a run.
     EstimationError
         A result was made from another design, or none can be said in R.
 
@@ -130,7 +130,7 @@ def write_r_script(
     """
     require_design(design, "write_r_script")
     given = dict(results) if isinstance(results, Mapping) else {"result": results}
-    place = _checked(Path(folder), overwrite)
+    place = _checked(folder, overwrite)
     sheet = Sheet(design)
     weights, chain = weighted(design, sheet)
     drawing = [*options_of(design), *declared(design, sheet, weights), *chain, *restricted(design, sheet)]
@@ -147,11 +147,22 @@ def write_r_script(
     return tuple(written)
 
 
-def _checked(folder: Path, overwrite: bool) -> Path:
-    if (folder / SCRIPT).exists() and not overwrite:
-        raise ProjectError(f"{folder.name}/ holds a {SCRIPT} already. Choose another folder, or pass overwrite=True.")
-    require_private(folder, DATA)
-    return folder
+def _checked(folder: object, overwrite: bool) -> Path:
+    if not isinstance(folder, (str, Path)) or not str(folder).strip():
+        raise ProjectError(
+            f"write_r_script: folder must say where answers of single respondents may be written, got {folder!r}. Name "
+            f"a folder, for example 'restricted/second_opinion'."
+        )
+    if not isinstance(overwrite, bool):
+        raise ProjectError(f"write_r_script: overwrite must be True or False, got {overwrite!r}.")
+    place = Path(folder)
+    file = next((part for part in (place, *place.parents) if part.exists() and not part.is_dir()), None)
+    if file is not None:
+        raise ProjectError(f"write_r_script: '{file.name}' is a file, expected a folder. Choose another name.")
+    if (place / SCRIPT).exists() and not overwrite:
+        raise ProjectError(f"{place.name}/ holds a {SCRIPT} already. Choose another folder, or pass overwrite=True.")
+    require_private(place, DATA)
+    return place
 
 
 def _asked(given: Mapping[str, Result], design: Design, sheet: Sheet) -> tuple[list[Number], list[str]]:

@@ -15,7 +15,7 @@ import pyreadstat
 from numpy.typing import NDArray
 
 from evaluation import project, wording
-from evaluation.errors import ProjectError, SourceError, SurveyError
+from evaluation.errors import DesignError, ProjectError, SourceError, SurveyError
 from evaluation.results import Provenance
 from evaluation.survey.codebook import Codebook, code_text
 from evaluation.survey.formats import Code, read_table
@@ -88,6 +88,8 @@ def write_survey(
 
     Raises
     ------
+    DesignError
+        What was given is neither a design nor a survey.
     SurveyError
         There is a file already, the column exists, ``original`` does not hold these respondents, or a name or a
         missing code cannot be said in the format.
@@ -102,15 +104,23 @@ def write_survey(
     in "…". Stata labels whole numbers only, and declares no numbers missing: such codes become ``.a``, ``.b``, ...
     in ascending order and keep their labels.
     """
-    path = Path(path)
+    _require_respondents(weighted)
+    path = _path(path, "path")
+    original = None if original is None else _path(original, "original")
+    if not isinstance(weight, str) or not weight.strip():
+        raise SurveyError(f"write_survey: weight must be the name of the new column, got {weight!r}.")
+    if not isinstance(overwrite, bool):
+        raise SurveyError(f"write_survey: overwrite must be True or False, got {overwrite!r}.")
     writer = _writer_of(path)
     require_private(path.parent, path.name)
+    if path.is_dir():
+        raise SurveyError(f"{path.name} is a folder, expected the name of a file. Choose another name.")
     if path.exists() and not overwrite:
         raise SurveyError(f"{path.name} exists already. Choose another name, or pass overwrite=True to replace it.")
     if not path.parent.is_dir():
         raise SourceError(f"no folder {path.parent.name}/ to write {path.name} to. Make it first.")
     book = weighted.codebook if isinstance(weighted, Survey) else weighted.provenance.labels
-    content = _own(weighted.data) if original is None else _original(Path(original), weighted.data, book)
+    content = _own(weighted.data) if original is None else _original(original, weighted.data, book)
     if isinstance(book, Codebook):
         content = _labelled(content, book, by_source=original is not None)
     if not isinstance(weighted, Survey):
@@ -123,6 +133,26 @@ def write_survey(
         raise SurveyError(f"{path.name} cannot be written: {' '.join(str(error).split())}") from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _require_respondents(weighted: object) -> None:
+    if isinstance(weighted, Survey):
+        return
+    if not all(hasattr(weighted, name) for name in ("data", "weights", "provenance")):
+        raise DesignError(
+            f"write_survey needs a design or a survey, got {type(weighted).__name__}. Declare how respondents were "
+            f"drawn first: ev.survey_design(data, weights=...)."
+        )
+
+
+def _path(given: object, role: str) -> Path:
+    if not isinstance(given, (str, Path)) or not str(given).strip():
+        raise SurveyError(
+            f"write_survey: {role} must be the name of a file that ends in .sav, .zsav or .dta, got {given!r}."
+            if role == "path"
+            else f"write_survey: {role} must be the name of the file that was read, got {given!r}."
+        )
+    return Path(given)
 
 
 def require_private(folder: Path, file: str) -> None:
