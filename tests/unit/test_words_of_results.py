@@ -230,3 +230,15 @@ def test_a_card_in_korean_names_replicates_and_a_nameless_survey_in_korean(desig
     assert "데이터프레임, n = 400" in shown
     assert "replicates (bootstrap, 20, seed 7)" in repr(nameless)
     assert wording.caption(Provenance(n=4), lang="ko") == "데이터프레임, n = 4"
+
+
+def test_a_test_of_few_respondents_shows_its_mark_and_says_what_it_means(everything):
+    few = replace(everything["ttest"], provenance=replace(everything["ttest"].provenance, min_base=1000))
+    shown = table(few, lang="ko")
+    assert shown.frame["추정값"].tolist() == [wording.ABSENT]
+    assert shown.frame["표시"].tolist() == ["[u]"]
+    assert "[u]: 응답자 1000명 미만" in shown.caption
+
+
+def test_a_survey_or_a_weight_called_like_a_distribution_keeps_its_name():
+    assert wording.caption(Provenance("t", n=4, weight="F"), lang="ko") == "t, n = 4; 가중치: F"
