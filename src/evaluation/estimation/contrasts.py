@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -56,12 +56,9 @@ def contrast(results: Estimates | Sequence[Estimates], contrasts: Mapping[str, M
     >>> contrast(means, {"b - a": {"y | group=b": 1, "y | group=a": -1}}).estimate.tolist()
     [4.0]
     """
-    parts = [results] if isinstance(results, Estimates) else list(results or ())
+    parts = results_in(results, "contrast")
     if not parts or not contrasts:
         raise EstimationError("contrast needs at least one result and one contrast; nothing was given.")
-    strange = [type(part).__name__ for part in parts if not isinstance(part, Estimates)]
-    if strange:
-        raise EstimationError(f"contrast combines results such as those of ev.survey_mean, got {strange[0]}.")
     whole = joined(parts)
     require_contrasts(contrasts)
     addresses = [address for part in parts for address in part.addresses()]
@@ -71,6 +68,16 @@ def contrast(results: Estimates | Sequence[Estimates], contrasts: Mapping[str, M
             matrix[row, row_called(address, addresses, label)] = coefficient
     used = np.flatnonzero((matrix != 0).any(axis=0))
     return combined(whole.take(used), matrix[:, used], list(contrasts))
+
+
+def results_in(results: object, verb: str) -> list[Estimates]:
+    """Return one result, or several, as a list, empty for None; an EstimationError where one is no estimate."""
+    single = isinstance(results, pd.DataFrame) or not isinstance(results, Iterable)
+    several = [] if results is None else [results] if single else list(cast(Iterable[object], results))
+    strange = [type(part).__name__ for part in several if not isinstance(part, Estimates)]
+    if strange:
+        raise EstimationError(f"{verb} combines results such as those of ev.survey_mean, got {strange[0]}.")
+    return cast(list[Estimates], several)
 
 
 def require_contrasts(contrasts: object) -> None:

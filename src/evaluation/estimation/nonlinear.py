@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.variance import ReplicateEngine
 from evaluation.errors import EstimationError, did_you_mean
-from evaluation.estimation.contrasts import combined, joined, require_label, row_called
+from evaluation.estimation.contrasts import combined, joined, require_label, results_in, row_called
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -184,11 +184,7 @@ def _rows_of(results: Results) -> tuple[list[Estimates], list[str], dict[str, st
     """Return the results, the addresses of all their rows, and the names of those of one row."""
     if isinstance(results, Estimates):
         return [results], results.addresses(), {}
-    several = results.values() if isinstance(results, Mapping) else results or ()
-    parts = list(several) if isinstance(several, Iterable) else [several]
-    strange = [type(part).__name__ for part in parts if not isinstance(part, Estimates)]
-    if strange:
-        raise EstimationError(f"nonlinear_contrast combines results such as those of ev.survey_mean, got {strange[0]}.")
+    parts = results_in(results.values() if isinstance(results, Mapping) else results, "nonlinear_contrast")
     if not isinstance(results, Mapping):
         return parts, [address for part in parts for address in part.addresses()], {}
     addresses = [f"{name} | {address}" for name, part in results.items() for address in part.addresses()]
@@ -197,8 +193,12 @@ def _rows_of(results: Results) -> tuple[list[Estimates], list[str], dict[str, st
 
 
 def _checked_names(names: Mapping[str, str]) -> Mapping[str, str]:
+    if not isinstance(names, Mapping):
+        raise EstimationError(
+            f"nonlinear_contrast: names must map words to rows, got {names!r}. Write names={{'a': 'y | group=a'}}."
+        )
     for name in names:
-        if not name.isidentifier() or keyword.iskeyword(name) or name in _FUNCTIONS:
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name in _FUNCTIONS:
             raise EstimationError(
                 f"nonlinear_contrast: names holds {name!r}, expected plain words other than {', '.join(_FUNCTIONS)}. "
                 f"Write names={{'a': 'y | group=a'}}."

@@ -135,8 +135,8 @@ def _scored(score: Callable[[Floats], Floats], ranks: Floats) -> Floats:
     if not np.isfinite(found).all():
         lost = ~np.isfinite(found)
         raise EstimationError(
-            f"{asked}, but {int(lost.sum()):,} of {ranks.size:,} are missing or infinite (first: at rank "
-            f"{ranks[lost][0]:.6g}). Take a function that has a value at every rank."
+            f"{asked}, but {int(lost.sum()):,} of {ranks.size:,} are missing or infinite (lowest: at rank "
+            f"{ranks[lost].min():.6g}). Take a function that has a value at every rank."
         )
     return found
 
