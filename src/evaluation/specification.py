@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -240,20 +241,52 @@ def faults_of(error: ValidationError, known: Sequence[str] = ()) -> list[str]:
     known : sequence of str, optional
         Keys at the top of the file; default: those of a study file.
     """
-    faults = []
+    faults: list[str] = []
+    wrong: dict[str, tuple[list[str], object, str]] = {}
     for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"])
+        where = ".".join(_place(fault["loc"]))
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             fields = known or _fields_at(fault["loc"][:-1])
             faults.append(f"unknown key '{where}'. {did_you_mean(fault['loc'][-1], fields)}")
         elif fault["type"] == "missing":
             faults.append(f"'{where}' is missing")
+        elif where and (fault["type"] in _EXPECTED or fault["type"] == "literal_error"):
+            allowed = fault.get("ctx", {}).get("expected", "")
+            expected, came = _EXPECTED.get(fault["type"], f"one of {allowed}"), fault["input"]
+            near = did_you_mean(came.casefold(), re.findall(r"'([^']+)'", allowed)) if isinstance(came, str) else ""
+            alike = wrong.setdefault(where, ([], came, near if near.startswith("Did") else ""))
+            alike[0].extend([expected] if expected not in alike[0] else [])
         elif where:
             faults.append(f"{where}: {message} (got {fault['input']!r:.80})")
         else:
             faults.append(message)
-    return faults
+    told = (
+        f"{where}: expected {' or '.join(expected)}, got {came!r:.80}" + (f". {near}" if near else "")
+        for where, (expected, came, near) in wrong.items()
+        if not any(other.startswith(f"{where}.") for other in wrong)
+    )
+    return [*faults, *told]
+
+
+#: What pydantic's kinds of fault say was expected.
+_EXPECTED = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "dict_type": "keys with values ('key: value')",
+    "model_type": "keys with values ('key: value')",
+    "list_type": "a list",
+}
+
+
+def _place(location: tuple[int | str, ...]) -> list[str]:
+    """Return where a fault is, without the names pydantic gives to the kinds a value may be of."""
+    parts = [str(part) for part in location]
+    if parts and parts[-1] in ("str", "int", "float", "bool"):
+        parts = parts[:-1]
+    return [part for part in parts if not part.startswith("list[")]
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:

@@ -182,7 +182,7 @@ def test_a_cell_without_respondents_is_named_with_its_neighbour():
 
 def test_a_propensity_class_without_respondents_is_named():
     frame = pd.DataFrame({"x": [1.0, 2, 3, 4, 5, 6, 7, 8], "answered": [0, 0, 0, 1, 0, 1, 1, 1]})
-    with pytest.raises(WeightingError, match=r"propensity=\S+ to \S+ has nonrespondents .* Merge it with propensity="):
+    with pytest.raises(WeightingError, match=r"propensity=\S+ to \S+ has nonrespondents .* Take fewer classes"):
         ev.adjust_nonresponse(
             declared(frame), response="answered", covariates="x", method="propensity_classes", classes=4
         )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import CalibrationError, MarginError, WeightingError
+from evaluation.errors import CalibrationError, ColumnError, MarginError, WeightingError
 
 PEOPLE = pd.DataFrame(
     {
@@ -149,3 +149,32 @@ def test_a_written_chain_on_estimated_totals_says_what_it_needs():
     with pytest.raises(WeightingError, match=r"another sample estimated: give those totals too.*brings the counts"):
         ev.replay_chain(people(), weighted.chain())
     assert ev.replay_chain(people(), weighted).weights.tolist() == weighted.weights.tolist()
+
+
+def test_a_propensity_class_without_respondents_asks_for_fewer_classes():
+    drawn = pd.DataFrame({"r": [1, 0, 1, 1, 0, 1, 0, 1], "x": np.arange(1.0, 9)})
+    with pytest.raises(WeightingError, match=r"no respondent who could carry it\. Take fewer classes \(classes=5\)"):
+        ev.adjust_nonresponse(
+            ev.survey_design(drawn), response="r", method="propensity_classes", covariates="x", classes=6
+        )
+
+
+def test_a_number_in_place_of_columns_is_no_column():
+    with pytest.raises(ColumnError, match="no column '3'"):
+        ev.adjust_nonresponse(people(), response="answered", by=3)
+
+
+def test_a_sum_of_weights_may_be_a_number_of_numpy():
+    assert ev.normalise_weights(people(), to=np.int64(3)).weights.sum() == pytest.approx(3)
+
+
+def test_what_codes_may_mean_is_listed_once():
+    with pytest.raises(ColumnError, match="Known: ") as raised:
+        ev.adjust_unknown_eligibility(people(), status="sex", codes={"f": 3})
+    known = str(raised.value).split("Known: ")[1].split(", ...")[0].split(", ")
+    assert len(known) == len(set(known))
+
+
+def test_margins_come_from_a_mapping():
+    with pytest.raises(MarginError, match="made from a mapping of column to counts by level, got int"):
+        ev.margins(3)

@@ -228,3 +228,28 @@ def test_a_study_may_declare_quintile_shares_and_changes():
         more = {"wave": "year", "start": 1999, "end": 2000} if verb == "survey_change" else {}
         made = EstimateSpecification(design="clus1", verb=verb, **arguments, **more)
         assert declared_verb(made, "here")[0] is getattr(ev, verb)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("psu: dnum", "psu: 3", r"designs\.clus1\.psu: expected text or a list, got 3$"),
+        ("psu: dnum", "psu: [null]", r"designs\.clus1\.psu\.0: expected text, got None$"),
+        ("psu: dnum", "nested: 'no'", r"designs\.clus1\.nested: expected true or false, got 'no'$"),
+        (
+            "psu: dnum",
+            "linearization: R",
+            r"linearization: expected one of 'exact' or 'r', got 'R'\. Did you mean 'r'\?$",
+        ),
+        (
+            "data: real",
+            "data: rael",
+            r"data: expected one of 'real' or 'synthetic', got 'rael'\. Did you mean 'real'\?$",
+        ),
+        ("- rake: {margins: [stype, sch.wide]}", "- rake:", r"chain\.0\.rake: expected keys with values .*, got None$"),
+    ],
+)
+def test_a_value_of_another_kind_is_told_in_plain_words(project, old, new, message):
+    change(project, old, new)
+    with pytest.raises(StudyError, match=message):
+        read_study("api_2000")

@@ -142,7 +142,7 @@ def _explained(codes: Mapping[Any, str], own: Mapping[str, str], verb: str) -> d
     for code, word in codes.items():
         meaning = _meaning(word, own)
         if meaning is None:
-            known = [*own, *WORDS, *CATEGORIES]
+            known = list(dict.fromkeys([*own, *WORDS, *CATEGORIES]))
             raise ColumnError(f"{verb}: codes gives {code!r} the meaning {word!r}. {did_you_mean(word, known)}")
         if found.setdefault(_same_code(code), meaning) != meaning:
             raise ColumnError(f"{verb}: codes gives {code!r} two meanings. Keep one.")

@@ -299,6 +299,11 @@ def margins(
     total: 6,194
     api99: 3,914,069
     """
+    if not isinstance(targets, Mapping):
+        raise MarginError(
+            f"margins are made from a mapping of column to counts by level, got {type(targets).__name__}. "
+            f"Write {{'sex': {{'f': 515000, 'm': 485000}}}}."
+        )
     rows: list[tuple[str, str, object]] = []
     for name, target in targets.items():
         if isinstance(target, (Mapping, pd.Series)):

@@ -119,11 +119,14 @@ class Groups:
         Values of the columns in each group; no columns where there is one group.
     rank : ndarray of int, shape (G, m)
         Place of each value among its column's sorted values.
+    move : str
+        What to do about an empty group, where merging it is not in the user's hands.
     """
 
     code: Codes
     keys: pd.DataFrame
     rank: Codes
+    move: str = ""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -156,7 +159,7 @@ def groups_by(design: Design, by: str | Sequence[str] | None, counted: Mask, ver
     ColumnError
         A column does not exist, is named twice, or is missing for somebody who counts.
     """
-    names = [by] if isinstance(by, str) else list(by or [])
+    names = [by] if isinstance(by, (str, int)) else list(by or [])
     n = len(design)
     if len(set(names)) < len(names):
         raise ColumnError(f"{verb}: by={names} names a column twice. Name each once.")
@@ -244,7 +247,8 @@ class Transfer:
         if neighbour is None:
             move = f"There is no {self.taker} anywhere, so nothing can be adjusted."
         else:
-            move = f"Merge it with {self.groups.name(neighbour)}, or leave out a column of by."
+            other = self.groups.name(neighbour)
+            move = self.groups.move or f"Merge it with {other}, or leave out a column of by."
         raise WeightingError(
             f"{self.verb}: {self.groups.name(first)}{more} has {self.giver} with a weight, but no {self.taker} who "
             f"could carry it. {move}",

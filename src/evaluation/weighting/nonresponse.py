@@ -367,4 +367,5 @@ def _propensity_classes(propensity: Floats, weights: Floats, used: Mask, classes
     found, code[used] = np.unique(np.searchsorted(edges, propensity[used], side="left"), return_inverse=True)
     limits = [propensity[used][code[used] == c] for c in range(len(found))]
     keys = pd.DataFrame({"propensity": [f"{own.min():.3f} to {own.max():.3f}" for own in limits]})
-    return Groups(code, keys, np.arange(len(found))[:, None])
+    fewer = f"fewer classes (classes={max(len(found) - 1, 2)})" if len(found) > 2 else "method='inverse_propensity'"
+    return Groups(code, keys, np.arange(len(found))[:, None], f"Take {fewer}, or covariates that part them less.")

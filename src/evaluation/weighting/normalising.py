@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -83,6 +83,7 @@ def _targets(design: Design, to: object, groups: Groups, counted: Mask) -> Float
                 f"ev.poststratify with the population counts of the groups."
             )
         return np.array([design.base_weights.sum()])
-    if isinstance(to, bool) or not isinstance(to, (int, float)) or not to > 0 or not np.isfinite(to):
+    number = isinstance(to, (int, float, np.integer, np.floating)) and not isinstance(to, bool)
+    if not number or not 0 < cast(float, to) < np.inf:
         raise WeightingError(f"{VERB}: to must be 'n', 'population' or a number above zero, got {to!r}.")
-    return np.full(len(groups), float(to))
+    return np.full(len(groups), float(cast(float, to)))
