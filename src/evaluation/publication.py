@@ -437,7 +437,7 @@ def _restored(content: Mapping[str, Any], words: Path) -> Estimates:
         np.array([[_float(value) for value in row] for row in content["vcov"]]),
         numbers["df"],
         np.nan_to_num(numbers["n_obs"]).astype(np.int64),
-        Provenance(**content["provenance"], labels=_recorded_labels(keys, words)),
+        Provenance(**content["provenance"], labels=_recorded_labels(keys, words, of=_outcome(content))),
         conf_level=content["conf_level"],
         interval=np.column_stack([numbers["conf_low"], numbers["conf_high"]]),
         interval_method=content["interval_method"],
@@ -466,14 +466,23 @@ class RecordedLabels:
         return self.words.get((str(name), str(value), lang), str(value))
 
 
-def _recorded_labels(keys: pd.DataFrame, file: Path) -> RecordedLabels:
+def _outcome(content: Mapping[str, Any]) -> str:
+    """Return the variable whose codes the levels are, where they are not those of the term."""
+    return str(content["fit"].get("outcome", "")) if content["verb"] in wording.OF_OUTCOME else ""
+
+
+def _recorded_labels(keys: pd.DataFrame, file: Path, of: str) -> RecordedLabels:
     words: dict[tuple[str, str, str], str] = {}
     rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) if file.is_file() else []
     if len(rows) != len(keys):
         return RecordedLabels(words)
     for key, row in zip(keys.to_dict("records"), rows, strict=True):
         for column, value in key.items():
-            owner = str(key["term"] if column == "level" else column)
+            owner = str(column)
+            if column == "level":
+                owner = str(of or key["term"])
+            elif of and column in ("value", "contrast"):
+                owner = str(key["term"])
             words |= {
                 (owner, str(value), lang): row.get(f"{column}_label_{lang}", str(value)) for lang in project.LANGUAGES
             }

@@ -35,7 +35,7 @@ AGAINST_ZERO = frozenset(
 #: Verbs whose estimates are shares, 0 to 1.
 SHARE_VERBS = frozenset({"survey_prop", "survey_arop", "response_rates"})
 #: Verbs whose levels are categories of the regression's outcome, and not of the term.
-_BY_OUTCOME = frozenset({"survey_multinomial", "predictions", "predictive_margins", "marginal_effects"})
+OF_OUTCOME = frozenset({"survey_multinomial", "predictions", "predictive_margins", "marginal_effects"})
 #: Key columns of a regression's effects that are no groups.
 _OWN_KEYS = {"predictive_margins": {"value"}, "marginal_effects": {"contrast"}}
 #: What stands between the categories that a threshold parts, and between those that an effect compares.
@@ -284,12 +284,13 @@ def result_keys(result: Estimates, lang: str | None = None) -> pd.DataFrame:
     lang, labels = language_of(lang), result.provenance.labels
     keys, outcome = result.keys.reset_index(drop=True), str(result.fit.get("outcome", ""))
     words = label_keys(keys, labels, lang)
-    if result.verb in _BY_OUTCOME and "level" in keys:
+    if result.verb in OF_OUTCOME and "level" in keys:
         words["level"] = ["" if is_absent(own) else value_label(outcome, own, labels, lang) for own in keys["level"]]
     if result.verb == "survey_ordinal":
         words["term"] = [_threshold(name, outcome, labels, lang) for name in keys["term"]]
     if result.verb == "predictions" and outcome:
-        words["term"] = term_label(outcome, labels, lang)
+        known = labels.variable("prediction", lang)
+        words["term"] = term_label(outcome, labels, lang) if known == "prediction" else known
     for column in _OWN_KEYS.get(result.verb, set()):
         label = value_label if column == "value" else _compared_codes
         pairs = zip(keys["term"], keys[column], strict=True)
@@ -300,7 +301,7 @@ def result_keys(result: Estimates, lang: str | None = None) -> pd.DataFrame:
 def _threshold(name: object, outcome: str, labels: Labels, lang: str) -> str:
     """Return the two categories that a threshold parts; any other term as ever."""
     low, bar, high = str(name).partition(_THRESHOLD)
-    if not bar:
+    if not bar or labels.variable(str(name), lang) != str(name):
         return term_label(name, labels, lang)
     parted = _THRESHOLD.join(value_label(outcome, own, labels, lang) for own in (low, high))
     return f"{term('threshold_between', lang)} {parted}"
@@ -308,8 +309,9 @@ def _threshold(name: object, outcome: str, labels: Labels, lang: str) -> str:
 
 def _compared_codes(variable: object, contrast: object, labels: Labels, lang: str) -> str:
     """Return which category of a variable is set against which, or that an effect is a slope."""
-    if knows(str(contrast)):
-        return term(str(contrast), lang)
+    known = labels.value(str(variable), contrast, lang)
+    if known != str(contrast) or knows(known):
+        return term(known, lang)
     codes = str(contrast).split(_LESS)
     middle = len(codes) // 2
     pair = (_LESS.join(codes[:middle]), _LESS.join(codes[middle:])) if len(codes) % 2 == 0 else codes

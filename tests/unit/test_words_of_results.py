@@ -10,6 +10,7 @@ import pytest
 import evaluation as ev
 from evaluation import project, wording
 from evaluation.errors import PublishError
+from evaluation.publication import read_published
 from evaluation.results import Estimates, Provenance
 from evaluation.tables import long_frame, table
 
@@ -242,3 +243,14 @@ def test_a_test_of_few_respondents_shows_its_mark_and_says_what_it_means(everyth
 
 def test_a_survey_or_a_weight_called_like_a_distribution_keeps_its_name():
     assert wording.caption(Provenance("t", n=4, weight="F"), lang="ko") == "t, n = 4; 가중치: F"
+
+
+@pytest.mark.parametrize("name", ["ordinal", "multinomial", "effects", "margins", "predictions"])
+def test_what_was_published_and_read_again_bears_the_same_words(name, everything, tmp_path, monkeypatch):
+    monkeypatch.setenv("EVALUATION_RUN", str(tmp_path))
+    monkeypatch.setenv("EVALUATION_STEP", "impact")
+    ev.publish(name, everything[name])
+    again = read_published(tmp_path)[name]
+    for lang in ("ko", "en"):
+        was, now = (wording.result_keys(result, lang) for result in (everything[name], again))
+        pd.testing.assert_frame_equal(now, was)
