@@ -140,3 +140,9 @@ def test_the_column_of_frames_has_a_name(frame):
 def test_replicates_needed_says_that_it_wants_estimates():
     with pytest.raises(EstimationError, match="needs estimates of a design with bootstrap replicates, got Design"):
         ev.replicates_needed(ev.survey_design(SCHOOLS))
+
+
+def test_an_fpc_handed_in_as_values_is_put_into_the_data_first():
+    with pytest.raises(DesignError, match=r"got Series\. Put several values into a column of the data"):
+        ev.survey_design(SCHOOLS, fpc=pd.Series([100] * 6))
+    assert ev.survey_design(SCHOOLS, fpc=np.int64(12)).weights.tolist() == [2.0] * 6

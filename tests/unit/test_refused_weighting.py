@@ -178,3 +178,14 @@ def test_what_codes_may_mean_is_listed_once():
 def test_margins_come_from_a_mapping():
     with pytest.raises(MarginError, match="made from a mapping of column to counts by level, got int"):
         ev.margins(3)
+
+
+@pytest.mark.parametrize("vcov", [3, {"x": 3}, "x"])
+def test_a_covariance_of_totals_is_a_table(vcov):
+    with pytest.raises(WeightingError, match="vcov must be the covariance of the estimated totals"):
+        ev.calibrate(people(), {"x": 26}, vcov=vcov)
+
+
+def test_a_missing_value_is_looked_for_in_columns():
+    with pytest.raises(ColumnError, match="no column '3'"):
+        ev.standardise(people(), by="sex", population={"f": 1, "m": 1}, excluding_missing=3)

@@ -53,7 +53,7 @@ def survey_design(
         Per stage, the column with the population count in the stratum (at later stages in the unit
         before) or with the sampling fraction, or one number that holds everywhere; a stage without
         one counts as drawn with replacement, and so do strata with an infinite count. A column is all
-        counts (1 and above) or all fractions (1 and below).
+        counts (1 and above) or all fractions (1 and below); a census is declared by its count.
     nested : bool, default False
         True where PSU ids start afresh in every stratum; False refuses an id in two strata.
     pps : {"brewer", "hartley_rao"} or matrix of shape (n_psu, n_psu), optional

@@ -104,8 +104,12 @@ def inclusion_of_units(data: pd.DataFrame, stage: Stage, fpc: str | float | None
 
 
 def _values(data: pd.DataFrame, fpc: str | float) -> Fractions:
-    if isinstance(fpc, bool) or not isinstance(fpc, (str, int, float)):
-        raise DesignError(f"fpc must be a column, or one number for every stratum, got {fpc!r}.")
+    if isinstance(fpc, bool) or not isinstance(fpc, (str, int, float, np.integer, np.floating)):
+        came = repr(fpc) if fpc is None or isinstance(fpc, bool) else type(fpc).__name__
+        raise DesignError(
+            f"fpc must be a column, or one number for every stratum, got {came}. Put several values into a column of "
+            f"the data and name it."
+        )
     if not isinstance(fpc, str):
         if not fpc > 0:
             raise DesignError(f"fpc must be a positive population count or sampling fraction, got {fpc!r}.")

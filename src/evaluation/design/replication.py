@@ -154,7 +154,8 @@ def replicate_design(
         A column is absent or not numeric.
     DesignError
         Weights are missing, negative or not finite; rows or ``rscales`` do not match; ``combined`` contradicts the
-        size of the replicate weights; ``rho``, ``scale`` or ``rscales`` are missing where they are needed.
+        size of the replicate weights; a replicate is zero for everybody, or all are the same; ``rho``,
+        ``scale`` or ``rscales`` are missing where they are needed.
 
     References
     ----------

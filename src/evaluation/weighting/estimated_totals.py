@@ -81,6 +81,12 @@ def root_of(vcov: pd.DataFrame | Mapping[str, Mapping[str, float]], auxiliaries:
     WeightingError
         A name is none of the totals, or the matrix is no covariance.
     """
+    nested = isinstance(vcov, Mapping) and all(isinstance(row, (Mapping, pd.Series)) for row in vcov.values())
+    if not isinstance(vcov, pd.DataFrame) and not nested:
+        raise WeightingError(
+            f"vcov must be the covariance of the estimated totals, a DataFrame or a mapping of mappings, got "
+            f"{vcov!r:.60}. Write {{'rooms': {{'rooms': 4.0}}}}, a variance for each and covariances between them."
+        )
     frame = vcov if isinstance(vcov, pd.DataFrame) else pd.DataFrame(vcov)
     frame = frame.rename(index=str, columns=str)
     if set(frame.index) != set(frame.columns) or len(frame.index) != len(set(frame.index)):

@@ -101,7 +101,7 @@ def standardise(
 
 def _complete(design: Design, columns: str | Sequence[str] | None) -> Mask:
     complete = np.ones(len(design), dtype=bool)
-    for name in [columns] if isinstance(columns, str) else list(columns or []):
+    for name in [columns] if isinstance(columns, (str, int)) else list(columns or []):
         complete &= design.column(name).notna().to_numpy()
     if not (complete & (design.weights != 0)).any():
         raise WeightingError(f"{VERB}: nobody with a weight has a value in every one of {columns}.")
