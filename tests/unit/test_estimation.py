@@ -175,6 +175,8 @@ def test_separation_is_named():
 
 def test_few_units_leave_no_p_value():
     two = design(psu=[0] * 50 + [1] * 50)
-    tidy = ev.survey_glm(two, outcome="y", covariates=["x", "group"]).tidy()
+    with pytest.raises(EstimationError, match="3 coefficients, but the design has 1 degrees of freedom"):
+        ev.survey_glm(two, outcome="y", covariates=["x", "group"])
+    tidy = ev.survey_glm(two, outcome="y", covariates=["x"]).tidy()
     assert (tidy["df"] <= 0).all()
     assert tidy[["p_value", "conf_low", "conf_high"]].isna().all(axis=None)
