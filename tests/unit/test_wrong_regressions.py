@@ -138,7 +138,7 @@ def test_an_outcome_that_nobody_answered_is_missing_and_no_text():
     [
         lambda: glm("~ C(집락)"),
         lambda: ev.survey_ordinal(design(), outcome="rank", covariates="~ C(집락)"),
-        lambda: ev.survey_multinomial(design(), outcome="group", covariates="~ C(집락)"),
+        lambda: ev.survey_multinomial(design(), outcome="group", covariates="~ C(집락) + x"),
     ],
 )
 def test_as_many_coefficients_as_sampling_units_leave_no_error_to_estimate(fit):

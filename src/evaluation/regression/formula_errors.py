@@ -35,6 +35,7 @@ _SYNTAX = (
     (r"(?:Could not find matching|Formula ended before)", r"a parenthesis or backtick has no partner. Close it."),
     (r"Unknown operator '(.+?)'", r"'\1' is no operator here; there are + - : * and ^."),
     (r"The right-hand argument of `\*\*`", r"after ** or ^ stands a whole number; a power of a number is I(x**2)."),
+    (r"The `\.` operator", r"'.' for all columns is not known here. Name each: '~ age + sex'."),
     (r"Numeric literals other", r"a number alone can only be 0 or 1; arithmetic goes into I(...), as in I(x + 1.5)."),
 )
 

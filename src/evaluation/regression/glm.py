@@ -16,7 +16,7 @@ from evaluation.errors import EstimationError
 from evaluation.regression.families import GlmFamily, Kind, Link, kind_of
 from evaluation.regression.fitting import solve
 from evaluation.regression.matrix import Coded
-from evaluation.regression.model import Model, read_model, require_degrees
+from evaluation.regression.model import Model, read_model, require_degrees, require_errors, require_other_columns
 from evaluation.regression.replicates import refit_replicates
 from evaluation.results import Estimates
 
@@ -158,7 +158,7 @@ def survey_glm(
     design.require_no_negative_weights("survey_glm")
     model = read_model(design, outcome, covariates, kind.family, offset=offset, shares=True)
     _refuse_constant(model, outcome)
-    require_degrees(design, model, len(model.terms), "survey_glm")
+    require_other_columns(outcome, covariates)
     coefficients = solve(model, design.domain_weights, kind)
     return _regression(design, model, kind, coefficients, outcome, conf_level)
 
@@ -167,16 +167,18 @@ def _regression(
     design: Design, model: Model, kind: Kind, coefficients: Floats, outcome: str, conf_level: float
 ) -> Regression:
     p, n_used = len(coefficients), int(model.used.sum())
+    df = require_degrees(design, model, p, "survey_glm")
     if design.replicates is None:
         contributions = _contributions(design, model, kind, coefficients)
     else:
         contributions = refit_replicates(design, model, kind, coefficients)
-    df = design.degrees_of_freedom(model.used) + 1 - p
+    vcov = design.engine.covariance(contributions)
+    require_errors(df, p, vcov, "survey_glm")
     return Regression(
         verb="survey_glm",
         keys=pd.DataFrame({"term": model.terms}),
         estimate=coefficients,
-        vcov=design.engine.covariance(contributions),
+        vcov=vcov,
         df=np.full(p, float(df)),
         n_obs=np.full(p, n_used),
         provenance=design.provenance,

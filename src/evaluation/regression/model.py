@@ -106,7 +106,6 @@ def read_model(
 ) -> Model:
     """Return outcome and model matrix of a regression among the respondents who count (and are ``among`` some)."""
     y, reference = read_outcome(design, outcome, family, shares=shares)
-    require_other_columns(outcome, covariates)
     return model_of(design, y, outcome, covariates, reference=reference, among=among, offset=offset)
 
 
@@ -123,13 +122,25 @@ def require_degrees(design: Design, model: Model, coefficients: int, verb: str) 
     """Return the degrees of freedom that a regression leaves; an EstimationError where it leaves none."""
     own = design.degrees_of_freedom(model.used)
     df = own + 1 - coefficients
-    if df < 1:
-        raise EstimationError(
-            f"{verb}: {coefficients} coefficients, but the design has {own} degrees of freedom among those in the "
-            f"regression (sampling units less strata, or replicates less one): no standard error can be estimated. "
-            f"Expected at most {own}: use fewer covariates, or merge levels."
-        )
+    if df < 0:
+        raise no_degrees(coefficients, own, verb)
     return df
+
+
+def require_errors(df: int, coefficients: int, vcov: Floats, verb: str) -> None:
+    """Raise an EstimationError where no degree of freedom is left and the errors of some coefficients vanish."""
+    error = np.sqrt(np.clip(np.diag(vcov), 0.0, None))
+    if df < 1 and bool((error <= 1e-9 * error.max(initial=1.0)).any()):
+        raise no_degrees(coefficients, df - 1 + coefficients, verb)
+
+
+def no_degrees(coefficients: int, own: int, verb: str) -> EstimationError:
+    """Return the error for a regression that leaves nothing to estimate standard errors from."""
+    return EstimationError(
+        f"{verb}: {coefficients} coefficients, but the design has {own} degrees of freedom among those in the "
+        f"regression (sampling units less strata, or replicates less one): no standard error can be estimated. "
+        f"Expected at most {own}: use fewer covariates, or merge levels."
+    )
 
 
 def model_of(

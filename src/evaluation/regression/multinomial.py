@@ -14,7 +14,7 @@ from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.errors import ColumnError, did_you_mean
 from evaluation.regression.categories import CategoryRegression, read_categories, seen_levels, title_of
 from evaluation.regression.fitting import climb
-from evaluation.regression.model import Model, model_of, require_degrees, require_other_columns
+from evaluation.regression.model import Model, model_of, require_degrees, require_errors, require_other_columns
 from evaluation.regression.separation import SEPARATION, refuse_direction
 
 Floats = NDArray[np.float64]
@@ -113,11 +113,13 @@ def survey_multinomial(
     else:
         contributions = each_replicate(design, lambda w: fit_multinomial(model, w, others, coefficients))
     p, k, n_used = len(model.terms), len(coefficients), int(model.used.sum())
+    vcov = design.engine.covariance(contributions)
+    require_errors(df, p, vcov, verb)
     return MultinomialRegression(
         verb=verb,
         keys=pd.DataFrame({"term": model.terms * others, "level": np.repeat(titles[1:], p).astype(object)}),
         estimate=coefficients,
-        vcov=design.engine.covariance(contributions),
+        vcov=vcov,
         df=np.full(k, float(df)),
         n_obs=np.full(k, n_used),
         provenance=design.provenance,
