@@ -21,6 +21,7 @@ from evaluation.design.steps import (
     Derivative,
     WeightingStep,
     chain_derivative,
+    replayed,
     residualised,
 )
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
@@ -183,12 +184,13 @@ class Design:
         if self.replicates is None:
             raise DesignError("this design has no replicates. Make them with ev.as_replicates(design, kind=...).")
         for r in range(self.replicates.count):
-            weights = self.base_weights * self.replicates.row_factors(r)
+            multiplicity = self.replicates.row_factors(r)
+            weights = self.base_weights * multiplicity
             if self.replicate_cells is not None:
                 weights = weights * self.replicate_cells.multipliers[r][self.replicate_cells.code]
             else:
                 for applied in self.steps:
-                    weights = applied.step.replay(weights)
+                    weights = replayed(applied.step, weights, multiplicity)
             yield weights if self.inside is None else np.where(self.inside, weights, 0.0)
 
     def adjusted(self, step: WeightingStep) -> Design:
