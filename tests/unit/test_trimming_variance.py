@@ -75,11 +75,11 @@ def test_with_no_step_before_a_cut_weight_moves_as_it_would_by_its_factor():
     assert step.cut.sum() > 5
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", sorted({*KINDS} - {"both bounds"}))  # There a later pass moves what an earlier held.
 def test_in_replicates_a_cut_weight_is_its_bound_times_the_multiplicity(name):
     frame = answered(np.random.default_rng(3))
     design = ev.as_replicates(steps(frame)[name](propensity(declared(frame))), kind="bootstrap", replicates=8, seed=4)
-    cut = design.steps[-1].step.cuts[-1].rows
+    cut = design.steps[-1].step.cut
     for r, weights in enumerate(design.replicate_weights()):
         held = design.weights * design.replicates.row_factors(r)
         np.testing.assert_allclose(weights[cut], held[cut], rtol=TIGHT)
