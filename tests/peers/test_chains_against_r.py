@@ -10,6 +10,7 @@ from answers.designs import FOLDER
 from answers.rscript import told, why_not
 
 import evaluation as ev
+from evaluation.design.steps import replayed
 
 ESTIMATE = 1e-8
 ERROR = 1e-6
@@ -92,7 +93,7 @@ def test_both_ways_give_the_numbers_derived_by_hand(name):
 def test_the_exact_way_is_the_numerical_derivative(name):
     """Move all design weights of a PSU by a little, replay the chain: the total moves by what its contribution says.
 
-    A trimming step keeps its cuts and factors while weights move, as the variance takes them.
+    A trimming step keeps its cuts while weights move, and a cut weight is the bound times what the PSU's move by.
     """
     design = weighted(name, "exact")
     values = sample()["api00"].to_numpy()
@@ -106,8 +107,9 @@ def test_the_exact_way_is_the_numerical_derivative(name):
 
 
 def _replayed(design, weights):
+    multiplicity = weights / design.base_weights
     for applied in design.steps:
-        weights = applied.step.replay(weights)
+        weights = replayed(applied.step, weights, multiplicity)
     return weights
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
+from evaluation.design import steps
 
 DERIVATIVE = 1e-6
 STEP = 1e-5
@@ -80,8 +81,10 @@ NAMES = sorted(chains(respondents()))
 
 
 def replayed(design, weights):
+    """The chain in a replicate that multiplies each design weight by what ``weights`` is of it."""
+    multiplicity = weights / design.base_weights
     for applied in design.steps:
-        weights = applied.step.replay(weights)
+        weights = steps.replayed(applied.step, weights, multiplicity)
     return weights
 
 

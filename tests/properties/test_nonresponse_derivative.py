@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
+from evaluation.design.steps import replayed as replayed_step
 
 #: Central differences at a step of 1e-5 leave about 1e-9 of the influence; iterations to margins leave more.
 DERIVATIVE = 1e-6
@@ -118,8 +119,10 @@ def test_both_bounds_hold_weights_in_the_chain_that_meets_margins_again():
 
 
 def replayed(design, weights):
+    """The chain in a replicate that multiplies each design weight by what ``weights`` is of it."""
+    multiplicity = weights / design.base_weights
     for applied in design.steps:
-        weights = applied.step.replay(weights)
+        weights = replayed_step(applied.step, weights, multiplicity)
     return replace(design, weights=weights)
 
 

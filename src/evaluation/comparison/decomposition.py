@@ -164,7 +164,9 @@ def _ingredients(
     given: dict[str, Any] = {"outcome": outcome, "treatment": treatment, "conf_level": conf_level}
     return {
         "everybody": survey_mean(design, comparator_outcome, conf_level=conf_level),
-        "both": survey_mean(design, [outcome, comparator_outcome], listwise=True, conf_level=conf_level),
+        "both": survey_mean(
+            design, list(dict.fromkeys([outcome, comparator_outcome])), listwise=True, conf_level=conf_level
+        ).take(np.array([0, int(outcome != comparator_outcome)])),
         "answered": group_difference(design, **given),
         "from_all": group_difference(design, against="all", **given),
         "complete": estimate_difference(design, complete, verb="decompose_gap", method="difference", **given),

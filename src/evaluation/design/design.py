@@ -21,6 +21,7 @@ from evaluation.design.steps import (
     Derivative,
     WeightingStep,
     chain_derivative,
+    replayed,
     residualised,
 )
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
@@ -183,13 +184,14 @@ class Design:
         if self.replicates is None:
             raise DesignError("this design has no replicates. Make them with ev.as_replicates(design, kind=...).")
         for r in range(self.replicates.count):
-            weights = self.base_weights * self.replicates.row_factors(r)
+            multiplicity = self.replicates.row_factors(r)
+            weights = self.base_weights * multiplicity
             if self.replicate_cells is not None:
                 weights = weights * self.replicate_cells.multipliers[r][self.replicate_cells.code]
             else:
                 try:
                     for applied in self.steps:
-                        weights = applied.step.replay(weights)
+                        weights = replayed(applied.step, weights, multiplicity)
                 except IMPOSSIBLE as error:
                     raise_of_jackknife(error, self.replicates.engine.kind, r, self.replicates.count)
                     weights = np.full(len(self), np.nan)

@@ -14,7 +14,7 @@ from evaluation.design.collapse import Codes, Floats
 from evaluation.design.columns import Columns
 from evaluation.design.design import Design, require_design
 from evaluation.design.sampling import FramePart, Sampling, Stage, require_column
-from evaluation.design.steps import AppliedStep, CellStep, Derivative, WeightingStep
+from evaluation.design.steps import AppliedStep, CellStep, Derivative, HoldingStep, WeightingStep, replayed
 from evaluation.errors import ColumnError, DesignError, did_you_mean
 from evaluation.results import Labels, PlainLabels, Provenance
 
@@ -259,13 +259,27 @@ class FrameStep:
         changed[self.rows] = self.step.replay(weights[self.rows])
         return changed
 
+    def replay_multiplied(self, weights: Floats, multiplicity: Floats) -> Floats:
+        """Repeat the step on a replicate's weights and the multiplicity of each respondent, both shape (n,)."""
+        changed = weights.copy()
+        changed[self.rows] = replayed(self.step, weights[self.rows], multiplicity[self.rows])
+        return changed
+
     def derivative(self, weights_in: Floats, weights_out: Floats) -> Derivative:
         """Return how the output weights move with the input weights: those of the other frames stay."""
-        own = self.step.derivative(weights_in[self.rows], weights_out[self.rows])
-        factor = np.ones(self.n)
-        factor[self.rows] = own.factor
+        return self._among_all(self.step.derivative(weights_in[self.rows], weights_out[self.rows]), 1.0)
+
+    def direct(self, weights_in: Floats, weights_out: Floats) -> Derivative | None:
+        """Return how the output weights move with how often respondents were drawn; None where they do not."""
+        if not isinstance(self.step, HoldingStep):
+            return None
+        own = self.step.direct(weights_in[self.rows], weights_out[self.rows])
+        return None if own is None else self._among_all(own, 0.0)
+
+    def _among_all(self, own: Derivative, factor: float) -> Derivative:
+        """Return a derivative of the frame's weights with those of the other frames, multiplied by ``factor``."""
         left, right = (tuple(self._spread(part) for part in parts) for parts in (own.left, own.right))
-        return Derivative(factor, left, right, own.middle, own.outside)
+        return Derivative(self._padded(own.factor, factor), left, right, own.middle, own.outside)
 
     @property
     def root(self) -> Floats | None:

@@ -66,6 +66,21 @@ class Derivative:
             (*first.roots(), *second.roots()),
         )
 
+    def plus(self, other: Derivative) -> Derivative:
+        """Return the sum of two derivatives of the same weights."""
+        blocks = [part.middle for part in (self, other) if part.middle is not None]
+        middle = blocks[0] if len(blocks) == 1 else None
+        if len(blocks) == 2:
+            one, two = blocks
+            middle = np.block([[one, np.zeros((len(one), two.shape[1]))], [np.zeros((len(two), one.shape[1])), two]])
+        return Derivative(
+            self.factor + other.factor,
+            (*self.left, *other.left),
+            (*self.right, *other.right),
+            middle,
+            (*self.roots(), *other.roots()),
+        )
+
     def roots(self) -> tuple[Floats | None, ...]:
         """Return ``outside`` with an entry for each part of ``left``."""
         return self.outside or (None,) * len(self.left)
@@ -133,6 +148,44 @@ class CellStep(Protocol):
         ...
 
 
+@runtime_checkable
+class HoldingStep(Protocol):
+    """A step that holds some weights at a value of its own, whatever earlier steps made of them.
+
+    Such a weight moves with nothing but how often its respondent was drawn: the multiplicity, which is one in the
+    sample and a replicate's factor in a replicate.
+    """
+
+    def replay_multiplied(self, weights: Floats, multiplicity: Floats) -> Floats:
+        """Repeat the step on the weights of a replicate and the multiplicity of each respondent, both shape (n,)."""
+        ...
+
+    def direct(self, weights_in: Floats, weights_out: Floats) -> Derivative | None:
+        """Return how the output weights move with the multiplicities; None where they do not.
+
+        ``derivative`` of the step is then with the multiplicities fixed.
+        """
+        ...
+
+
+def replayed(step: WeightingStep, weights: Floats, multiplicity: Floats) -> Floats:
+    """Repeat a step in a replicate.
+
+    Parameters
+    ----------
+    step : WeightingStep
+    weights : ndarray, shape (n,)
+        The replicate's weights before the step.
+    multiplicity : ndarray, shape (n,)
+        What the replicate multiplies each design weight by.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    return step.replay_multiplied(weights, multiplicity) if isinstance(step, HoldingStep) else step.replay(weights)
+
+
 @dataclass(frozen=True, eq=False)
 class AppliedStep:
     """A step with the weights before and after it, each of shape (n,)."""
@@ -166,7 +219,10 @@ def chain_derivative(steps: Sequence[AppliedStep], weights: Floats) -> Derivativ
     """
     whole = Derivative(weights)
     for applied in steps:
-        whole = applied.step.derivative(applied.weights_in, applied.weights_out).after(whole)
+        step, before, after = applied.step, applied.weights_in, applied.weights_out
+        whole = step.derivative(before, after).after(whole)
+        direct = step.direct(before, after) if isinstance(step, HoldingStep) else None
+        whole = whole if direct is None else whole.plus(direct)
     return whole
 
 
