@@ -90,7 +90,9 @@ def test_factors_give_what_the_whole_table_gives(monkeypatch, kind, chain, verb)
     assert factored.keys.equals(dense.keys)
     np.testing.assert_allclose(factored.estimate, dense.estimate, rtol=EXACT)
     np.testing.assert_allclose(factored.vcov, dense.vcov, rtol=EXACT, atol=EXACT * np.outer(spread, spread).max())
-    np.testing.assert_allclose(factored.vcov / np.outer(spread, spread), dense.vcov / np.outer(spread, spread), atol=EXACT)
+    np.testing.assert_allclose(
+        factored.vcov / np.outer(spread, spread), dense.vcov / np.outer(spread, spread), atol=EXACT
+    )
     if dense.contributions is not None:
         table = np.asarray(dense.contributions)
         atol = EXACT * np.abs(table).max()
@@ -113,7 +115,8 @@ def test_columns_and_products_are_those_of_the_whole_table(monkeypatch, chain):
     whole, rng = np.asarray(made), np.random.default_rng(1)
     matrix, at = rng.normal(size=(whole.shape[1], 3)), np.array([4, 1, 4, 17])
     atol = 1e-12 * np.abs(whole).max()
-    assert made.shape == whole.shape and len(made) == len(whole)
+    assert made.shape == whole.shape
+    assert len(made) == len(whole)
     np.testing.assert_allclose(made @ matrix, whole @ matrix, atol=100 * atol)
     np.testing.assert_allclose(made @ matrix[:, 0], whole @ matrix[:, 0], atol=100 * atol)
     np.testing.assert_allclose(made[:, at], whole[:, at], atol=atol)

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from evaluation.design.collapse import Codes, Floats, sum_by
 from evaluation.design.sampling import Sampling, Stage
 
 #: Numbers in a table of contributions from which on it is kept in factors.
 LARGE = 10_000_000
-#: Rows worked on at once.
-ROWS = 1 << 12
+#: Rows worked on at once; no power of two, which would put all their columns in one place of the cache.
+ROWS = 6_000
+#: Numbers in a matrix from which on linear algebra calls for several threads, at a cost that small ones do not repay.
+THREADED = 8_000
 #: Strata by domains whose means are spread over all columns at once.
 MEANS = 1 << 12
 
@@ -277,11 +278,13 @@ class DomainContributions(NDArrayOperatorsMixin):
 
 def _triangle(block: Floats) -> Floats:
     """Return rows with the squares and products of those of the transposed ``block``, at most as many as columns."""
-    width, n = block.shape
-    if n <= width:
-        return block.T
-    factored, *_ = lapack.dgeqrf(block.T, overwrite_a=1)
-    return np.triu(factored[:width])
+    rows, width = block.T, len(block)
+    height = max(THREADED // width, 2 * width)
+    while len(rows) > height:
+        whole = len(rows) // height * height
+        triangles = np.linalg.qr(rows[:whole].reshape(-1, height, width), mode="r")
+        rows = np.vstack([triangles.reshape(-1, width), rows[whole:]])
+    return rows
 
 
 def keeps_factors(sampling: Sampling, n_domains: int, n_columns: int) -> bool:

@@ -368,7 +368,7 @@ def _of_levels(
 
 
 def _levels_made(design: Design, code: Codes, crossed: Codes, k: int, cells: Cells, *, shares: bool) -> Ratios:
-    """Count the k levels by domain, or take their shares: each a cell of its own, or a column where tables are large."""
+    """Count the k levels by domain, or take their shares: each a cell of its own, a column where tables are large."""
     d, answered = np.arange(len(cells)), (code >= 0).astype(float)
     if design.replicates is None and keeps_factors(design.sampling, len(cells), k + shares):
         columns: list[Column] = [Level(code, level) for level in range(k)]

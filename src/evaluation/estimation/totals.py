@@ -50,11 +50,11 @@ class Level:
 
     def rows(self) -> Floats:
         """Return 1 in the rows of the level and 0 in others, shape (n,)."""
-        return (self.code == self.level).astype(float)
+        return np.asarray(self.code == self.level, dtype=np.float64)
 
     def times(self, weights: Floats) -> Floats:
         """Return the weights of the rows of the level, 0 in others, shape (n,)."""
-        return weights * (self.code == self.level)
+        return np.asarray(weights * (self.code == self.level))
 
 
 #: A column of values, shape (n,); None stands for 1 in every row.
