@@ -282,7 +282,7 @@ def _triangle(block: Floats) -> Floats:
     height = max(THREADED // width, 2 * width)
     while len(rows) > height:
         whole = len(rows) // height * height
-        triangles = np.linalg.qr(rows[:whole].reshape(-1, height, width), mode="r")
+        triangles = np.asarray(np.linalg.qr(rows[:whole].reshape(-1, height, width), mode="r"))
         rows = np.vstack([triangles.reshape(-1, width), rows[whole:]])
     return rows
 
