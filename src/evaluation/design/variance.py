@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.design.collapse import sum_by
+from evaluation.design.contributions import DomainContributions, is_plain, side_by_side
 from evaluation.design.lonely import stage_covariance
 from evaluation.design.sampling import Sampling
 from evaluation.errors import ReplicateWarning
@@ -56,11 +57,15 @@ class TaylorEngine:
         said = ", ".join(filter(None, (self.sampling.rules.name, chain)))
         return f"taylor ({said})" if said else "taylor"
 
-    def covariance(self, contributions: Floats) -> Floats:
+    def covariance(self, contributions: Floats | DomainContributions) -> Floats:
         """Return the ``(k, k)`` covariance of contributions of shape ``(n_units, k)``.
 
         Further rows are contributions of totals that other samples estimated, each of variance 1 and independent.
         """
+        if isinstance(contributions, DomainContributions):
+            if len(contributions) == self.sampling.n_units and is_plain(self.sampling):
+                return contributions.covariance(self.sampling.stages[0])
+            contributions = np.asarray(contributions)
         own, others = np.split(contributions, [self.sampling.n_units])
         covariance = _covariance(self.sampling, own)
         return covariance + others.T @ others if len(others) else covariance
@@ -71,7 +76,7 @@ class TaylorEngine:
         Rows of totals that were estimated elsewhere are matched by their source, shape (n_units + rows, k).
         """
         if not any(engine.outside for engine in engines):
-            return self, np.hstack(contributions)
+            return self, side_by_side(contributions)
         sources: list[Floats] = []
         for engine in engines:
             sources += [own for own in engine.outside if not any(np.array_equal(own, known) for known in sources)]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.collapse import MAXIMUM_MARKS, compact
 from evaluation.design.design import Design
+from evaluation.design.sampling import Stage
 from evaluation.errors import ColumnError, EstimationError, require_flag
 from evaluation.estimation.arguments import column_names
 from evaluation.results import TIDY_COLUMNS
@@ -241,6 +242,8 @@ def degrees_of_freedom(design: Design, cells: Cells, counted: Mask | None = None
         there = _occupied(replicates.unit, len(replicates.factors), cells, rows)
         return np.array([replicates.degrees_of_freedom_of_units(there[:, d]) for d in range(len(cells))])
     first = design.sampling.stages[0]
+    if first.n_units == len(design):
+        return _of_respondents(first, cells, rows)
     if first.n_units * cells.n_groups > MAXIMUM_MARKS:
         inside = (cells.code >= 0) if rows is None else rows
         domain, unit = np.divmod(np.unique(cells.code[inside] * first.n_units + first.unit[inside]), first.n_units)
@@ -251,6 +254,14 @@ def degrees_of_freedom(design: Design, cells: Cells, counted: Mask | None = None
     unit, domain = np.nonzero(units)
     strata_marks[first.stratum[unit], domain] = True
     return np.asarray(units.sum(axis=0) - strata_marks.sum(axis=0), dtype=np.int64)
+
+
+def _of_respondents(first: Stage, cells: Cells, rows: Mask | None) -> NDArray[np.int64]:
+    """Return respondents less strata by domain, where every respondent is a unit."""
+    size = cells.n_groups
+    key = first.stratum[first.unit] * size + cells.group
+    found = np.bincount(key if rows is None else key[rows], minlength=first.n_strata * size).reshape(-1, size)
+    return np.asarray((found.sum(axis=0) - (found > 0).sum(axis=0))[: len(cells)], dtype=np.int64)
 
 
 def _occupied(unit: Codes, n_units: int, cells: Cells, rows: Mask | None) -> Mask:

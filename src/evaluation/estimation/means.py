@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.design.contributions import keeps_factors
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
 from evaluation.estimation.contrasts import joined
@@ -32,9 +33,10 @@ from evaluation.estimation.proportion_intervals import (
     require_kind,
     with_proportion_interval,
 )
-from evaluation.estimation.totals import Centred, Ratios, domain_totals, ratios
+from evaluation.estimation.totals import Centred, Column, Level, Ratios, domain_totals, ratios
 from evaluation.results import Estimates
 
+Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 DesignEffect = bool | Literal["replace"]
@@ -362,13 +364,8 @@ def _of_levels(
         levels, code = levels_of(design, name, verb)
         answered = code >= 0
         crossed = np.where((code >= 0) & (cells.code >= 0), cells.code * len(levels) + code, -1)
-        totals = domain_totals(design, [None], Cells(crossed, pd.DataFrame(index=range(len(cells) * len(levels)))))
         at = _positions(len(cells), len(levels), len(levels))
-        if verb == "survey_prop":
-            below = domain_totals(design, [answered.astype(float)], cells)
-            made = ratios(totals, at, np.tile(np.arange(len(cells)), len(levels)), below=below)
-        else:
-            made = ratios(totals, at, None)
+        made = _levels_made(design, code, crossed, len(levels), cells, shares=verb == "survey_prop")
         inside = crossed[(crossed >= 0) & design.present]
         chosen = np.bincount(inside, minlength=len(cells) * len(levels))[at]
         extra: dict[str, NDArray[Any]] = {}
@@ -380,6 +377,21 @@ def _of_levels(
         part = _estimates(verb, design, made, keys, cells, (answered,), conf_level, extra)
         parts.append(replace(part, cell_counts=chosen))
     return joined(parts)
+
+
+def _levels_made(design: Design, code: Codes, crossed: Codes, k: int, cells: Cells, *, shares: bool) -> Ratios:
+    """Count the k levels by domain, or take their shares: each a cell of its own, a column where tables are large."""
+    d, answered = np.arange(len(cells)), (code >= 0).astype(float)
+    if design.replicates is None and keeps_factors(design.sampling, len(cells), k + shares):
+        columns: list[Column] = [Level(code, level) for level in range(k)]
+        totals = domain_totals(design, [*columns, answered] if shares else columns, cells)
+        at = _positions(len(cells), k, k + shares)
+        return ratios(totals, at, np.tile(d * (k + 1) + k, k) if shares else None)
+    totals = domain_totals(design, [None], Cells(crossed, pd.DataFrame(index=range(len(cells) * k))))
+    at = _positions(len(cells), k, k)
+    if not shares:
+        return ratios(totals, at, None)
+    return ratios(totals, at, np.tile(d, k), below=domain_totals(design, [answered], cells))
 
 
 def _keys(terms: Sequence[tuple[str, Any]], cells: Cells) -> pd.DataFrame:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.design.columns import Columns
+from evaluation.design.contributions import DomainContributions, keeps_factors
 from evaluation.design.design import BLOCK, Design, each_replicate
 from evaluation.design.reweighting import replicate_totals
 from evaluation.estimation.domains import Cells
@@ -39,20 +41,36 @@ class Centred:
         return shifted
 
 
+@dataclass(frozen=True, eq=False)
+class Level:
+    """Who has one level of a category; made when it is needed."""
+
+    code: Index
+    level: int
+
+    def rows(self) -> Floats:
+        """Return 1 in the rows of the level and 0 in others, shape (n,)."""
+        return np.asarray(self.code == self.level, dtype=np.float64)
+
+    def times(self, weights: Floats) -> Floats:
+        """Return the weights of the rows of the level, 0 in others, shape (n,)."""
+        return np.asarray(weights * (self.code == self.level))
+
+
 #: A column of values, shape (n,); None stands for 1 in every row.
-Column = Floats | Centred | None
+Column = Floats | Centred | Level | None
 
 
 def _times(column: Column, weights: Floats) -> Floats:
     if column is None:
         return weights
-    return column.times(weights) if isinstance(column, Centred) else weights * column
+    return column.times(weights) if isinstance(column, (Centred, Level)) else weights * column
 
 
 def _rows(column: Column, n: int) -> Floats:
     if column is None:
         return np.ones(n)
-    return column.rows() if isinstance(column, Centred) else column
+    return column.rows() if isinstance(column, (Centred, Level)) else column
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +119,8 @@ def domain_totals(design: Design, columns: Floats | Sequence[Column], cells: Cel
         return DomainTotals(design, cells, listed, replicated[-1], replicated)
     if design.steps and not design.collapses:
         return _row_by_row(design, listed, cells)
+    if keeps_factors(design.sampling, len(cells), len(listed)) and not design.sources[0]:
+        return _in_factors(design, listed, cells)
     sampling, group, size = design.sampling, cells.group, cells.n_groups
     key, n_keys, d = sampling.unit * size + group, sampling.n_units * size, len(cells)
     factor = design.derivative.factor if design.steps else design.domain_weights
@@ -120,6 +140,30 @@ def domain_totals(design: Design, columns: Floats | Sequence[Column], cells: Cel
         moments = np.vstack([_moments(part, listed, group, size)[:, :d] for part in derivative.right])
         flat -= design.chain_by_unit @ moments.reshape(len(moments), -1)
     return DomainTotals(design, cells, listed, estimate.ravel(), flat)
+
+
+def _in_factors(design: Design, columns: tuple[Column, ...], cells: Cells) -> DomainTotals:
+    """Sum columns by domain where every respondent is a unit: the contributions are the weighted columns themselves."""
+    unit, group, d, q = design.sampling.unit, cells.group, len(cells), len(columns)
+    values, estimate = np.empty((len(unit), q)), np.empty((d, q))
+    in_order = np.array_equal(unit, np.arange(len(unit)))
+    factor = design.derivative.factor if design.steps else design.domain_weights
+    for place, column in enumerate(columns):
+        own = _times(column, factor)
+        weighted = _times(column, design.domain_weights) if design.steps else own
+        estimate[:, place] = np.bincount(group, weighted, minlength=cells.n_groups)[:d]
+        values[slice(None) if in_order else unit, place] = own
+    code = group
+    if not in_order:
+        code = np.empty_like(group)
+        code[unit] = group
+    domain, slot = np.divmod(np.arange(d * q), q)
+    made = DomainContributions(values, code, d, domain, slot)
+    derivative = design.derivative if design.steps else None
+    if derivative is not None and derivative.middle is not None:
+        moments = np.vstack([_moments(part, columns, group, cells.n_groups)[:, :d] for part in derivative.right])
+        made = replace(made, chain=design.chain_by_unit, taken=moments.reshape(len(moments), -1))
+    return DomainTotals(design, cells, columns, estimate.ravel(), cast(Floats, made))
 
 
 def _moments(part: Columns, columns: tuple[Column, ...], group: Index, size: int) -> Floats:
@@ -228,12 +272,16 @@ def ratios(
     under = totals if below is None else below
     shift = np.broadcast_to(np.asarray(offset, dtype=float), numerator.shape)
     upper, lower = _without_contributions(totals), _without_contributions(under)
-    spread = totals.contributions[:, numerator]
     if denominator is None:
-        return Ratios(upper, lower, numerator, None, shift, totals.estimate[numerator], spread)
+        own = totals.contributions[:, numerator]
+        return Ratios(upper, lower, numerator, None, shift, totals.estimate[numerator], own)
     divisor = under.estimate[denominator]
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = totals.estimate[numerator] / divisor
+        if isinstance(totals.contributions, DomainContributions):
+            made = _factored_ratios(totals, under, numerator, denominator, slope)
+            return Ratios(upper, lower, numerator, denominator, shift, shift + slope, made)
+        spread = totals.contributions[:, numerator]
         for start in range(0, len(numerator), BLOCK):
             block = slice(start, start + BLOCK)
             divided, own = under.contributions[:, denominator[block]], spread[:, block]
@@ -245,6 +293,17 @@ def ratios(
                 own -= divided
                 own /= divisor[block]
     return Ratios(upper, lower, numerator, denominator, shift, shift + slope, spread)
+
+
+def _factored_ratios(
+    totals: DomainTotals, under: DomainTotals, numerator: Index, denominator: Index, slope: Floats
+) -> Floats:
+    upper, lower, divisor = totals.contributions, under.contributions, under.estimate[denominator]
+    if isinstance(upper, DomainContributions) and isinstance(lower, DomainContributions):
+        made = upper.over(numerator, lower, denominator, slope, divisor)
+        if made is not None:
+            return cast(Floats, made)
+    return np.asarray((np.asarray(upper)[:, numerator] - slope * np.asarray(lower)[:, denominator]) / divisor)
 
 
 def _without_contributions(totals: DomainTotals) -> DomainTotals:

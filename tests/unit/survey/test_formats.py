@@ -196,7 +196,7 @@ def test_a_missing_file_and_a_wrong_sheet_are_named(tmp_path: Path) -> None:
         read_survey_file(tmp_path / "absent.csv")
     KOREAN.to_excel(tmp_path / "book.xlsx", sheet_name="자료", index=False)
     assert len(read_survey_file(tmp_path / "book.xlsx", sheet="자료")) == 4
-    with pytest.raises(SourceError, match=r"no sheet '자로'\. Known: 자료\."):
+    with pytest.raises(SourceError, match=r"no sheet '자로'\. Did you mean '자료'\?"):
         read_survey_file(tmp_path / "book.xlsx", sheet="자로")
 
 
