@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.design.contributions import DomainContributions
 from evaluation.design.sampling import Sampling, Stage
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import EstimationError, IdentificationError
@@ -327,9 +328,10 @@ class ClusterSums(TaylorEngine):
         """Name of the rule, number of clusters and their column."""
         return f"{self.rule}, {self.sampling.n_units} clusters ({self.cluster})"
 
-    def covariance(self, contributions: Floats) -> Floats:
+    def covariance(self, contributions: Floats | DomainContributions) -> Floats:
         """Return the ``(k, k)`` covariance of ``(G, k)`` scores."""
-        return np.asarray(contributions.T @ contributions)
+        sums = np.asarray(contributions)
+        return np.asarray(sums.T @ sums)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.design.collapse import sum_by
+from evaluation.design.contributions import DomainContributions
 from evaluation.design.design import each_replicate
 from evaluation.design.sampling import Sampling, Stage
 from evaluation.design.variance import TaylorEngine
@@ -58,9 +59,10 @@ class ClusterSums(TaylorEngine):
         """Name of the method, number of clusters and their column."""
         return f"cluster sums of influence, {self.sampling.n_units} clusters ({self.cluster}), no G/(G-1)"
 
-    def covariance(self, contributions: Floats) -> Floats:
+    def covariance(self, contributions: Floats | DomainContributions) -> Floats:
         """Return the ``(k, k)`` covariance of ``(G, k)`` cluster sums."""
-        return np.asarray(contributions.T @ contributions)
+        sums = np.asarray(contributions)
+        return np.asarray(sums.T @ sums)
 
 
 @dataclass(frozen=True, eq=False)
