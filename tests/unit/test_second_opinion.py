@@ -228,3 +228,16 @@ def test_names_that_r_does_not_take_are_written_wherever_they_stand_in_a_formula
     script = written(design, ev.survey_glm(design, outcome="y", covariates=formula), tmp_path)
     assert f"svyglm({called}, design" in script
     assert pd.read_csv(tmp_path / "ours.csv")["name"].tolist() == names
+
+
+def test_steps_that_r_does_otherwise_for_such_a_design_are_not_repeated(tmp_path):
+    replicated = ev.trim_weights(ev.as_replicates(clus1(), kind="JK1"), upper=1.2, relative_to="mean")
+    script = written(replicated, ev.survey_total(replicated, "enroll"), tmp_path / "replicates")
+    assert "# Not repeated here: trim_weights" in script
+    assert "trimWeights" not in script
+    answered = ev.survey_design(clus1().data.assign(answered=np.arange(183) % 4 > 0), weights="pw", psu="dnum")
+    adjusted = ev.adjust_nonresponse(answered, response="answered")
+    calibrated = ev.calibrate(adjusted, {"total": 6194, "api99": 3914069})
+    script = written(calibrated, ev.survey_mean(calibrated, "api00"), tmp_path / "respondents")
+    assert "Not repeated here: adjust_nonresponse" in script
+    assert "calibrate(d" not in script

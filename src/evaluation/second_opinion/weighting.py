@@ -53,8 +53,8 @@ def _unsaid(steps: Sequence[AppliedStep]) -> list[str]:
     told = "; ".join(f"{applied.step.verb} ({applied.arguments_text()})" for applied in steps)
     return [
         f"# Not repeated here: {told}.",
-        "# R survey has no such step. The weights after it are taken as given, so R's standard errors leave out what",
-        "# it adds or takes away; estimates must still be the same.",
+        "# R survey has no such step, or does it otherwise for such a design. The weights after it are taken as given,",
+        "# so R's standard errors leave out what it adds or takes away; estimates must still be the same.",
     ]
 
 
@@ -113,6 +113,7 @@ def _calibrated(applied: AppliedStep, design: Design, sheet: Sheet) -> list[str]
     asked = dict(_asked(applied))
     stage = _stage(design, asked.get("cluster"))
     unsaid = any(asked.get(name) is not None for name in ("ridge", "variance", "totals_from", "vcov"))
+    unsaid |= bool((applied.weights_in == 0).any())  # R's calibrate stops at rows without weight
     if unsaid or stage is None or asked.get("margins") is None:
         return None
     formula, population = _totals(as_margins(asked["margins"]), design, sheet)
@@ -161,7 +162,8 @@ def _totals(margins: Margins, design: Design, sheet: Sheet) -> tuple[str, str]:
 
 def _trimmed(applied: AppliedStep, design: Design, sheet: Sheet) -> list[str] | None:
     asked = dict(_asked(applied))
-    if asked.get("margins") is not None:
+    # R 4.1 recycles the bounds wrongly over replicates, and trims rows without weight
+    if asked.get("margins") is not None or design.replicates is not None or (applied.weights_in == 0).any():
         return None
     positive = applied.weights_in[applied.weights_in > 0]
     units = {"median": float(np.median(positive)), "mean": float(positive.mean()), "none": 1.0}
