@@ -41,7 +41,7 @@ ASKED = {
     "limit": {"50k": tuple("abcdef"), "1M": tuple("abcdef")},
     "peer_r": {"50k": ("a", "a_group", "b", "c", "d", "e", "f"), "1M": ("a", "a_group", "b", "c", "d")},
     "peer_svy": {"50k": ("a", "a_group", "b", "c", "d", "e", "f"), "1M": ("a", "a_group", "b", "c", "d")},
-    "peer_samplics": {"50k": ("a", "b"), "1M": ("a", "b")},
+    "peer_samplics": {"50k": ("a", "b"), "1M": ("b",)},
 }
 #: Every tool runs a task this often; the peers' long ones once.
 REPEATS, LONG = 3, ("e", "f")
