@@ -254,7 +254,24 @@ def runs(tmp_path_factory):
     pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+#: Faults that the plan finds, before anything runs.
+FOUND_BY_THE_PLAN = {"margins that disagree"}
+
+
+@pytest.mark.parametrize("fault", sorted(FOUND_BY_THE_PLAN))
+def test_a_fault_of_the_margins_is_found_before_anything_runs(runs, fault):
+    _, _, error, parts = FAULTS[fault]
+    met = runs(fault)
+    assert (met.code, met.out) == (2, "")
+    assert met.err.startswith(f"{error}: ")
+    for part in parts:
+        assert part in met.err
+    assert "Traceback" not in met.err
+    assert set(met.before) == {f"outputs/api_2000/{name}" for name in EARLIER}
+    assert met.files_after == met.files_before
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in FOUND_BY_THE_PLAN])
 def test_a_fault_of_the_input_is_told_in_the_output_of_the_command_and_old_outputs_stand(runs, fault):
     _, step, error, parts = FAULTS[fault]
     met = runs(fault)

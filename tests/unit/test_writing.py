@@ -274,3 +274,12 @@ def test_arguments_that_name_nothing_are_refused_before_anything_is_written(
     with pytest.raises(SurveyError, match=message):
         ev.write_survey(weighted(spss), path, **arguments)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["folder.sav", "raw.sav"]
+
+
+def test_outside_a_project_a_file_is_written_even_with_a_study_open(spss, tmp_path, monkeypatch):
+    design = weighted(spss)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EVALUATION_PROJECT", raising=False)
+    monkeypatch.setattr(project, "current_study", lambda: "api_2000")
+    ev.write_survey(design, "out.sav", weight="weight_again")
+    assert (tmp_path / "out.sav").exists()

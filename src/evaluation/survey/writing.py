@@ -167,7 +167,10 @@ def require_private(folder: Path, file: str) -> None:
     """
     if not project.is_of_record() and project.current_study() is None:
         return
-    run, own = project.run_folder().resolve(), folder.resolve()
+    try:
+        run, own = project.run_folder().resolve(), folder.resolve()
+    except ProjectError:  # outside any project there is no run either
+        return
     if own.is_relative_to(run) and "restricted" not in own.relative_to(run).parts:
         raise ProjectError(
             f"{folder.name}/ lies in a run's folder, which others may see, and {file} holds answers of single "
