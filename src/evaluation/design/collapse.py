@@ -98,22 +98,3 @@ def crossed(codes: Sequence[Codes], sizes: Sequence[int]) -> tuple[Codes, Codes]
         key, found = compact(key * own + code, len(levels) * own)
         levels = np.column_stack([levels[found // own], found % own])
     return key, levels
-
-
-def sum_by_unit_and_cell(unit: Codes, n_units: int, cell: Codes, n_cells: int, columns: Floats) -> Floats:
-    """Return the sums of each column by sampling unit and cell, shape (n_units, n_cells, k).
-
-    Parameters
-    ----------
-    unit, cell : ndarray of int, shape (n,)
-        Sampling unit and cell (a domain) of each row; rows with a negative cell lie in none.
-    n_units, n_cells : int
-        Their numbers.
-    columns : ndarray, shape (n, k)
-        Values, already multiplied by the weight.
-    """
-    inside = cell >= 0
-    if not inside.all():
-        unit, cell, columns = unit[inside], cell[inside], columns[inside]
-    sums = sum_by(unit * n_cells + cell, n_units * n_cells, columns)
-    return sums.reshape(n_units, n_cells, columns.shape[1])
