@@ -101,6 +101,7 @@ _ROOMS = {
     "comparison.sensitivity": ("e_value", "sensitivity_bounds"),
     "comparison.decomposition": ("decompose_gap", "decompose_published"),
     "comparison.ladder": ("effect_ladder",),
+    "comparison.oaxaca": ("oaxaca_blinder",),
     "comparison.truth": ("known_effects",),
     "comparison.effects": ("aipw", "g_computation", "group_difference", "ipw", "ipwra", "regression_adjusted"),
     "impact.rollout": ("read_rollout",),

@@ -41,6 +41,8 @@ _OWN_KEYS = {"predictive_margins": {"value"}, "marginal_effects": {"contrast"}}
 #: What stands between the categories that a threshold parts, and between those that an effect compares.
 _THRESHOLD, _LESS = "|", " - "
 
+#: What stands before a covariate whose share of an explained gap a row is.
+_EXPLAINED_BY = "explained:"
 _REPLICATES = re.compile(r"^replicates \((?P<parts>.+)\)$")
 _WHOLE = re.compile(r"^-?\d+\.0+$")
 _CATEGORICAL = re.compile(r"^C\((?P<variable>\w+)\)$")
@@ -327,6 +329,8 @@ def _key_label(column: str, value: object, owner: object, labels: Labels, lang: 
         return term(str(value), lang)
     if column in {"part", "method"} and knows(f"{column}_{value}"):
         return term(f"{column}_{value}", lang)
+    if column == "part" and str(value).startswith(_EXPLAINED_BY):
+        return term("part_explained_by", lang).format(name=term_label(str(value)[len(_EXPLAINED_BY) :], labels, lang))
     if column == "lambda":
         return f"Λ = {float(str(value)):.4g}"
     if column in {"quantile", "probability"}:
