@@ -112,6 +112,25 @@ class VarianceEngine(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Combination:
+    """Of what a contrast is made.
+
+    Attributes
+    ----------
+    parts : tuple of Estimates
+        Results that were combined.
+    expressions : mapping of label to (text, mapping of word to row)
+        Arithmetic in words, and each word's place among the rows of all parts, one after the other.
+    is_linear : bool
+        Whether every expression is a linear combination.
+    """
+
+    parts: tuple[Estimates, ...]
+    expressions: Mapping[str, tuple[str, Mapping[str, int]]]
+    is_linear: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Estimates:
     """A vector of ``k`` estimates with everything that is needed to use and to question them.
 
@@ -153,6 +172,8 @@ class Estimates:
         Respondents in the smallest group behind each row; None where ``n_obs`` says it.
     cell_counts : ndarray of int, shape (k,), or None
         Respondents who gave the rarer answer that each share shows, 0 for nobody; None where rows are no shares.
+    combination : Combination or None
+        Of what a contrast is made; it is not published.
     """
 
     verb: str
@@ -173,6 +194,7 @@ class Estimates:
     fit: Mapping[str, Any] = field(default_factory=dict)
     bases: NDArray[np.int64] | None = None
     cell_counts: NDArray[np.int64] | None = None
+    combination: Combination | None = field(default=None, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.conf_level, Real) or not 0 < float(self.conf_level) < 1:

@@ -118,6 +118,20 @@ DESIGNS = {
 }
 
 
+def contrasts(design, made):
+    """Combine what stands: groups, variables, coefficients, shares; linearly and not."""
+    first, second, *_ = made["by"].addresses()
+    asked = {
+        "gap": ev.contrast(made["by"], {"gap": {first: 1, second: -1}, "구 중간": {first: 0.5, second: 0.5}}),
+        "gain": ev.contrast(ev.survey_mean(design, ["api00", "api99"]), {"gain": {"api00": 1, "api99": -1}}),
+        "slopes": ev.contrast(made["counted"], {"at two": {"(Intercept)": 1, "grade": 2}}),
+    }
+    if design.replicates is None:
+        words = {"a": first, "b": second}
+        asked["relative"] = ev.nonlinear_contrast(made["by"], {"growth": "(a / b) ** 2 - log(a)"}, names=words)
+    return asked
+
+
 def results(design):
     """Ask of a design whatever a script can say."""
     made = {
@@ -140,6 +154,7 @@ def results(design):
         "t": ev.survey_ttest(design, "api00", by="comp.imp"),
         "chisq": ev.survey_chisq(design, "comp.imp", "grade"),
     }
+    made |= contrasts(design, made)
     if design.sampling.rules.lonely_psu != "fail":
         # In a small group R applies the rule for lonely PSUs to the strata of all groups, ours to those of the group.
         return {name: made[name] for name in ("means", "listwise", "ratio", "linear", "logistic", "t")}

@@ -141,12 +141,13 @@ def test_a_regression_is_written_with_rs_names(tmp_path):
 def test_what_r_cannot_say_is_named_beside_what_it_can(tmp_path):
     design = clus1()
     mean = ev.survey_mean(design, "api00", by="stype")
-    gap = ev.contrast(mean, {"gap": {"api00 | stype=E": 1, "api00 | stype=H": -1}})
+    both = [mean, ev.survey_ratio(design, "api.stu", "enroll")]
+    gap = ev.contrast(both, {"gap": {"api00 | stype=E": 1, "api.stu/enroll": -1}})
     fit = ev.survey_glm(design, outcome="api00", covariates="~ np.log(enroll + 1)")
     script = written(design, {"mean": mean, "gap": gap, "fit": fit}, tmp_path)
-    assert "# Not asked of R: gap (contrast has no call of R survey here)." in script
+    assert "# Not asked of R: gap (its rows come from several calls of R, which knows no covariance" in script
     assert "# Not asked of R: fit (the formula" in script
-    with pytest.raises(EstimationError, match=r"nothing here can be said in R survey: result \(contrast has no call"):
+    with pytest.raises(EstimationError, match=r"nothing here can be said in R survey: result \(its rows come"):
         ev.write_r_script(design, gap, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.arguments import require_number
-from evaluation.results import Estimates, VarianceEngine
+from evaluation.results import Combination, Estimates, VarianceEngine
 
 Floats = NDArray[np.float64]
 
@@ -67,7 +67,18 @@ def contrast(results: Estimates | Sequence[Estimates], contrasts: Mapping[str, M
         for address, coefficient in coefficients.items():
             matrix[row, row_called(address, addresses, label)] = coefficient
     used = np.flatnonzero((matrix != 0).any(axis=0))
-    return combined(whole.take(used), matrix[:, used], list(contrasts))
+    made = combined(whole.take(used), matrix[:, used], list(contrasts))
+    return replace(made, combination=Combination(tuple(parts), _in_words(matrix, contrasts), True))
+
+
+def _in_words(matrix: Floats, labels: Iterable[str]) -> dict[str, tuple[str, dict[str, int]]]:
+    """Return each linear combination as arithmetic in words, and the row that each word stands for."""
+    found = {}
+    for label, coefficients in zip(labels, matrix, strict=True):
+        rows = [int(row) for row in np.flatnonzero(coefficients)]
+        text = " + ".join(f"{float(coefficients[row])!r} * row_{row}" for row in rows)
+        found[label] = (text, {f"row_{row}": row for row in rows})
+    return found
 
 
 def results_in(results: object, verb: str) -> list[Estimates]:

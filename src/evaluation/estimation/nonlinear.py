@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evaluation.design.variance import ReplicateEngine
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.contrasts import combined, joined, require_label, results_in, row_called
-from evaluation.results import Estimates
+from evaluation.results import Combination, Estimates
 
 Floats = NDArray[np.float64]
 Results = Estimates | Sequence[Estimates] | Mapping[str, Estimates]
@@ -173,7 +173,13 @@ def nonlinear_contrast(
     gradient = np.vstack([dual.gradient for dual in at_sample])
     behind = np.array([[row in expression.rows.values() for row in used] for expression in expressions])
     made = combined(rows, gradient, list(contrasts), behind)
-    made = replace(made, verb="nonlinear_contrast", estimate=np.concatenate([dual.value for dual in at_sample]))
+    in_words = {one.label: (ast.unparse(one.tree), one.rows) for one in expressions}
+    made = replace(
+        made,
+        verb="nonlinear_contrast",
+        estimate=np.concatenate([dual.value for dual in at_sample]),
+        combination=Combination(tuple(parts), in_words, False),
+    )
     if replicates == "delta" or not isinstance(made.engine, ReplicateEngine) or rows.contributions is None:
         return made
     table = np.column_stack([one.value_of(rows.contributions, place, derive=False).value for one in expressions])

@@ -70,6 +70,8 @@ def numbers_of(name: str, result: Result, design: Design, sheet: Sheet) -> list[
         "survey_variance": _moments,
         "survey_glm": _regression,
         "survey_ordinal": _ordinal,
+        "contrast": _contrasts,
+        "nonlinear_contrast": _contrasts,
     }
     if result.verb not in writers:
         raise NotSaid(f"{result.verb} has no call of R survey here")
@@ -257,6 +259,89 @@ def _coefficient(term: str, columns: Mapping[str, str]) -> str:
         if term.startswith(f"{name}:"):
             return f"{columns[name]}:{_coefficient(term.removeprefix(f'{name}:'), columns)}"
     return term
+
+
+# --- contrasts --------------------------------------------------------------------------------------------------
+
+
+def _contrasts(result: Estimates, design: Design, sheet: Sheet) -> list[tuple[str, str]]:
+    made = result.combination
+    if made is None:
+        raise NotSaid("it does not say of what it is made")
+    if design.replicates is not None and not made.is_linear:
+        raise NotSaid("R carries derivatives over replicates where ours evaluates each")
+    rows = [(part, place) for part in made.parts for place in range(len(part))]
+    found = []
+    for label in result.keys["term"]:
+        text, words = made.expressions[str(label)]
+        call, names = _together([rows[row] for row in words.values()], design, sheet)
+        said = _in_r(text, dict(zip(words, names, strict=True)))
+        found.append((f"svycontrast({call}, list({quoted(label)} = quote({said})))", str(label)))
+    return found
+
+
+def _together(rows: list[tuple[Estimates, int]], design: Design, sheet: Sheet) -> tuple[str, list[str]]:
+    """Return one call of R whose answer holds all rows with their covariance, and their names in it."""
+    if any(part.verb == "survey_quantile" for part, _ in rows):
+        raise NotSaid("R knows no covariance of quantiles")
+    said = [_with_covariance(part, place, design, sheet) for part, place in rows]
+    calls, names = list(dict.fromkeys(call for call, _ in said)), [name for _, name in said]
+    whole = calls[0] if len(calls) == 1 else _one_call(rows, design, names)
+    if whole is None:
+        raise NotSaid("its rows come from several calls of R, which knows no covariance between them")
+    return whole, names
+
+
+def _with_covariance(part: Estimates, place: int, design: Design, sheet: Sheet) -> tuple[str, str]:
+    """Return the call whose answer keeps the covariance between a row and the others, and the row's name in it."""
+    by = [str(name) for name in part.keys.columns if name not in ("term", "level")]
+    if by and part.verb == "survey_mean" and "level" not in part.keys:
+        return _regressed_on_groups(part, place, by, design, sheet)
+    asked = numbers_of("", part, design, sheet)[place]
+    if not asked.call.startswith("svyby("):
+        return asked.call, asked.name
+    columns = [*by, *(str(term) for term in part.keys["term"].unique() if term in design.data)]
+    if not design.present.all() or design.data[columns].isna().any(axis=None):
+        raise NotSaid("survey 4.1 loses the covariance between groups where an answer is missing")
+    return asked.call.removesuffix(")") + ", covmat = TRUE)", asked.name
+
+
+def _regressed_on_groups(part: Estimates, place: int, by: list[str], design: Design, sheet: Sheet) -> tuple[str, str]:
+    """Say means by group as a regression without intercept: R keeps their covariance whatever is missing."""
+    term = str(part.keys["term"].iloc[place])
+    own = part.keys.loc[part.keys["term"] == term, by]
+    levels = [".".join(level_text(value) for value in row) for row in own.itertuples(index=False, name=None)]
+    origin = f"{' x '.join(by)}, where {term} is known"
+    group = next((column for column, said in sheet.origins.items() if said == origin), None)
+    if group is None:
+        codes = {level: code for code, level in enumerate(levels)}
+        counted = design.present & design.column(term).notna().to_numpy()
+        rows = design.data[by].itertuples(index=False, name=None)
+        found = [codes.get(".".join(level_text(value) for value in row), -1) for row in rows]
+        group = sheet.factor(f"group_of_{'_'.join([*by, term])}", levels, np.where(counted, found, -1), origin)
+    call = f"svyglm({sheet.number(term)} ~ 0 + {group}, design = d)"
+    position = list(part.keys.index[part.keys["term"] == term]).index(place)
+    return call, f"{group}{levels[position]}"
+
+
+def _one_call(rows: list[tuple[Estimates, int]], design: Design, names: list[str]) -> str | None:
+    """Return the call for means, or totals, of several variables; None unless all respondents answered all of them."""
+    verbs = {part.verb for part, _ in rows}
+    plain = all(list(part.keys.columns) == ["term"] for part, _ in rows)
+    if not plain or len(verbs) > 1 or not verbs <= {"survey_mean", "survey_total"}:
+        return None
+    terms = [str(part.keys["term"].iloc[place]) for part, place in rows]
+    if design.data.loc[design.present, terms].isna().any(axis=None):
+        return None
+    return _call(_FUNCTIONS[verbs.pop()], "~" + " + ".join(dict.fromkeys(names)), [])
+
+
+def _in_r(text: str, names: Mapping[str, str]) -> str:
+    if any("`" in name for name in names.values()):
+        raise NotSaid("a row's name holds a backtick")
+    return re.sub(r"[^\W\d]\w*", lambda word: f"`{names[word[0]]}`" if word[0] in names else word[0], text).replace(
+        "**", "^"
+    )
 
 
 # --- tests ------------------------------------------------------------------------------------------------------

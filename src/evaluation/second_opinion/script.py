@@ -92,7 +92,7 @@ def write_r_script(
         The design from which the results were made; a domain is a subset in R.
     results : Estimates, TestResult or mapping of name to them
         Means, totals, shares, ratios, quantiles, variances, regressions (ordinal ones too), t, rank and chi-squared
-        tests.
+        tests; contrasts of rows that one call of R gives together (groups, shares, coefficients, means of all).
     folder : str or Path
         Made if it does not exist. A run's folder is refused, unless it is ``restricted/`` in it.
     overwrite : bool, default False
