@@ -14,7 +14,7 @@ from evaluation.errors import EstimationError, did_you_mean
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 #: Of the outcome models behind adjusted comparisons.
-Family = Literal["gaussian", "binomial"]
+Family = Literal["gaussian", "binomial", "poisson"]
 GlmFamily = Literal["gaussian", "binomial", "poisson", "gamma"]
 Link = Literal["identity", "logit", "log", "inverse"]
 

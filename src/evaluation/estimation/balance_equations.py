@@ -1,0 +1,205 @@
+"""Equations that balancing weights solve, their coefficients, and how each respondent moves these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.design.columns import Columns
+from evaluation.errors import IdentificationError
+from evaluation.estimation.groups import Groups
+from evaluation.regression.families import Kind, inverse_link
+from evaluation.regression.fitting import climb, fit
+from evaluation.regression.separation import refuse_separation
+from evaluation.weighting.distances import Adjustment
+from evaluation.weighting.feasibility import explain_infeasible
+from evaluation.weighting.newton import Equations, Solution, inverse, solve
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: Largest difference in means that balanced groups may keep, in standard deviations of the covariate.
+IMBALANCE = 1e-9
+#: Covariates that a message spells out.
+SHOWN = 3
+LOGIT = Kind("binomial", "logit")
+
+
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """Estimated coefficients of a linear predictor, and how each respondent moves them.
+
+    The equations are ``sum_i w_i score_i x_i = 0``.
+
+    Attributes
+    ----------
+    values : ndarray, shape (p,)
+    x : ndarray, shape (n, p)
+        Zero where a respondent is not used.
+    score : ndarray, shape (n,)
+        What respondents contribute to the equations, per unit of their weight and of ``x``.
+    inverse : ndarray, shape (p, p)
+        Of minus the derivative of the equations in the coefficients.
+    through : pair of ndarray, shape (n,), and Coefficients, or None
+        Derivative of the equations, per unit of ``x``, in the linear predictor of earlier coefficients.
+    """
+
+    values: Floats
+    x: Floats
+    score: Floats
+    inverse: Floats
+    through: tuple[Floats, Coefficients] | None = None
+
+    def moved(self, slope: Floats) -> Floats:
+        """Return the derivative, in each respondent's weight, of what has ``slope`` in the linear predictors, (n,)."""
+        return self.moved_along(slope @ self.x)
+
+    def moved_along(self, direction: Floats) -> Floats:
+        """Return the same of what has the derivative ``direction`` in the coefficients, shape (p,)."""
+        along = self.x @ (self.inverse @ direction)
+        moved = self.score * along
+        if self.through is not None:
+            values, earlier = self.through
+            moved += earlier.moved(values * along)
+        return np.asarray(moved)
+
+
+def arm_weights(
+    groups: Groups, weights: Floats, group: int, target: Floats, start: Floats | None = None
+) -> tuple[Coefficients, Floats]:
+    """Return exponential weights with which a group's means are those of a target population.
+
+    Parameters
+    ----------
+    groups : Groups
+    weights : ndarray, shape (n,)
+        Survey weights.
+    group : {0, 1}
+        Who is weighted.
+    target : ndarray, shape (n,)
+        Part of each respondent in the target population.
+    start : ndarray, shape (p,), optional
+        Coefficients to begin with.
+
+    Returns
+    -------
+    Coefficients
+    ndarray, shape (n,)
+        ``exp(x' values)`` in the group, zero outside; the weighted group adds up to the target.
+
+    Raises
+    ------
+    IdentificationError
+        No weights of zero and above meet the target: its means lie outside what the group spans.
+
+    Notes
+    -----
+    :math:`\\sum_{i \\in a} w_i e^{x_i'\\lambda} x_i = \\sum_i w_i h_i x_i`, which is raking of the group to totals that
+    are themselves estimated from the sample. R twins: ``WeightIt(method = "ebal")``, ``ebal::ebalance``.
+    """
+    x, own = groups.balanced, groups.members(group) & (weights > 0)
+    totals = (weights * target) @ x
+    known = np.zeros(x.shape[1]) if start is None else start
+    if start is None:
+        known[0] = np.log(totals[0] / weights[own].sum())
+    before = weights[own] * np.exp(x[own] @ known)
+    columns = Columns(int(own.sum()), dense=tuple(np.ascontiguousarray(x[own].T)))
+    found = solve(Equations(columns, before, totals, Adjustment("raking")))
+    factor = np.zeros(len(weights))
+    factor[own] = np.exp(x[own] @ known) * found.factor
+    _refuse_imbalance(groups, weights, group, target, factor, found)
+    values = known + found.multiplier
+    score = target - factor
+    return Coefficients(values, x, score, inverse(columns.gram(weights[own] * factor[own]))), factor
+
+
+def imbalance(groups: Groups, one: Floats, other: Floats) -> Floats:
+    """Return differences in means between two weightings, shape (n,), in standard deviations, shape (p,)."""
+    x = groups.balanced
+    return np.asarray(np.abs(one @ x / one.sum() - other @ x / other.sum()))
+
+
+def _refuse_imbalance(
+    groups: Groups, weights: Floats, group: int, target: Floats, factor: Floats, found: Solution
+) -> None:
+    if found.converged and imbalance(groups, weights * factor, weights * target).max(initial=0.0) < IMBALANCE:
+        return
+    raise _explained(groups, weights, group, target, factor)
+
+
+def _explained(groups: Groups, weights: Floats, group: int, target: Floats, factor: Floats) -> IdentificationError:
+    """Return why a group cannot be balanced: means that it cannot reach, proved, or the covariates left unequal."""
+    own = groups.members(group) & (weights > 0)
+    x, names = groups.in_units(), groups.balanced_terms
+    share = weights[own] / weights[own].sum()
+    means = (weights * target) @ x / (weights @ target)
+    told = explain_infeasible(x[own], share, means, names, (0.0, np.inf), verb="balancing")
+    who, level = ("comparison group", "participants")[group], groups.levels[group]
+    failures = told.failures
+    if failures is not None and "lowest" in failures:
+        reached = failures[failures["total"] != "(Intercept)"]
+        shown = "; ".join(
+            f"'{row.total}' has mean {row.target:.6g} in the target population, but between {row.lowest:.6g} and "
+            f"{row.highest:.6g} can be reached"
+            for row in reached.head(SHOWN).itertuples()
+        )
+        together = " while the other covariates named are balanced" if len(reached) > 1 else ""
+        return IdentificationError(
+            f"no weights of zero and above bring the {who} ({level}) to the target population: {shown}{together}. "
+            f"These people have nobody to stand for them. Leave out or coarsen a covariate, restrict the comparison "
+            f"to where the groups overlap (ev.trim_propensity), or choose an estimand with balancing='propensity'.",
+            failures=reached.rename(columns={"total": "covariate"}),
+        )
+    return unbalanced(groups, f"the {who} ({level})", imbalance(groups, weights * factor, weights * target))
+
+
+def unbalanced(groups: Groups, who: str, gap: Floats) -> IdentificationError:
+    """Return the error for covariates whose means stay apart by ``gap`` standard deviations, shape (p,)."""
+    left = pd.DataFrame({"covariate": groups.balanced_terms, "imbalance": gap})
+    left = left.sort_values("imbalance", ascending=False)
+    worst = ", ".join(f"'{row.covariate}' ({row.imbalance:.2g})" for row in left.head(SHOWN).itertuples())
+    return IdentificationError(
+        f"{who} was not balanced to {IMBALANCE:g} standard deviations: {worst} remain. The target lies "
+        f"at the edge of what the group spans, where weights of some respondents vanish. Leave out or coarsen a "
+        f"covariate, or restrict the comparison to where the groups overlap (ev.trim_propensity).",
+        failures=left.reset_index(drop=True),
+    )
+
+
+def covariate_balancing_score(groups: Groups, weights: Floats, start: Floats | None = None) -> Coefficients:
+    """Return coefficients of a logit with which inverse probability weights give both groups everybody's means.
+
+    Notes
+    -----
+    :math:`\\sum_i w_i (t_i / e_i - (1 - t_i) / (1 - e_i)) x_i = 0`, the gradient of a concave function. R twin:
+    ``WeightIt(method = "cbps", over = FALSE)``.
+    """
+    model = groups.participation
+    x, t, used = model.x, model.y, groups.used
+    weights = np.where(used, weights, 0.0)
+
+    def slopes(values: Floats, known: Floats | None) -> tuple[Floats, Floats]:
+        score, bend = _balancing_score(x @ values, t)
+        gradient = (weights * score) @ x
+        return gradient, model.matrix.gram(weights * bend) if known is None else known
+
+    if start is None:
+        start = fit(model, weights, "binomial")
+    values = climb(slopes, start, lambda values: refuse_separation(model, LOGIT, values), float(weights.sum()))
+    score, bend = _balancing_score(x @ values, t)
+    score = np.where(used, score, 0.0)
+    chance = inverse_link(x @ values, "binomial")
+    gap = imbalance(groups, weights * t / chance, weights * (1 - t) / (1 - chance))
+    if gap.max(initial=0.0) >= IMBALANCE:
+        raise unbalanced(groups, "participants and comparison group", gap)
+    return Coefficients(values, x, score, inverse(model.matrix.gram(weights * bend)))
+
+
+def _balancing_score(eta: Floats, t: Floats) -> tuple[Floats, Floats]:
+    """Return ``t / e - (1 - t) / (1 - e)`` and minus its derivative in the log odds, both shape (n,)."""
+    with np.errstate(over="ignore"):
+        odds = np.exp(np.where(t == 1, -eta, eta))
+    return np.where(t == 1, 1 + odds, -1 - odds), odds
