@@ -107,6 +107,25 @@ def test_with_the_trait_the_effect_is_too_large_by_what_the_trait_makes_and_says
     assert parts.loc["effect", "identified"].startswith("assumed: nothing unobserved")
 
 
+def test_at_the_true_lambda_selection_and_effect_lie_within_the_bounds_and_say_so():
+    city, truth = city_with(True), truth_with(True)
+    marginal = odds_bounds(city.odds, city.switches)[1]
+    parts = decomposed(design_with(True), lambda_=marginal).tidy().set_index("part")
+    for line in ("selection", "effect"):
+        assert parts.loc[f"{line}_low", "estimate"] < truth[line] < parts.loc[f"{line}_high", "estimate"]
+        assert parts.loc[f"{line}_low", "identified"] == f"Λ = {marginal:g}"
+    ends = decomposed(design_with(True), lambda_=1.0).tidy().set_index("part")
+    assert ends.loc["effect_low", "conf_low"] > truth["effect"]
+
+
+def test_what_was_observed_explains_as_much_as_the_linear_selection():
+    parts = parts_with(False)
+    shares = [name for name in parts.index if name.startswith("explained:")]
+    assert len(shares) == len(COVARIATES)
+    assert parts.loc[shares, "estimate"].sum() == pytest.approx(parts.loc["explained", "estimate"], abs=EXACT)
+    assert parts.loc["explained", "estimate"] == pytest.approx(truth_with(False)["selection"], abs=2 * CLOSE)
+
+
 def test_the_ladder_climbs_to_the_truth_only_without_the_trait():
     for trait, missed in ((False, 0.0), (True, 0.0257)):
         ladder = ev.effect_ladder(
@@ -127,7 +146,8 @@ def test_surveys_of_the_city_recover_all_four_lines_on_average_and_in_their_inte
         design = ev.survey_design(
             sample.assign(**nominal), weights="weight_design", strata="district", psu="block_draw"
         )
-        parts = decomposed(design, family="gaussian").tidy().set_index("part")
+        options = {"by_covariate": False, "lambda_": None}
+        parts = decomposed(design, family="gaussian", **options).tidy().set_index("part")
         estimates.append(parts["estimate"])
         covered.append([abs(parts.loc[line, "estimate"] - truth[line]) < 3 * parts.loc[line, "std_error"]
                         for line in truth])  # fmt: skip

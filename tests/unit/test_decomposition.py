@@ -19,6 +19,8 @@ SAME = 1e-12
 DERIVATIVE = 1e-6
 STEP = 1e-5
 PARTS = ["gap", "item_mismatch", "others_against_all", "selection_and_effect", "selection", "effect", "remainder"]
+EXPLAINED = ["explained", "explained:age", "explained:sex"]
+BOUNDS = ["selection_low", "selection_high", "effect_low", "effect_high"]
 ADDED = ["item_mismatch", "others_against_all", "selection", "effect", "remainder"]
 
 
@@ -38,7 +40,7 @@ def by_part(result, column="estimate"):
 
 def test_the_parts_are_means_of_those_who_answered(respondents):
     parts = by_part(decomposed(made.design_of(respondents)))
-    assert list(parts) == PARTS
+    assert list(parts) == [*PARTS, *EXPLAINED, *BOUNDS]
     w, joined = respondents["w"], respondents["joined"] == 1
     stays, city = respondents["stays"], respondents["city"]
 
@@ -85,7 +87,8 @@ def test_missing_answers_leave_a_remainder_that_is_printed(respondents):
 def test_all_parts_have_one_covariance(respondents):
     respondents.loc[::7, "city"] = np.nan
     result = decomposed(made.design_of(respondents))
-    sums = np.array([1.0, -1, -1, 0, -1, -1, -1])
+    sums = np.zeros(len(result))
+    sums[: len(PARTS)] = [1.0, -1, -1, 0, -1, -1, -1]
     assert sums @ result.vcov @ sums == pytest.approx(0, abs=1e-16)
     summed = ev.contrast(result, {"both": {"stays | part=selection": 1, "stays | part=effect": 1}})
     assert summed.std_error[0] == pytest.approx(by_part(result, "std_error")["selection_and_effect"], rel=1e-9)
@@ -116,10 +119,64 @@ def test_replicates_give_nearly_the_same_errors(respondents):
 def test_each_part_says_whether_the_data_know_it(respondents):
     said = by_part(decomposed(made.design_of(respondents)), "identified")
     assert {part for part, how in said.items() if how == "yes"} == {
-        *("gap", "item_mismatch", "others_against_all", "selection_and_effect", "remainder")
+        *("gap", "item_mismatch", "others_against_all", "selection_and_effect", "remainder", *EXPLAINED)
     }
+    assert {said[part] for part in BOUNDS} == {"Λ = 2"}
     assert said["selection"] == said["effect"]
     assert said["effect"] == "assumed: nothing unobserved moves both participation and the answer"
+
+
+def test_further_rows_leave_those_before_them_as_they_are(respondents):
+    design = made.design_of(respondents)
+    short, long = decomposed(design, by_covariate=False, lambda_=None), decomposed(design)
+    assert short.keys["part"].tolist() == PARTS
+    rows = np.arange(len(PARTS))
+    assert long.take(rows).addresses() == short.addresses()
+    assert long.estimate[rows] == pytest.approx(short.estimate, abs=SAME)
+    assert long.vcov[np.ix_(rows, rows)] == pytest.approx(short.vcov, abs=1e-16)
+
+
+def test_observed_selection_is_that_of_the_linear_decomposition_by_covariate(respondents):
+    design = made.design_of(respondents)
+    result = decomposed(design, estimator="g_computation", family="gaussian")
+    parts, errors = by_part(result), by_part(result, "std_error")
+    alone = ev.oaxaca_blinder(design, outcome="stays", treatment="joined", covariates=["age", "sex"])
+    own, own_errors = by_part(alone), by_part(alone, "std_error")
+    for name in EXPLAINED:
+        assert parts[name] == pytest.approx(own[name], abs=SAME)
+        assert errors[name] == pytest.approx(own_errors[name], rel=1e-9)
+    assert parts["explained:age"] + parts["explained:sex"] == pytest.approx(parts["explained"], abs=SAME)
+    assert parts["selection"] == pytest.approx(parts["explained"], abs=1e-10)
+
+
+def test_the_bounds_are_those_of_the_marginal_sensitivity_model_and_leave_each_other_the_rest(respondents):
+    design = made.design_of(respondents)
+    parts = by_part(decomposed(design, lambda_=1.7))
+    bounds = ev.sensitivity_bounds(
+        design, outcome="stays", treatment="joined", covariates=["age", "sex"], lambda_=[1.7]
+    )
+    assert [parts["effect_low"], parts["effect_high"]] == pytest.approx(bounds.estimate.tolist(), abs=SAME)
+    whole = parts["selection_and_effect"]
+    assert parts["selection_low"] + parts["effect_high"] == pytest.approx(whole, abs=SAME)
+    assert parts["selection_high"] + parts["effect_low"] == pytest.approx(whole, abs=SAME)
+    assert parts["selection_low"] < parts["selection"] < parts["selection_high"]
+    none = by_part(decomposed(design, lambda_=1.0, estimator="ipw"))
+    assert none["effect_low"] == pytest.approx(none["effect"], abs=SAME)
+    assert none["selection_high"] == pytest.approx(none["selection"], abs=SAME)
+
+
+def test_rows_that_the_data_do_not_identify_can_be_left_out(respondents):
+    respondents["hall"] = np.where(respondents["joined"] == 1, respondents["age"], 0.0)
+    design = made.design_of(respondents)
+    given = {"covariates": ["hall"], "estimator": "regression_adjusted"}
+    with pytest.raises(IdentificationError, match=r"explained part: .*by_covariate=False\.$"):
+        decomposed(design, **given)
+    with pytest.raises(IdentificationError, match=r"bounds: .*lambda_=None\.$"):
+        decomposed(design, **given, by_covariate=False)
+    left = decomposed(design, **given, by_covariate=False, lambda_=None)
+    assert left.keys["part"].tolist() == PARTS
+    with pytest.raises(EstimationError, match="1 or more"):
+        decomposed(made.design_of(respondents), lambda_=0.5)
 
 
 def test_one_item_against_itself_has_no_mismatch(respondents):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from evaluation.comparison.comparability import Comparability, Measurement
 from evaluation.comparison.effects import ADJUSTED, UNADJUSTED, estimate_difference, evidence_of, group_difference
+from evaluation.comparison.oaxaca import EXPLAINED_BY, decompose_linearly
+from evaluation.comparison.sensitivity import sensitivity_bounds
 from evaluation.design.design import Design, require_design
-from evaluation.errors import EstimationError
+from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.contrasts import contrast
 from evaluation.estimation.counterfactual import Groups, groups_of
 from evaluation.estimation.means import survey_mean
@@ -37,6 +39,10 @@ PARTS: Mapping[str, str] = {
     "effect": ASSUMED,
     "remainder": IDENTIFIED,
 }
+#: By how much the odds of taking part may be off where selection and effect are given bounds.
+LAMBDA = 2.0
+#: Ends of the bounds, and of what they are.
+BOUNDS = ("selection_low", "selection_high", "effect_low", "effect_high")
 
 _GAP = {"answered 1": 1.0, "everybody 0": -1.0}
 _ITEM = {"both 0": 1.0, "both 1": -1.0}
@@ -54,6 +60,8 @@ def decompose_gap(
     covariates: str | Sequence[str],
     estimator: Estimator = "aipw",
     family: Family | None = None,
+    by_covariate: bool = True,
+    lambda_: float | None = LAMBDA,
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate the parts of a gap between participants' answers to one item and everybody's to another.
@@ -74,6 +82,12 @@ def decompose_gap(
         Of the effect, which is that on participants (ATT).
     family : {"gaussian", "binomial"}, optional
         Of the outcome models; default: binomial where the outcome has two values.
+    by_covariate : bool, default True
+        Add what composition explains of ``selection_and_effect`` in a linear regression among the others, and the
+        share of each covariate in it.
+    lambda_ : float or None, default 2.0
+        Add bounds of selection and effect if something unobserved moves the odds of taking part by at most this
+        factor, 1 and above; None adds none.
     conf_level : float, default 0.95
         Of the t intervals.
 
@@ -81,13 +95,16 @@ def decompose_gap(
     -------
     Estimates
         Keys ``term, part``. ``gap = item_mismatch + others_against_all + selection_and_effect + remainder`` and
-        ``selection_and_effect = selection + effect``. Column ``identified``: "yes", or the assumption without
-        which selection and effect cannot be told apart.
+        ``selection_and_effect = selection + effect``. Then, outside these sums, ``explained`` with
+        ``explained:<covariate>`` (observed selection as ``oaxaca_blinder`` has it, which is close to ``selection``
+        where regressions are linear), and ``selection_low``, ``selection_high``, ``effect_low``, ``effect_high``.
+        Column ``identified``: "yes", the assumption without which selection and effect cannot be told apart, or
+        the Lambda of the bounds.
 
     Raises
     ------
     ColumnError, EstimationError, IdentificationError
-        As ``aipw``; also where an item is text.
+        As ``aipw``; also where an item is text, or a Lambda below 1.
 
     Notes
     -----
@@ -96,7 +113,8 @@ def decompose_gap(
     both; others against all :math:`\\bar y_O - \\bar y_A`; selection and effect :math:`\\bar y_T - \\bar y_O` among
     those with every covariate, of which the adjusted difference is the effect and what it takes away the
     selection. Each part rests on those who answered what it needs, so missing answers leave a remainder; it is
-    printed, not absorbed. All parts are linear in influence functions of one design: one joint covariance.
+    printed, not absorbed. All parts are linear in influence functions of one design: one joint covariance. The bounds
+    are those of ``sensitivity_bounds`` (marginal sensitivity model); a selection bound is what an effect bound leaves.
 
     Examples
     --------
@@ -104,7 +122,8 @@ def decompose_gap(
     >>> respondents = pd.DataFrame({"stay": [1.0, 1, 0, 1, 1, 0, 1, 0], "city": [0.0, 1, 0, 1, 0, 0, 1, 0],
     ...                             "joined": [1, 1, 1, 1, 0, 0, 0, 0], "sex": list("ffmmfmmm")})
     >>> parts = decompose_gap(survey_design(respondents), outcome="stay", comparator_outcome="city",
-    ...                       treatment="joined", covariates=["sex"], estimator="ipw")
+    ...                       treatment="joined", covariates=["sex"], estimator="ipw",
+    ...                       by_covariate=False, lambda_=None)
     >>> dict(zip(parts.keys["part"], parts.estimate.round(3).tolist()))
     {'gap': 0.375, 'item_mismatch': 0.25, 'others_against_all': -0.125, 'selection_and_effect': 0.25, \
 'selection': 0.167, 'effect': 0.083, 'remainder': 0.0}
@@ -116,28 +135,34 @@ def decompose_gap(
         design, treatment=treatment, covariates=covariates, outcome=outcome, family=family, verb="decompose_gap"
     )
     parts = _ingredients(design, complete, outcome, comparator_outcome, treatment, estimator, conf_level)
-    selection = _minus(_RAW, _ADJUSTED)
     remainder = _minus(_minus(_minus(_GAP, _ITEM), _OTHERS), _RAW)
-    made = contrast(
-        [_labelled(part, name) for name, part in parts.items()],
-        {
-            "gap": _GAP,
-            "item_mismatch": _ITEM,
-            "others_against_all": _OTHERS,
-            "selection_and_effect": _RAW,
-            "selection": selection,
-            "effect": _ADJUSTED,
-            "remainder": remainder,
-        },
-    )
+    rows: dict[str, Mapping[str, float]] = {
+        "gap": _GAP,
+        "item_mismatch": _ITEM,
+        "others_against_all": _OTHERS,
+        "selection_and_effect": _RAW,
+        "selection": _minus(_RAW, _ADJUSTED),
+        "effect": _ADJUSTED,
+        "remainder": remainder,
+    }
+    identified = dict(PARTS)
+    if by_covariate:
+        parts["linear"] = _explained(design, complete, covariates, outcome, treatment, conf_level)
+        rows |= {part: {f"linear {row}": 1.0} for row, part in enumerate(parts["linear"].keys["part"])}
+    if lambda_ is not None:
+        parts["bounds"] = _bounds(design, outcome, treatment, covariates, lambda_, conf_level)
+        low, high = {"bounds 0": 1.0}, {"bounds 1": 1.0}
+        rows |= dict(zip(BOUNDS, (_minus(_RAW, high), _minus(_RAW, low), low, high), strict=True))
+        identified |= dict.fromkeys(BOUNDS, f"Λ = {lambda_:g}")
+    made = contrast([_labelled(part, name) for name, part in parts.items()], rows)
     fit = {name: value for name, value in parts["adjusted"].fit.items() if name != "comparison"}
     return _without_noise(
         replace(
             made,
             verb="decompose_gap",
-            keys=pd.DataFrame({"term": outcome, "part": list(PARTS)}),
+            keys=pd.DataFrame({"term": outcome, "part": list(rows)}),
             conf_level=conf_level,
-            columns={"identified": np.array(list(PARTS.values()), dtype=object)},
+            columns={"identified": np.array([identified.get(part, IDENTIFIED) for part in rows], dtype=object)},
             fit={
                 **fit,
                 "comparator_outcome": comparator_outcome,
@@ -145,10 +170,57 @@ def decompose_gap(
                 "estimand": "ATT",
                 "n_participants": int(parts["complete"].n_obs[1]),
                 "n_others": int(parts["complete"].n_obs[2]),
+                **({} if lambda_ is None else {"lambda": float(lambda_)}),
                 "evidence_grade": ADJUSTED,
             },
         )
     )
+
+
+def _explained(
+    design: Design,
+    complete: Groups,
+    covariates: str | Sequence[str],
+    outcome: str,
+    treatment: str,
+    conf_level: float,
+) -> Estimates:
+    """Return what composition explains of the difference of those with every covariate, in all and by covariate."""
+
+    def make() -> Estimates:
+        linear = decompose_linearly(design, complete, covariates, outcome=outcome, treatment=treatment)
+        parts = ["explained", *(EXPLAINED_BY + name for name in linear.names)]
+        return linear.estimates(parts, "decompose_gap", conf_level, {})
+
+    return _or_leave_out(make, "by_covariate=False", "explained part")
+
+
+def _bounds(
+    design: Design, outcome: str, treatment: str, covariates: str | Sequence[str], lambda_: float, conf_level: float
+) -> Estimates:
+    """Return the bounds of the effect at one Lambda."""
+    return _or_leave_out(
+        lambda: sensitivity_bounds(
+            design,
+            outcome=outcome,
+            treatment=treatment,
+            covariates=covariates,
+            lambda_=[lambda_],
+            conf_level=conf_level,
+        ),
+        "lambda_=None",
+        "bounds",
+    )
+
+
+def _or_leave_out(make: Callable[[], Estimates], option: str, what: str) -> Estimates:
+    """Say which option leaves a part out that the data do not identify."""
+    try:
+        return make()
+    except IdentificationError as error:
+        raise IdentificationError(
+            f"decompose_gap, {what}: {error} Or leave this part out: {option}.", failures=error.failures
+        ) from None
 
 
 def _ingredients(
