@@ -59,13 +59,18 @@ class Text(Strict):
 
 #: What a design says that continues another one, too.
 OF_EVERY_DESIGN = ("title", "source", "chain")
+OF_FRAMES = ("join", "overlap", "share", "frame")
 
 
 class DesignSpecification(Strict):
-    """One design: a sample with its design variables, or an earlier design with further weighting steps."""
+    """One design: a sample with its design variables, an earlier design weighted further, or several put together."""
 
     title: Text | None = None
     source: str | None = Field(None, alias="from")
+    join: dict[str, str] | None = None
+    overlap: str | Literal[False] | None = None
+    share: float | Literal["effective"] | None = None
+    frame: str = "frame"
     sample: str | None = None
     weights: str | None = None
     strata: str | None = None
@@ -85,10 +90,22 @@ class DesignSpecification(Strict):
         given = [name for name in own if name not in OF_EVERY_DESIGN and getattr(self, name) != own[name]]
         if self.source is not None and given:
             raise ValueError(f"'from' continues another design; {given} belong to that one")
+        of_frames = [name for name in given if name in OF_FRAMES]
+        if self.join is None and of_frames:
+            raise ValueError(f"{of_frames} belong to 'join', which names the designs that are put together")
+        if self.join is not None and len(given) > len(of_frames):
+            other = [name for name in given if name not in OF_FRAMES]
+            raise ValueError(f"'join' puts other designs together; {other} belong to those")
         for step in self.chain:
             if len(step) != 1:
                 raise ValueError(f"each step of 'chain' is one 'verb: {{arguments}}', got {sorted(step)}")
         return self
+
+
+def totals_named(chain: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    """Return the designs whose totals a chain calibrates to (``totals_from: {design: ..., variables: [...]}``)."""
+    found = [arguments.get("totals_from") for step in chain for arguments in step.values()]
+    return [str(given.get("design")) for given in found if isinstance(given, Mapping)]
 
 
 class EstimateSpecification(BaseModel):
@@ -132,10 +149,18 @@ class StudySpecification(Strict):
     estimates: dict[str, dict[str, EstimateSpecification]] = {}
     steps: dict[str, StepSpecification]
 
-    def sample_of(self, design: str) -> str | None:
-        """Return the sample that a design is drawn on, through however many others."""
+    def samples_of(self, design: str) -> tuple[str | None, ...]:
+        """Return the samples that a design is drawn on, through however many others; None is a survey's only one."""
         declared = self.designs[design]
-        return declared.sample if declared.source is None else self.sample_of(declared.source)
+        if declared.join is not None:
+            parts = (sample for part in declared.join.values() for sample in self.samples_of(part))
+            return tuple(dict.fromkeys(parts))
+        return (declared.sample,) if declared.source is None else self.samples_of(declared.source)
+
+    def sample_of(self, design: str) -> str | None:
+        """Return the name of what a design is drawn on: a sample, or several with "+" between them."""
+        samples = self.samples_of(design)
+        return samples[0] if len(samples) == 1 else " + ".join(map(str, samples))
 
     @model_validator(mode="after")
     def _names_exist(self) -> StudySpecification:
@@ -150,6 +175,10 @@ class StudySpecification(Strict):
         for name, design in self.designs.items():
             if design.source is not None:
                 require(design.source, earlier, f"designs.{name}.from")
+            for frame, part in (design.join or {}).items():
+                require(part, earlier, f"designs.{name}.join.{frame}")
+            for named in totals_named(design.chain):
+                require(named, earlier, f"designs.{name}.chain, totals_from.design")
             earlier.append(name)
         for group, estimates in self.estimates.items():
             require(group, self.steps, "estimates")

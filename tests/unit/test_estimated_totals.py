@@ -231,7 +231,7 @@ def test_the_covariance_is_written_down_and_replayed():
     vcov = {"x": {"x": 250_000.0}}
     design = ev.calibrate(small(), totals, vcov=vcov)
     ((_, arguments),) = design.chain()[0].items()
-    assert arguments == {"margins": ["total", "x"], "distance": "linear", "vcov": vcov}
+    assert arguments == {"margins": totals, "distance": "linear", "vcov": vcov}
     again = ev.calibrate(small(), **{**arguments, "margins": totals})
     one, other = (ev.survey_mean(each, "y").std_error for each in (design, again))
     assert one == other

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import evaluation as ev
 from evaluation.declared.checks import check_declarations
@@ -253,3 +254,75 @@ def test_a_value_of_another_kind_is_told_in_plain_words(project, old, new, messa
     change(project, old, new)
     with pytest.raises(StudyError, match=message):
         read_study("api_2000")
+
+
+TWO_FRAMES = """
+  strat:
+    sample: apistrat
+    weights: pw
+    strata: stype
+    fpc: fpc
+  both:
+    join: {schools: strat, districts: clus1}
+    overlap: false
+    chain:
+      - normalise_weights: {}
+  to_estimates:
+    from: clus1
+    chain:
+      - calibrate: {totals_from: {design: strat, variables: stype}, distance: raking}
+"""
+
+
+def test_samples_put_together_and_totals_of_another_sample_are_declared(project):
+    change(project, "\nestimates:", TWO_FRAMES + "\nestimates:")
+    strat, clus1 = ev.study_design("api_2000", "strat"), ev.study_design("api_2000", "clus1")
+    both = ev.normalise_weights(ev.join_frames({"schools": strat, "districts": clus1}, overlap=False))
+    declared = ev.study_design("api_2000", "both")
+    np.testing.assert_array_equal(declared.weights, both.weights)
+    assert declared.data["frame"].tolist() == ["schools"] * 200 + ["districts"] * 183
+    assert read_study("api_2000").sample_of("both") == "apistrat + apiclus1"
+
+    calibrated = ev.study_design("api_2000", "to_estimates")
+    by_hand = ev.calibrate(clus1, totals_from=ev.survey_total(strat, "stype"), distance="raking")
+    ours, theirs = (ev.survey_mean(design, "api00") for design in (calibrated, by_hand))
+    np.testing.assert_allclose(ours.estimate, theirs.estimate, rtol=1e-10)
+    np.testing.assert_allclose(ours.std_error, theirs.std_error, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("districts: clus1}", "districts: clus}", r"designs.both.join.districts: unknown name 'clus'.*'clus1'"),
+        ("{design: strat, var", "{design: strata, var", r"totals_from.design: unknown name 'strata'.*'strat'"),
+        ("overlap: false", "overlap: false\n    weights: pw", r"'join' puts other designs together; \['weights'\]"),
+        (
+            "from: clus1\n    chain:\n      - cal",
+            "from: clus1\n    share: 0.5\n    chain:\n      - cal",
+            r"'from' continues",
+        ),
+        (
+            "{design: strat, variables",
+            "{design: strat, columns",
+            r"expected 'design' and 'variables', got design, columns",
+        ),
+        ("variables: stype", "variables: stipe", r"step 'calibrate': .*'stipe'"),
+    ],
+)
+def test_frames_and_totals_that_cannot_be_made_are_named(project, old, new, message):
+    change(project, "\nestimates:", TWO_FRAMES + "\nestimates:")
+    change(project, old, new)
+    with pytest.raises(EvaluationError, match=message):
+        ev.study_design("api_2000", "to_estimates")
+
+
+def test_a_calibration_to_estimated_totals_is_replayed_from_its_written_form(project):
+    change(project, "\nestimates:", TWO_FRAMES + "\nestimates:")
+    strat, clus1 = ev.study_design("api_2000", "strat"), ev.study_design("api_2000", "clus1")
+    totals = ev.survey_total(strat, "stype")
+    calibrated = ev.calibrate(clus1, totals_from=totals, distance="raking")
+    written = yaml.safe_load(yaml.safe_dump(calibrated.chain(), allow_unicode=True))
+    again = ev.replay_chain(clus1, written)
+    np.testing.assert_allclose(again.weights, calibrated.weights, rtol=1e-10)
+    ours, theirs = (ev.survey_mean(design, "api00") for design in (again, calibrated))
+    np.testing.assert_allclose(ours.std_error, theirs.std_error, rtol=1e-8)

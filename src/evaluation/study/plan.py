@@ -130,7 +130,7 @@ def plan_study(
 
 
 def _missing_data(specification: StudySpecification, steps: Sequence[PlannedStep]) -> str:
-    samples = dict.fromkeys(specification.sample_of(name) for name in specification.designs)
+    samples = dict.fromkeys(sample for name in specification.designs for sample in specification.samples_of(name))
     lang = next((str(step.parameters["lang"]) for step in steps), "en")
     return missing_user_files(specification.survey, samples, lang=lang)
 

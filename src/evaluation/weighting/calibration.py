@@ -25,7 +25,7 @@ from evaluation.weighting.auxiliaries import (
     spread_of,
 )
 from evaluation.weighting.distances import Adjustment, Bounds, Distance, adjustment
-from evaluation.weighting.estimated_totals import joined_margins, root_of, totals_in
+from evaluation.weighting.estimated_totals import as_counts, joined_margins, root_of, totals_in
 from evaluation.weighting.feasibility import explain_contradiction, explain_edge, explain_infeasible
 from evaluation.weighting.newton import Equations, Solution, inverse, solve
 from evaluation.weighting.raking import adjustment_factor, as_margins
@@ -289,7 +289,7 @@ def calibrate(
             "totals_from": totals_from,
             "vcov": vcov,
         },
-        written=_written(options, estimated),
+        written=_written(options, estimated, given),
         spread=spread,
         give=give_of(auxiliaries, design.weights, ridge),
         root=root,
@@ -320,12 +320,13 @@ def _on_cells(auxiliaries: Auxiliaries, spread: Floats | None, cluster: str | No
     return x.code is not None and not x.dense and spread is None and cluster is None and x.n_cells <= MAXIMUM_CELLS
 
 
-def _written(options: Mapping[str, Any], vcov: Any) -> dict[str, Any]:
+def _written(options: Mapping[str, Any], vcov: Any, targets: Margins) -> dict[str, Any]:
     told = {name: value for name, value in options.items() if value is not None}
     if isinstance(told.get("ridge"), Mapping):
         told["ridge"] = {str(name): float(cost) for name, cost in told["ridge"].items()}
     if vcov is not None:
         frame = vcov if isinstance(vcov, pd.DataFrame) else pd.DataFrame(vcov)
+        told["margins"] = as_counts(targets)
         told["vcov"] = {str(name): {str(k): float(v) for k, v in frame[name].items()} for name in frame.columns}
     return told
 

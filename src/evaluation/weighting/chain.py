@@ -7,6 +7,7 @@ from typing import Any
 
 from evaluation.design.declaration import survey_design
 from evaluation.design.design import Design, require_design
+from evaluation.design.frames import join_frames
 from evaluation.design.steps import WeightingStep
 from evaluation.errors import EvaluationError, StudyError, WeightingError, did_you_mean
 from evaluation.specification import DesignSpecification, StudySpecification, read_study, require_arguments
@@ -14,6 +15,7 @@ from evaluation.survey.margins import Margins, read_margins
 from evaluation.survey.reading import read_survey
 from evaluation.weighting.calibration import calibrate
 from evaluation.weighting.eligibility import adjust_unknown_eligibility
+from evaluation.weighting.estimated_totals import joined_margins, totals_of
 from evaluation.weighting.nonresponse import adjust_nonresponse
 from evaluation.weighting.normalising import normalise_weights
 from evaluation.weighting.raking import as_margins, poststratify, rake
@@ -86,6 +88,8 @@ def _build(specification: StudySpecification, name: str, values: Mapping[str, An
     declared = specification.designs[name]
     if declared.source is not None:
         design = _build(specification, declared.source, values, weighted)
+    elif declared.join is not None:
+        design = _joined(specification, name, declared, declared.join, values, weighted)
     else:
         design = _drawn(specification, name, declared)
     if not weighted:
@@ -96,6 +100,22 @@ def _build(specification: StudySpecification, name: str, values: Mapping[str, An
         ((verb, arguments),) = step.items()
         design = _apply(specification, name, design, verb, arguments, margins, values)
     return design
+
+
+def _joined(
+    specification: StudySpecification,
+    name: str,
+    declared: DesignSpecification,
+    parts: Mapping[str, str],
+    values: Mapping[str, Any],
+    weighted: bool,
+) -> Design:
+    frames = {frame: _build(specification, part, values, weighted) for frame, part in parts.items()}
+    try:
+        return join_frames(frames, overlap=declared.overlap, share=declared.share, frame=declared.frame)
+    except EvaluationError as error:
+        message = f"params/{specification.study}.yml, design '{name}': {error}"
+        raise type(error)(message, failures=error.failures) from None
 
 
 def names_margins(arguments: Mapping[str, Any]) -> bool:
@@ -263,9 +283,31 @@ def _apply(
     try:
         if names_margins(given) and margins is not None:
             given["margins"] = margins.select(given["margins"])
+        if isinstance(given.get("totals_from"), Mapping):
+            given = _with_totals(specification, given, values)
         return VERBS[verb](design, **given)
     except EvaluationError as error:
         raise type(error)(f"{place}, step '{verb}': {error}", failures=error.failures) from None
+
+
+def _with_totals(
+    specification: StudySpecification, given: Mapping[str, Any], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a step's arguments with the totals that another design of the study estimates, and their covariance."""
+    asked = given["totals_from"]
+    known = ("design", "variables")
+    wrong = [key for key in asked if key not in known] + [key for key in known if key not in asked]
+    if wrong:
+        raise WeightingError(
+            f"totals_from: expected 'design' and 'variables', got {', '.join(map(str, asked))}. Write "
+            f"{{design: other, variables: [sex, rooms]}}."
+        )
+    if given.get("vcov") is not None:
+        raise WeightingError("calibrate takes totals_from, which brings its covariance, or vcov, not both.")
+    estimated, vcov = totals_of(_build(specification, asked["design"], values, True), asked["variables"])
+    exact = None if given.get("margins") is None else as_margins(given["margins"])
+    rest = {name: value for name, value in given.items() if name != "totals_from"}
+    return {**rest, "margins": joined_margins(exact, estimated), "vcov": vcov}
 
 
 def chain_verb(verb: str, arguments: Mapping[str, Any], place: str) -> Callable[..., Design]:

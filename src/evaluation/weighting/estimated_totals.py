@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evaluation.design.collapse import Floats
+from evaluation.design.design import Design
 from evaluation.errors import WeightingError
 from evaluation.results import Estimates
 from evaluation.survey.codebook import code_text
-from evaluation.survey.margins import CROSS, Margins
+from evaluation.survey.margins import CROSS, TOTAL, Margins
 from evaluation.survey.margins import margins as make_margins
 from evaluation.weighting.auxiliaries import Auxiliaries
 
@@ -57,6 +58,71 @@ def totals_in(estimates: Estimates) -> tuple[Margins, pd.DataFrame]:
     return make_margins(targets), pd.DataFrame(estimates.vcov, index=names, columns=names)
 
 
+def totals_of(design: Design, variables: str | Sequence[str]) -> tuple[Margins, pd.DataFrame]:
+    """Estimate totals of one sample to which another is to be calibrated.
+
+    Parameters
+    ----------
+    design : Design
+        The sample whose totals are taken, without replicates.
+    variables : str or list of str
+        Numeric columns, columns of levels, and crossed ones (``"sex:age_group"``); ``"total"`` is the population.
+
+    Returns
+    -------
+    Margins, DataFrame
+        The totals, and their covariance by name: what ``calibrate`` takes as ``margins`` and ``vcov``.
+
+    Raises
+    ------
+    WeightingError
+        An answer is missing, so that there is no total; replicates.
+
+    Examples
+    --------
+    >>> from evaluation.design.declaration import survey_design
+    >>> rooms = pd.DataFrame({"rooms": [1.0, 2.0, 3.0], "sex": ["f", "m", "f"]})
+    >>> totals, vcov = totals_of(survey_design(rooms), ["rooms", "sex"])
+    >>> totals.totals, vcov.shape
+    ({'rooms': 6.0}, (3, 3))
+    """
+    if design.replicates is not None:
+        raise WeightingError("totals_from: take totals of a design without replicates.")
+    columns: list[Floats] = []
+    names: list[str] = []
+    targets: dict[str, Any] = {}
+    for variable in [variables] if isinstance(variables, str) else variables:
+        levels, z = _counted(design, str(variable))
+        totals = design.domain_weights @ z
+        columns.append(z)
+        names += [f"{variable}={level}" for level in levels] or [str(variable)]
+        targets[str(variable)] = dict(zip(levels, totals.tolist(), strict=True)) if levels else float(totals[0])
+    vcov = design.engine.covariance(design.contributions(np.hstack(columns)))
+    return make_margins(targets), pd.DataFrame(vcov, index=names, columns=names)
+
+
+def _counted(design: Design, variable: str) -> tuple[list[str], Floats]:
+    """Return the levels of a variable, none of a number, and what is summed, shape (n, 1 or levels)."""
+    counted = design.present.astype(float)
+    if variable == TOTAL:
+        return [], counted[:, None]
+    parts = [design.column(name) for name in variable.split(CROSS)]
+    for part in parts:
+        missing = part.isna().to_numpy() & design.present
+        if missing.any():
+            raise WeightingError(
+                f"totals_from: '{part.name}' is missing for {int(missing.sum()):,} of {int(design.present.sum()):,} "
+                f"respondents, so its total is not known. Take another column, or give the missing a level.",
+                failures=design.data.loc[missing],
+            )
+    if len(parts) == 1 and pd.api.types.is_numeric_dtype(parts[0]) and parts[0].dtype != bool:
+        values = parts[0].to_numpy(dtype=float, na_value=np.nan)
+        return [], np.where(design.present, values, 0.0)[:, None]
+    texts = pd.Series([CROSS.join(map(code_text, row)) for row in zip(*parts, strict=True)])
+    code, levels = pd.factorize(texts.where(design.present), sort=True)
+    return [str(level) for level in levels], (code[:, None] == np.arange(len(levels))).astype(float)
+
+
 def joined_margins(margins: Margins | None, estimated: Margins) -> Margins:
     """Return exact and estimated margins together; a WeightingError where one stands in both."""
     if margins is None:
@@ -66,11 +132,13 @@ def joined_margins(margins: Margins | None, estimated: Margins) -> Margins:
         raise WeightingError(
             f"'{both[0]}' stands among the margins and in totals_from. Leave it out of one: margins.select(...)."
         )
-    targets: dict[str, Any] = {}
-    for part in (margins, estimated):
-        targets.update({name: counts.to_dict() for name, counts in part.categorical.items()})
-        targets.update(part.totals)
-    return make_margins(targets)
+    return make_margins({**as_counts(margins), **as_counts(estimated)})
+
+
+def as_counts(margins: Margins) -> dict[str, Any]:
+    """Return margins as a study file writes them with their counts: ``{"sex": {"f": 6.0}, "rooms": 14.0}``."""
+    counts = {name: {str(k): float(v) for k, v in own.items()} for name, own in margins.categorical.items()}
+    return {**counts, **{name: float(total) for name, total in margins.totals.items()}}
 
 
 def root_of(vcov: pd.DataFrame | Mapping[str, Mapping[str, float]], auxiliaries: Auxiliaries) -> Floats:
