@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,15 +11,31 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.design.design import Design
-from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.errors import ColumnError, EstimationError, did_you_mean
 from evaluation.estimation.domains import code_levels, is_text
+from evaluation.estimation.group_checks import (
+    refuse_empty,
+    refuse_few,
+    refuse_later,
+    refuse_telling,
+    refuse_two_roles,
+)
+from evaluation.estimation.missing_covariates import (
+    Missing,
+    any_missing,
+    refuse_missing_covariates,
+    refuse_missing_treatment,
+    require_missing,
+    with_indicators,
+)
 from evaluation.regression.families import Family
 from evaluation.regression.formula import variables_of
-from evaluation.regression.model import Model, read_model, read_outcome
-from evaluation.survey.codebook import Codebook
+from evaluation.regression.formula_errors import names_given
+from evaluation.regression.model import Model, read_model, read_outcome, refuse_collinear
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Names = str | Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +56,8 @@ class Groups:
         Respondents who count but miss treatment, outcome or a covariate.
     centre, spread : ndarray, shape (p,)
         What standardised the model matrix: it is ``(x - centre) / spread`` of the covariates.
+    source : Design
+        Whose data they were read from; missing covariates are filled in there, where that was asked for.
     """
 
     participation: Model
@@ -49,6 +67,7 @@ class Groups:
     n_left_out: int
     centre: Floats
     spread: Floats
+    source: Design
 
     @property
     def used(self) -> Mask:
@@ -95,6 +114,7 @@ def groups_of(
     outcome: str | None = None,
     family: Family | None = None,
     verb: str,
+    missing: Missing = "complete_cases",
 ) -> Groups:
     """Read the two groups among respondents who count.
 
@@ -112,57 +132,107 @@ def groups_of(
         Default: binomial where the outcome has two levels.
     verb : str
         For messages.
+    missing : {"complete_cases", "refuse", "indicator"}
+        What missing covariates mean. With the last two a missing treatment is an error; a missing outcome never is.
 
     Raises
     ------
     ColumnError
-        An unknown column, a treatment with other than two values, one column in two roles.
+        An unknown column, a treatment with other than two values, one column in two roles, missing values that are
+        refused.
     EstimationError
         A group has nobody with every value, or weights are negative.
     IdentificationError
-        Covariates are collinear, or the codebook says of one that it was measured after participation.
+        Covariates are collinear, constant, more than a group has respondents, or the treatment in disguise; or the
+        codebook says of one that it was measured after participation.
     """
+    require_missing(missing, verb)
     design.require_no_negative_weights(verb)
-    _refuse_two_roles(treatment, covariates, outcome, verb)
-    _refuse_later(design, covariates, verb)
+    refuse_two_roles(treatment, covariates, outcome, verb)
+    refuse_later(design, covariates, verb)
     t, levels = _treatment(design, treatment, verb)
     y, family = _outcome(design, outcome, family)
-    complete = ~np.isnan(t) & ~np.isnan(y) & design.present
-    _refuse_empty(t, complete, levels, treatment, f"'{outcome}'", verb, design)
+    asked = ~np.isnan(y) & design.present
+    complete = ~np.isnan(t) & asked
+    refuse_empty(t, complete, levels, treatment, f"'{outcome}'", verb, design)
+    if missing != "complete_cases":
+        refuse_missing_treatment(design, treatment, ~np.isnan(t), asked, verb)
+    if missing == "refuse":
+        refuse_missing_covariates(design, covariates, complete, verb)
+    if missing == "indicator":
+        data, covariates = with_indicators(design, covariates, complete)
+        design = replace(design, data=data)
     plain = isinstance(covariates, str) or len(covariates) > 0
-    model = read_model(design, treatment, covariates if plain else "~ 1", "binomial", among=complete)
-    _refuse_empty(t, model.used, levels, treatment, f"all of {model.formula}", verb, design)
+    known = complete & ~any_missing(design, covariates, complete)
+    refuse_empty(t, known, levels, treatment, f"all of {', '.join(variables_of(covariates))}", verb, design)
+    refuse_telling(design, covariates, t, known, levels, treatment, verb)
+    model = read_model(design, treatment, covariates if plain else "~ 1", "binomial", among=known)
+    counts = (int((model.used & (t == 0)).sum()), int((model.used & (t == 1)).sum()))
+    refuse_few(counts, model.terms, levels, verb)
     standardised, centre, spread = _standardised(model)
     model = model.changed(standardised, y=np.where(model.used, t, 0.0))
     left_out = int(design.present.sum()) - int(model.used.sum())
-    return Groups(model, np.where(model.used, y, 0.0), family, levels, left_out, centre, spread)
+    return Groups(model, np.where(model.used, y, 0.0), family, levels, left_out, centre, spread, design)
 
 
-def _refuse_two_roles(treatment: str, covariates: str | Sequence[str], outcome: str | None, verb: str) -> None:
-    names = [] if isinstance(covariates, str) and covariates.lstrip().startswith("~") else covariates
-    listed = [names] if isinstance(names, str) else list(names)
-    for role, name in (("treatment", treatment), ("outcome", outcome)):
-        if name in listed:
+def with_squares(groups: Groups, covariates: Names, moments: int, squares: Sequence[str] | None, verb: str) -> Groups:
+    """Return the groups with squares of numeric covariates beside the covariates, for balancing second moments.
+
+    Parameters
+    ----------
+    groups : Groups
+    covariates : str or list of str
+        As they were read.
+    moments : {1, 2}
+        1 adds nothing.
+    squares : list of str or None
+        Which covariates; None means all numeric ones with more than two values.
+    verb : str
+        For messages.
+
+    Raises
+    ------
+    ColumnError
+        A square of what is no numeric covariate.
+    EstimationError
+        ``moments`` is neither 1 nor 2, or squares are named without ``moments=2``.
+    """
+    if moments not in (1, 2) or isinstance(moments, bool):
+        raise EstimationError(f"{verb}: moments must be 1 (means) or 2 (means and squares), got {moments!r}.")
+    if moments == 1:
+        if squares is not None:
+            raise EstimationError(f"{verb}: squares={list(squares)!r} goes with moments=2, but moments is 1.")
+        return groups
+    named, model, columns = variables_of(covariates), groups.participation, []
+    numeric = {name: _numbers(groups.source.column(name), groups.used) for name in named}
+    many = [name for name, values in numeric.items() if values is not None and len(np.unique(values)) > 2]
+    chosen = many if squares is None else names_given(squares, "squares", once=True)
+    for name in chosen:
+        values = numeric.get(name)
+        if values is None:
             raise ColumnError(
-                f"{verb}: '{name}' is the {role} and cannot be a covariate too. Leave it out of covariates."
+                f"{verb}: squares names '{name}', which is no numeric covariate. {did_you_mean(name, many)}"
             )
-    if treatment == outcome:
-        raise ColumnError(f"{verb}: '{treatment}' is named as treatment and as outcome. They are two columns.")
+        square = (values - values.mean()) ** 2
+        columns.append(square - square.mean())
+    if not columns:
+        return groups
+    added = np.zeros((len(groups.used), len(columns)))
+    added[groups.used] = np.column_stack(columns)
+    spread = added[groups.used].std(axis=0)
+    terms = [*model.terms, *(f"{name}\u00b2" for name in chosen)]
+    x = np.column_stack([model.x, added / spread])
+    refuse_collinear(x[groups.used], terms)
+    return replace(
+        groups,
+        participation=model.changed(x, terms=terms),
+        centre=np.concatenate([groups.centre, np.zeros(len(spread))]),
+        spread=np.concatenate([groups.spread, spread]),
+    )
 
 
-def _refuse_later(design: Design, covariates: str | Sequence[str], verb: str) -> None:
-    """Refuse covariates that participation may have moved: adjusting for them takes away what is looked for."""
-    book = design.provenance.labels
-    if not isinstance(book, Codebook):
-        return
-    named = variables_of(covariates)
-    later = [name for name in named if name in book and book[name].timing == "after"]
-    if later:
-        left = [name for name in named if name not in later]
-        raise IdentificationError(
-            f"{verb}: covariates must be fixed before participation, but {book.place} says timing 'after' of "
-            f"{', '.join(map(repr, later))}. Leave out what participation may have moved: covariates={left}."
-        )
+def _numbers(column: pd.Series, used: Mask) -> Floats | None:
+    return None if is_text(column) else column[used].to_numpy(dtype=float, na_value=np.nan)
 
 
 def _treatment(design: Design, name: str, verb: str) -> tuple[Floats, tuple[str, str]]:
@@ -193,18 +263,6 @@ def _outcome(design: Design, name: str | None, family: Family | None) -> tuple[F
     elif family not in ("gaussian", "binomial", "poisson"):
         raise EstimationError(f"family must be 'gaussian', 'binomial' or 'poisson', got {family!r}.")
     return read_outcome(design, name, family)[0], family
-
-
-def _refuse_empty(
-    t: Floats, complete: Mask, levels: tuple[str, str], treatment: str, what: str, verb: str, design: Design
-) -> None:
-    for value, level in enumerate(levels):
-        if not (complete & (t == value)).any():
-            raise EstimationError(
-                f"{verb}: nobody with {treatment} = {level} has a value of {what}, so there are no two groups to "
-                f"compare. Was the question asked of one group only?",
-                failures=pd.DataFrame(design.data.loc[design.present & (t == value)]),
-            )
 
 
 def _standardised(model: Model) -> tuple[Floats, Floats, Floats]:

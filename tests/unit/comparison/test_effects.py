@@ -253,7 +253,7 @@ def test_a_covariate_missing_for_a_whole_group_is_refused(respondents):
 def test_a_covariate_that_tells_the_groups_apart_leaves_no_overlap(respondents):
     apart = respondents.assign(age=respondents["age"] + 100 * respondents["joined"])
     for name in ("ipw", "aipw", "ipwra"):
-        with pytest.raises(IdentificationError, match=r"'age' separates .* do not overlap"):
+        with pytest.raises(IdentificationError, match=r"'age' tells for certain who participates"):
             adjusted(name, design_of(apart))
 
 
@@ -271,7 +271,7 @@ def test_collinear_covariates_and_groups_too_small_for_a_model_are_refused(respo
         adjusted("ipw", design_of(twice), covariates=["age", "months"])
     few = respondents.assign(joined=0)
     few.loc[:2, "joined"] = 1
-    with pytest.raises(IdentificationError, match="3 respondents cannot identify 5 coefficients"):
+    with pytest.raises(IdentificationError, match=r"3 respondents .* 5 coefficients to adjust for"):
         adjusted("g_computation", design_of(few))
 
 
@@ -290,7 +290,7 @@ def test_options_are_checked(respondents):
     with pytest.raises(EstimationError, match="Use ipw, aipw or ipwra"):
         adjusted("g_computation", design, estimand="ATO")
     with pytest.raises(EstimationError, match="family must be"):
-        adjusted("aipw", design, family="poisson")
+        adjusted("aipw", design, family="gamma")
     with pytest.raises(EstimationError, match="measure must be"):
         adjusted("aipw", design, measure="ratio")
     with pytest.raises(EstimationError, match="against must be"):
