@@ -117,6 +117,10 @@ class ReplicateWarning(EvaluationWarning):
     """Some replicates give no estimate, so a variance rests on the others."""
 
 
+class ContraryItemWarning(EvaluationWarning):
+    """An item runs against the others that it is put together with, and nobody said that it is reversed."""
+
+
 class SourceWarning(EvaluationWarning):
     """A file that the user brought is not the extract that a survey describes."""
 
