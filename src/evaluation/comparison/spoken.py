@@ -1,0 +1,62 @@
+"""Estimates that can say in words what they mean, in Korean and English."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from evaluation import wording
+from evaluation.results import Estimates
+
+_Kind = TypeVar("_Kind", bound="Spoken")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Spoken(Estimates):
+    """Estimates with a sentence or two that say no more than they bear."""
+
+    def text(self, lang: str | None = None) -> str:
+        """Say what the numbers mean and what they do not.
+
+        Parameters
+        ----------
+        lang : {"ko", "en"}, optional
+            Default: the language of the project.
+
+        Raises
+        ------
+        ProjectError
+            Another language.
+        """
+        chosen = wording.language_of(lang)
+        shown = cast(Spoken, self.masked())
+        if np.isnan(shown.estimate).all() and len(shown):
+            reason = next((mark for mark in shown.marks if mark), "")
+            return f"{wording.term(self.verb, chosen)}: {wording.ABSENT} {reason}".rstrip()
+        return shown._said(chosen)
+
+    @abstractmethod
+    def _said(self, lang: str) -> str:
+        """Return the text in a language that is known."""
+
+
+def spoken(kind: type[_Kind], result: Estimates, **changes: Any) -> _Kind:
+    """Return estimates as a kind that can speak, with attributes added or changed."""
+    own = {field.name: getattr(result, field.name) for field in fields(Estimates)}
+    return kind(**{**own, **changes})
+
+
+def shown_number(value: float) -> str:
+    """Write a number of a sentence: three significant digits.
+
+    Examples
+    --------
+    >>> shown_number(0.2534), shown_number(1.0), shown_number(float("inf"))
+    ('0.253', '1', '∞')
+    """
+    if np.isfinite(value) and 0 < abs(value) < 1000:
+        value = float(f"{value:.3g}")
+    return wording.plain_number(value)
