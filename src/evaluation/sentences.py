@@ -155,6 +155,8 @@ def _without_error(result: Estimates, lang: str, what: str, row: int) -> str:
     return f"{wording.capital(what)}: {value}, a figure without a standard error."
 
 
+#: Rungs of a ladder that are a part of the difference, of another population, or bounds.
+_NO_HEADLINE = frozenset({"explained", "overlap", "bound_low", "bound_high"})
 #: Evidence grade that a verb can reach at most; the graded sentence below its numbers.
 CEILINGS = {"group_difference": 1, "benchmark_difference": 1, "effect_ladder": 2, "decompose_gap": 2} | dict.fromkeys(
     ("ipw", "aipw", "ipwra", "g_computation", "regression_adjusted", "sensitivity_bounds"), 2
@@ -195,8 +197,9 @@ def _ascribed(result: Estimates, lang: str) -> list[str]:
 def _headlines(result: Estimates) -> list[int]:
     """Return the rows that a sentence by grade is about: the difference, or the last rung of each ladder."""
     if result.verb == "effect_ladder":
-        last = ~result.keys["term"].duplicated(keep="last")
-        return [int(row) for row in np.flatnonzero(last)]
+        aimed = ~result.keys["method"].isin(_NO_HEADLINE)
+        last = ~result.keys["term"].where(aimed).duplicated(keep="last")
+        return [int(row) for row in np.flatnonzero(last & aimed)]
     if result.verb == "sensitivity_bounds":
         return []
     if result.verb == "decompose_gap":

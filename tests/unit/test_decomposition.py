@@ -31,6 +31,7 @@ def respondents():
 
 def decomposed(design, **options):
     given = {"outcome": "stays", "comparator_outcome": "city", "treatment": "joined", "covariates": ["age", "sex"]}
+    given["missing"] = "complete_cases"
     return ev.decompose_gap(design, **{**given, **options})
 
 
@@ -166,13 +167,16 @@ def test_the_bounds_are_those_of_the_marginal_sensitivity_model_and_leave_each_o
 
 
 def test_rows_that_the_data_do_not_identify_can_be_left_out(respondents):
-    respondents["hall"] = np.where(respondents["joined"] == 1, respondents["age"], 0.0)
+    respondents["hall"] = np.where(respondents["joined"] == 1, respondents["age"].round(), 40.0)
     design = made.design_of(respondents)
     given = {"covariates": ["hall"], "estimator": "regression_adjusted"}
     with pytest.raises(IdentificationError, match=r"explained part: .*by_covariate=False\.$"):
         decomposed(design, **given)
+    apart = respondents.assign(
+        hall=respondents["age"].round().where(respondents["joined"] == (respondents["age"] > 40), 40.0)
+    )
     with pytest.raises(IdentificationError, match=r"bounds: .*lambda_=None\.$"):
-        decomposed(design, **given, by_covariate=False)
+        decomposed(made.design_of(apart), **given)
     left = decomposed(design, **given, by_covariate=False, lambda_=None)
     assert left.keys["part"].tolist() == PARTS
     with pytest.raises(EstimationError, match="1 or more"):

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.comparison.sensitivity import _extreme_factors
-from evaluation.errors import EstimationError, IdentificationError
+from evaluation.comparison.marginal_sensitivity import extreme_mean
+from evaluation.errors import ColumnError, EstimationError, IdentificationError
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("handmade_participants.py"))))
 
@@ -19,7 +19,9 @@ SAME = 1e-12
 DERIVATIVE = 1e-5
 STEP = 1e-5
 COVARIATES = ["age", "sex"]
-SHOWN = ["unweighted", "raw", "regression_adjusted", "g_computation", "ipw", "aipw"]
+#: Rungs that are one verb each.
+VERBS = ["unweighted", "raw", "regression_adjusted", "g_computation", "ipw", "aipw"]
+SHOWN = [*VERBS[:2], "explained", *VERBS[2:4], "entropy", *VERBS[4:], "overlap", "bound_low", "bound_high"]
 
 
 @pytest.fixture
@@ -43,8 +45,8 @@ def bounds(design, **options):
 
 def test_each_rung_is_what_its_own_verb_says(respondents):
     design = made.design_of(respondents)
-    result = ladder(design, methods=[*SHOWN, "ipwra"])
-    assert result.keys["method"].tolist() == [*SHOWN, "ipwra"]
+    result = ladder(design, methods=[*VERBS, "ipwra"])
+    assert result.keys["method"].tolist() == [*VERBS, "ipwra"]
     given = {"outcome": "stays", "treatment": "joined"}
     alone = [ev.group_difference(design, **given)]
     verbs = (ev.regression_adjusted, ev.g_computation, ev.ipw, ev.aipw, ev.ipwra)
@@ -67,7 +69,7 @@ def test_the_unweighted_rung_knows_strata_and_psus(respondents):
 def test_all_rungs_rest_on_the_same_respondents(respondents):
     respondents.loc[::5, "age"] = np.nan
     respondents.loc[::7, "stays"] = np.nan
-    result = ladder(made.design_of(respondents))
+    result = ladder(made.design_of(respondents), missing="complete_cases")
     complete = respondents.dropna(subset=["age", "stays"])
     counts = complete["joined"].value_counts()
     assert (result.n_obs == len(complete)).all()
@@ -89,7 +91,7 @@ def test_rungs_can_be_contrasted_since_they_have_one_covariance(respondents):
     selection = parts.keys["part"].tolist().index("selection")
     assert moved.estimate[0] == pytest.approx(parts.estimate[selection], abs=SAME)
     assert moved.std_error[0] == pytest.approx(parts.std_error[selection], rel=1e-9)
-    apart = np.sqrt(result.std_error[1] ** 2 + result.std_error[-1] ** 2)
+    apart = np.sqrt(result.std_error[1] ** 2 + result.std_error[SHOWN.index("aipw")] ** 2)
     assert moved.std_error[0] < 0.5 * apart
 
 
@@ -106,7 +108,7 @@ def test_the_ladder_goes_through_a_weighting_chain(respondents):
     design = ev.rake(made.design_of(respondents), {"sex": {"f": 0.55 * size, "m": 0.45 * size}})
     result = ladder(design)
     alone = ev.aipw(design, outcome="stays", treatment="joined", covariates=COVARIATES)
-    assert result.std_error[-1] == pytest.approx(alone.std_error[0], rel=1e-9)
+    assert result.std_error[SHOWN.index("aipw")] == pytest.approx(alone.std_error[0], rel=1e-9)
     assert result.estimate[0] == pytest.approx(ladder(made.design_of(respondents)).estimate[0], abs=SAME)
     assert result.influence.shape == (len(respondents), len(SHOWN))
 
@@ -174,6 +176,85 @@ def test_a_ladder_that_cannot_be_climbed_is_refused(respondents):
         ladder(design, comparability=verdict)
 
 
+def test_further_rungs_are_the_verbs_that_make_them(respondents):
+    design = made.design_of(respondents)
+    result = ladder(design)
+    assert result.keys["method"].tolist() == SHOWN
+    given = {"outcome": "stays", "treatment": "joined", "covariates": COVARIATES}
+    linear = ev.oaxaca_blinder(design, **given)
+    overlapping = ev.aipw(design, **given, estimand="ATO")
+    ends = ev.sensitivity_bounds(design, **given, lambda_=[2.0])
+    balanced = ev.entropy_balance(design, treatment="joined", covariates=COVARIATES)
+    even = ev.group_difference(balanced, outcome="stays", treatment="joined")
+    for rung, estimate, error in (
+        ("explained", linear.estimate[1], linear.std_error[1]),
+        ("entropy", even.estimate[0], even.std_error[0]),
+        ("overlap", overlapping.estimate[0], overlapping.std_error[0]),
+        ("bound_low", ends.estimate[0], ends.std_error[0]),
+        ("bound_high", ends.estimate[1], ends.std_error[1]),
+    ):
+        row = SHOWN.index(rung)
+        assert result.estimate[row] == pytest.approx(estimate, abs=SAME)
+        assert result.std_error[row] == pytest.approx(error, rel=1e-9)
+    assert result.fit["lambda"] == 2.0
+    assert ladder(design, methods=["bounds"], lambda_=1.3).fit["lambda"] == 1.3
+
+
+def test_every_row_names_whom_it_is_about_and_how_many_it_is_worth(respondents):
+    design = made.design_of(respondents)
+    result = ladder(design)
+    of = dict(zip(SHOWN, result.columns["estimand"], strict=True))
+    assert of == {
+        **dict.fromkeys(SHOWN, "ATT"),
+        **dict.fromkeys(("unweighted", "raw", "explained"), "as they are"),
+        "overlap": "ATO",
+    }
+    joined = respondents["joined"] == 1
+    effective = dict(zip(SHOWN, result.columns["ess_comparison"], strict=True))
+    assert effective["unweighted"] == pytest.approx((~joined).sum())
+    w = respondents.loc[~joined, "w"]
+    assert effective["raw"] == pytest.approx(w.sum() ** 2 / (w**2).sum())
+    alone = ev.ipw(design, outcome="stays", treatment="joined", covariates=COVARIATES)
+    assert effective["ipw"] == pytest.approx(alone.fit["ess_comparison"])
+    assert effective["ipw"] < effective["raw"]
+    assert np.isnan(effective["explained"])
+    assert np.isfinite(result.vcov).all()
+
+
+def test_the_sentence_of_the_ladder_is_about_its_last_rung_of_the_same_people(respondents):
+    result = ladder(made.design_of(respondents))
+    last = ev.statement(result, "en").sentences[-1]
+    assert last.startswith(f"{result.estimate[SHOWN.index('aipw')]:.3f}")
+    only = ladder(made.design_of(respondents), methods=["explained", "bounds"])
+    assert not ev.statement(only, "en").sentences[-1].endswith("not ruled out.")
+
+
+@pytest.mark.parametrize("estimand", ["ATE", "ATC", "ATO", "ATM"])
+def test_each_estimand_has_the_rungs_that_it_can_have(respondents, estimand):
+    design = made.design_of(respondents)
+    result = ladder(design, estimand=estimand)
+    rungs = result.keys["method"].tolist()
+    assert ("g_computation" in rungs) == (estimand in ("ATE", "ATC"))
+    assert ("overlap" in rungs) == (estimand != "ATO")
+    alone = ev.aipw(design, outcome="stays", treatment="joined", covariates=COVARIATES, estimand=estimand)
+    assert result.estimate[rungs.index("aipw")] == pytest.approx(alone.estimate[0], abs=SAME)
+    if estimand == "ATO":
+        with pytest.raises(EstimationError, match=r"has no rung 'g_computation'\. It has: unweighted, raw, ipw"):
+            ladder(design, estimand=estimand, methods=["g_computation"])
+
+
+def test_missing_covariates_are_refused_unless_the_reader_says_what_they_mean(respondents):
+    respondents.loc[::5, "age"] = np.nan
+    design = made.design_of(respondents)
+    with pytest.raises(ColumnError, match="missing='indicator'"):
+        ladder(design)
+    whole = ladder(design, missing="indicator")
+    assert (whole.n_obs == len(respondents)).all()
+    alone = ev.oaxaca_blinder(design, outcome="stays", treatment="joined", covariates=COVARIATES, missing="indicator")
+    assert "explained:age missing" in alone.keys["part"].tolist()
+    assert whole.estimate[SHOWN.index("explained")] == pytest.approx(alone.estimate[1], abs=SAME)
+
+
 def test_the_ladder_carries_the_grade_of_what_was_declared(respondents):
     item = ev.Measurement("stays", "I want to stay", "residents", "web", 2016)
     verdict = ev.assess_comparability(item, item, contains_participants=False, evidence="adjusted", failed=["balance"])
@@ -185,7 +266,7 @@ def test_the_ladder_carries_the_grade_of_what_was_declared(respondents):
 def test_the_rungs_have_names_in_both_languages(respondents, lang, words):
     result = ladder(made.design_of(respondents))
     assert words in repr(ev.table(result, lang=lang))
-    assert words in ev.statement(result, lang).sentences[len(SHOWN) - 1]
+    assert words in ev.statement(result, lang).sentences[SHOWN.index("aipw")]
 
 
 def test_respondents_that_separate_are_told_the_way_out(respondents):
@@ -223,10 +304,13 @@ def test_bounds_of_a_yes_or_no_are_known_in_closed_form(respondents):
 def test_no_choice_of_factors_goes_beyond_the_extreme(seed):
     rng = np.random.default_rng(seed)
     y, w = np.round(rng.normal(size=8), 1), rng.uniform(0.2, 3, 8)
-    found = _extreme_factors(y, w, 1.8)
+    order = np.argsort(-y)
+    found, _ = extreme_mean(y[order], 1.8 * w[order], w[order] / 1.8)
+    least, _ = extreme_mean(y[order[::-1]], 1.8 * w[order[::-1]], w[order[::-1]] / 1.8, largest=False)
     corners = 1.8 ** (2.0 * ((np.arange(2**8)[:, None] >> np.arange(8)) & 1) - 1)
-    best = ((corners * w) @ y / (corners @ w)).max()
-    assert found * w @ y / (found @ w) == pytest.approx(best, abs=SAME)
+    every = (corners * w) @ y / (corners @ w)
+    assert found == pytest.approx(every.max(), abs=SAME)
+    assert least == pytest.approx(every.min(), abs=SAME)
 
 
 @pytest.mark.parametrize("outcome", ["stays", "trust"])
@@ -289,7 +373,7 @@ def test_a_lambda_below_one_is_refused(respondents):
 def test_the_truth_stands_beside_every_rung_and_every_part():
     rungs = ev.known_effects("seoul_2016", item="stay", key="method")
     assert rungs.columns.tolist() == ["term", "method", "truth"]
-    assert {"benchmark", *SHOWN} <= set(rungs["method"])
+    assert set(rungs["method"]) == {"benchmark", *VERBS, "entropy", "ipwra"}
     assert rungs["truth"].tolist() == [0.040003] * len(rungs)
     parts = ev.known_effects("seoul_2016", item="stay", key="part").set_index("part")["truth"]
     assert parts.drop(["gap", "selection_and_effect"]).sum() == pytest.approx(parts["gap"], abs=2e-6)

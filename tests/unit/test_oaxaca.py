@@ -166,7 +166,7 @@ def test_what_cannot_be_decomposed_is_refused(respondents):
         parted(design, reference="pooled", threefold=True)
     with pytest.raises(ColumnError, match="'joined' is the treatment"):
         parted(design, covariates=["joined"])
-    alone = respondents.assign(rare=np.where(respondents["joined"] == 1, respondents["age"], 3.0))
+    alone = respondents.assign(rare=np.where(respondents["joined"] == 1, respondents["age"].round(), 40.0))
     with pytest.raises(IdentificationError, match="model of the outcome among 0"):
         parted(made.design_of(alone), covariates=["rare"])
 

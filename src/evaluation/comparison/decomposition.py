@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.comparison.bounded import bounds_at
 from evaluation.comparison.comparability import Comparability, Measurement
 from evaluation.comparison.effects import ADJUSTED, UNADJUSTED, estimate_difference, evidence_of, group_difference
 from evaluation.comparison.oaxaca import EXPLAINED_BY, decompose_linearly
-from evaluation.comparison.sensitivity import sensitivity_bounds
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.contrasts import contrast
-from evaluation.estimation.counterfactual import Groups, groups_of
+from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.means import survey_mean
+from evaluation.estimation.missing_covariates import Missing
 from evaluation.regression.families import Family
 from evaluation.results import NOISE, Estimates, PlainLabels, Provenance
 
@@ -62,6 +63,7 @@ def decompose_gap(
     family: Family | None = None,
     by_covariate: bool = True,
     lambda_: float | None = LAMBDA,
+    missing: Missing = "refuse",
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate the parts of a gap between participants' answers to one item and everybody's to another.
@@ -88,6 +90,8 @@ def decompose_gap(
     lambda_ : float or None, default 2.0
         Add bounds of selection and effect if something unobserved moves the odds of taking part by at most this
         factor, 1 and above; None adds none.
+    missing : {"refuse", "complete_cases", "indicator"}, default "refuse"
+        What missing covariates mean, as in ``aipw``.
     conf_level : float, default 0.95
         Of the t intervals.
 
@@ -132,7 +136,13 @@ def decompose_gap(
     if estimator not in ESTIMATORS:
         raise EstimationError(f"decompose_gap: estimator must be one of {list(ESTIMATORS)}, got {estimator!r}.")
     complete = groups_of(
-        design, treatment=treatment, covariates=covariates, outcome=outcome, family=family, verb="decompose_gap"
+        design,
+        treatment=treatment,
+        covariates=covariates,
+        outcome=outcome,
+        family=family,
+        verb="decompose_gap",
+        missing=missing,
     )
     parts = _ingredients(design, complete, outcome, comparator_outcome, treatment, estimator, conf_level)
     remainder = _minus(_minus(_minus(_GAP, _ITEM), _OTHERS), _RAW)
@@ -147,10 +157,10 @@ def decompose_gap(
     }
     identified = dict(PARTS)
     if by_covariate:
-        parts["linear"] = _explained(design, complete, covariates, outcome, treatment, conf_level)
+        parts["linear"] = _explained(design, complete, outcome, treatment, conf_level)
         rows |= {part: {f"linear {row}": 1.0} for row, part in enumerate(parts["linear"].keys["part"])}
     if lambda_ is not None:
-        parts["bounds"] = _bounds(design, outcome, treatment, covariates, lambda_, conf_level)
+        parts["bounds"] = _bounds(design, complete, outcome, lambda_, conf_level)
         low, high = {"bounds 0": 1.0}, {"bounds 1": 1.0}
         rows |= dict(zip(BOUNDS, (_minus(_RAW, high), _minus(_RAW, low), low, high), strict=True))
         identified |= dict.fromkeys(BOUNDS, f"Λ = {lambda_:g}")
@@ -177,37 +187,21 @@ def decompose_gap(
     )
 
 
-def _explained(
-    design: Design,
-    complete: Groups,
-    covariates: str | Sequence[str],
-    outcome: str,
-    treatment: str,
-    conf_level: float,
-) -> Estimates:
+def _explained(design: Design, complete: Groups, outcome: str, treatment: str, conf_level: float) -> Estimates:
     """Return what composition explains of the difference of those with every covariate, in all and by covariate."""
 
     def make() -> Estimates:
-        linear = decompose_linearly(design, complete, covariates, outcome=outcome, treatment=treatment)
+        linear = decompose_linearly(design, complete, outcome=outcome, treatment=treatment)
         parts = ["explained", *(EXPLAINED_BY + name for name in linear.names)]
         return linear.estimates(parts, "decompose_gap", conf_level, {})
 
     return _or_leave_out(make, "by_covariate=False", "explained part")
 
 
-def _bounds(
-    design: Design, outcome: str, treatment: str, covariates: str | Sequence[str], lambda_: float, conf_level: float
-) -> Estimates:
+def _bounds(design: Design, complete: Groups, outcome: str, lambda_: float, conf_level: float) -> Estimates:
     """Return the bounds of the effect at one Lambda."""
     return _or_leave_out(
-        lambda: sensitivity_bounds(
-            design,
-            outcome=outcome,
-            treatment=treatment,
-            covariates=covariates,
-            lambda_=[lambda_],
-            conf_level=conf_level,
-        ),
+        lambda: bounds_at(design, complete, lambda_, outcome=outcome, verb="decompose_gap", conf_level=conf_level),
         "lambda_=None",
         "bounds",
     )
@@ -284,36 +278,36 @@ class _Asked(PlainLabels):
 def decompose_published(participants: float, comparator: float, *, comparability: Comparability) -> Estimates:
     """Lay out a gap between two published figures, of which the data identify no part.
 
-    Parameters
-    ----------
-    participants, comparator : float
-        The two figures, in one unit; shares from 0 to 1.
-    comparability : Comparability
-        What the two have in common; a refused comparison raises.
+        Parameters
+        ----------
+        participants, comparator : float
+            The two figures, in one unit; shares from 0 to 1.
+        comparability : Comparability
+            What the two have in common; a refused comparison raises.
 
-    Returns
-    -------
-    Estimates
-        As ``decompose_gap``; the gap without standard error, every other part missing and
-        ``identified`` saying why.
+        Returns
+        -------
+        Estimates
+            As ``decompose_gap``; the gap without standard error, every other part missing and
+            ``identified`` saying why.
 
-    Raises
-    ------
-    IdentificationError
-        An item asks about a change.
-    EstimationError
-        A figure is no number, or one is a share and the other a per cent.
+        Raises
+        ------
+        IdentificationError
+            An item asks about a change.
+        EstimationError
+            A figure is no number, or one is a share and the other a per cent.
 
-    Examples
-    --------
-    >>> from evaluation.comparison.comparability import Measurement, assess_comparability
-    >>> stay = Measurement("stay_in_neighbourhood", "", "participants", "web", 2016)
-    >>> seoul = Measurement("live_in_seoul_in_ten_years", "", "residents of Seoul, 15+", "face_to_face", 2016)
-    >>> verdict = assess_comparability(stay, seoul, contains_participants=True)
-    >>> decompose_published(0.847, 0.594, comparability=verdict).tidy()[["part", "estimate"]].head(2)
-                part  estimate
-    0            gap     0.253
-    1  item_mismatch       NaN
+        Examples
+        --------
+        >>> from evaluation.comparison.comparability import Measurement, assess_comparability
+        >>> stay = Measurement("stay_in_neighbourhood", "", "participants", "web", 2016)
+        >>> seoul = Measurement("live_in_seoul_in_ten_years", "", "residents of Seoul, 15+", "face_to_face", 2016)
+        >>> verdict = assess_comparability(stay, seoul, contains_participants=True)
+        >>> decompose_published(0.847, 0.594, comparability=verdict).tidy()[["part", "estimate"]].head(2)
+                    part  estimate
+        0            gap     0.253
+        1  item_mismatch       NaN
     """
     evidence = evidence_of(comparability, UNADJUSTED)
     _refuse_figures(participants, comparator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,8 @@ from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.effects import ADJUSTED, evidence_of
 from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
-from evaluation.estimation.counterfactual import Groups, groups_of
+from evaluation.estimation.groups import Groups, groups_of
+from evaluation.estimation.missing_covariates import Missing
 from evaluation.regression.fitting import fit, influence
 from evaluation.regression.model import Model, read_model, refuse_collinear
 from evaluation.results import Estimates
@@ -25,6 +27,7 @@ Reference = Literal["comparison", "participants", "pooled", "omega", "average"]
 REFERENCES = ("comparison", "participants", "pooled", "omega", "average")
 #: What stands before a covariate where a row is its share of the explained part.
 EXPLAINED_BY = "explained:"
+_CATEGORICAL = re.compile(r"^C\((.*)\)$")
 
 
 def oaxaca_blinder(
@@ -36,6 +39,7 @@ def oaxaca_blinder(
     reference: Reference = "comparison",
     threefold: bool = False,
     by_covariate: bool = True,
+    missing: Missing = "refuse",
     comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
@@ -60,6 +64,8 @@ def oaxaca_blinder(
     by_covariate : bool, default True
         Show the share of each covariate in the explained part; a covariate of several columns (the levels of a text
         column) is one row, so that the choice of its reference level changes nothing.
+    missing : {"refuse", "complete_cases", "indicator"}, default "refuse"
+        What missing covariates mean, as in ``aipw``.
     comparability : Comparability, optional
         Declared comparison; a refused one raises. Its grade, at most 2 here, and what differs stand in ``fit``.
     conf_level : float, default 0.95
@@ -104,9 +110,15 @@ def oaxaca_blinder(
     _refuse_reference(reference, threefold)
     evidence = evidence_of(comparability, ADJUSTED)
     groups = groups_of(
-        design, treatment=treatment, covariates=covariates, outcome=outcome, family="gaussian", verb="oaxaca_blinder"
+        design,
+        treatment=treatment,
+        covariates=covariates,
+        outcome=outcome,
+        family="gaussian",
+        verb="oaxaca_blinder",
+        missing=missing,
     )
-    made = decompose_linearly(design, groups, covariates, outcome=outcome, treatment=treatment, reference=reference)
+    made = decompose_linearly(design, groups, outcome=outcome, treatment=treatment, reference=reference)
     parts = ["gap", "explained", *([EXPLAINED_BY + name for name in made.names] if by_covariate else []), "unexplained"]
     parts += ["coefficients", "interaction"] if threefold else []
     record = {
@@ -194,7 +206,6 @@ class LinearParts:
 def decompose_linearly(
     design: Design,
     groups: Groups,
-    covariates: str | Sequence[str],
     *,
     outcome: str,
     treatment: str,
@@ -208,7 +219,7 @@ def decompose_linearly(
         Its weights and variance.
     groups : Groups
         From ``groups_of``, on this design or one that differs in its weights alone.
-    covariates, outcome, treatment, reference
+    outcome, treatment, reference
         As in ``oaxaca_blinder``.
 
     Raises
@@ -216,7 +227,7 @@ def decompose_linearly(
     IdentificationError
         A group cannot carry its own regression.
     """
-    names, columns = _covariates_of(design, groups, covariates, treatment)
+    names, columns = _covariates_of(groups, treatment)
     value, z = _parts(groups, design.domain_weights, columns, names, reference)
     replicated = None
     if design.replicates is not None:
@@ -227,9 +238,7 @@ def decompose_linearly(
     return LinearParts(design, groups, outcome, names, value, z, replicated)
 
 
-def _covariates_of(
-    design: Design, groups: Groups, covariates: str | Sequence[str], treatment: str
-) -> tuple[list[str], NDArray[np.int64]]:
+def _covariates_of(groups: Groups, treatment: str) -> tuple[list[str], NDArray[np.int64]]:
     """Return the covariates, and the place of its covariate for each column of the model matrix (-1: intercept)."""
     terms = groups.participation.terms
     if "(Intercept)" not in terms:
@@ -237,10 +246,10 @@ def _covariates_of(
             f"a linear decomposition needs regressions with an intercept, or its parts do not add up to the gap; the "
             f"formula is '{groups.participation.formula}'. Take '0 +' or '- 1' out of it."
         )
-    plain = isinstance(covariates, str) or len(covariates) > 0
-    read = read_model(design, treatment, covariates if plain else "~ 1", "binomial", among=groups.used)
+    formula = groups.participation.formula
+    read = read_model(groups.source, treatment, f"~ {formula.lstrip('~ ')}", "binomial", among=groups.used)
     owners = dict(zip(read.terms, read.term_of, strict=True))
-    of = [owners.get(term, term) for term in terms]
+    of = [_CATEGORICAL.sub(r"\1", owners.get(term, term)) for term in terms]
     names = list(dict.fromkeys(name for name, term in zip(of, terms, strict=True) if term != "(Intercept)"))
     place = [-1 if term == "(Intercept)" else names.index(name) for name, term in zip(of, terms, strict=True)]
     return names, np.array(place)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from evaluation import project
 from evaluation.comparison.decomposition import PARTS
-from evaluation.comparison.ladder import BENCHMARK, RUNGS
+from evaluation.comparison.ladder import AIMED, BENCHMARK
 from evaluation.errors import EstimationError
 from evaluation.specification import read_study
 from evaluation.synthetic.files import TRUTH_FILE, read_truth
@@ -92,7 +92,7 @@ def _parts(item: str, parts: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def _rungs(item: str, own: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"term": item, "method": method, "truth": own["att"]} for method in (BENCHMARK, *RUNGS)]
+    return [{"term": item, "method": method, "truth": own["att"]} for method in (BENCHMARK, *AIMED)]
 
 
 def _quantities(item: str, own: Mapping[str, Any]) -> list[dict[str, Any]]:
