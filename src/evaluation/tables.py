@@ -28,6 +28,11 @@ SHARES = frozenset({"target", "before", "after"})
 SHARE_VERBS = wording.SHARE_VERBS
 
 _HIDDEN = frozenset({"statistic", "df", "mark"})
+#: Further columns that are p-values.
+_PROBABILITIES = frozenset(
+    {"p_holm", "p_hochberg", "p_hommel", "p_bonferroni", "p_sidak", "p_holm_sidak", "p_bh", "p_by", "p_romano_wolf"}
+    | {"p_heterogeneity", "p_value", "p_lower", "p_upper"}
+)
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
 _KEYS = ("margin", "variable", "covariate", "level", "term", "reason", "step")
 #: Columns of plain frames whose cells are words of the workbench.
@@ -66,6 +71,15 @@ class Tabular(Protocol):
 
     def as_table(self, lang: str) -> Table:
         """Return the table."""
+        ...
+
+
+@runtime_checkable
+class Laid(Tidy, Protocol):
+    """A result whose table has other rows than its numbers: it says what each cell reads."""
+
+    def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
+        """Return columns of text, the first one names of rows, and notes."""
         ...
 
 
@@ -237,6 +251,8 @@ def table(
         if not title:
             raise PublishError("a table of a plain frame needs a title: ev.table(frame, title=...).")
         return _plain_table(result, wording.term(title, lang), lang, labels or PlainLabels(), source, tuple(notes))
+    if isinstance(result, Laid):
+        return _laid_table(result, title, lang, source, tuple(notes))
     if isinstance(result, TestResult):
         return _test_table(result, title, lang, source, tuple(notes))
     if isinstance(result, Tidy):
@@ -293,6 +309,7 @@ def _estimates_table(result: Estimates, title: str | None, lang: str, notes: tup
     lines = [f"{wording.term('population', lang)}: {population}"] if population else []
     if (result.std_error > 0).any():
         lines.append(wording.term("rounding", lang))
+    lines += wording.families_note(result, lang)
     return Table(
         title=title or wording.estimates_title(result, lang),
         frame=_frame(keys | numbers),
@@ -317,6 +334,8 @@ def _key_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     ordered = [
         column for column in (("term", *by, "level") if is_effect else (*by, "term", "level")) if column in words
     ]
+    if result.verb == "subgroup_effects":
+        ordered = [str(column) for column in words]
     filled = [column for column in ordered if (words[column] != "").any()]
     if not is_effect and len(filled) > 1 and words.get("term", pd.Series(dtype=object)).nunique() == 1:
         filled.remove("term")
@@ -351,10 +370,14 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
         columns[wording.term("p_value", lang)] = _marked(result, probabilities)
     columns[wording.term("n_model" if "n_area" in result.columns else "n_obs", lang)] = disclosure.counts(result)
     for name, values in disclosure.shown(result).columns.items():
-        if name not in _HIDDEN and not (name == "segment" and len(set(values)) == 1):
+        said = not (name == "segment" and len(set(values)) == 1) and not (name == "reason" and not any(values))
+        if name not in _HIDDEN and said:
             own = _free(columns, _plain_heading(name, result.provenance.labels, lang), name)
             columns[own] = [
-                _plain_cell(value) if _is_number(value) else wording.term(str(value), lang) for value in values
+                (wording.probability(float(value)) if name in _PROBABILITIES else _plain_cell(value))
+                if _is_number(value)
+                else wording.term(str(value), lang)
+                for value in values
             ]
     return columns
 
@@ -517,6 +540,23 @@ def _plain_table(
         notes=notes,
         lang=lang,
         numeric=tuple(numeric),
+    )
+
+
+def _laid_table(result: Laid, title: str | None, lang: str, source: str, notes: tuple[str, ...]) -> Table:
+    """Return a table as the result lays it out; the file holds its numbers with labels in both languages."""
+    columns, own = result.layout(lang)
+    marks = dict.fromkeys(filter(None, result.tidy().get("mark", ())))
+    own += [disclosure.meaning_of(mark, result.provenance, lang) for mark in marks]
+    plain = _plain_table(result.tidy(), "", lang, result.provenance.labels, "", ())
+    return Table(
+        title=wording.term(title or type(result).__name__, lang),
+        frame=_frame(columns),
+        data=plain.data,
+        source=source or wording.caption(result.provenance, None, lang),
+        notes=(*own, *notes),
+        lang=lang,
+        numeric=tuple(columns)[1:],
     )
 
 

@@ -25,11 +25,13 @@ ABSENT = "–"
 ARROW = " → "
 #: What stands between the variables, and the codes, of a crossed margin.
 CROSS = ":"
+#: Level of those who have no value, in diagnostics of covariates.
+MISSING = "missing"
 
 #: Verbs whose estimates are compared with zero.
 AGAINST_ZERO = frozenset(
     {"survey_glm", "twfe", "att_gt", "aggregate", "event_study", "contrast", "contrasts", "difference"}
-    | {"trend_change", "survey_change", "response_contrast", "partial_r_indicators"}
+    | {"trend_change", "survey_change", "response_contrast", "partial_r_indicators", "subgroup_effects"}
     | {"survey_ordinal", "survey_multinomial", "marginal_effects"}
 )
 #: Verbs whose estimates are shares, 0 to 1.
@@ -217,6 +219,9 @@ def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
     if categorical := _CATEGORICAL.match(text):
         return labels.variable(categorical["variable"], lang)
     dummy = _DUMMY.match(text)
+    first, _, second = text.partition(CROSS)
+    if first and first == second:
+        return f"{term_label(first, labels, lang)}²"
     if CROSS in text:
         return " × ".join(term_label(part, labels, lang) for part in text.split(CROSS))
     if dummy:
@@ -243,6 +248,8 @@ def value_label(variable: object, value: object, labels: Labels, lang: str | Non
         # A column with missing values holds its codes as 1.0; nobody reads them so.
         code = code.partition(".")[0]
         known = labels.value(name, code, lang)
+    if known == code == MISSING:
+        return term(MISSING, lang)
     variables, codes = name.split(CROSS), code.split(CROSS)
     if known != code or len(variables) == 1 or len(variables) != len(codes):
         return known
@@ -288,6 +295,9 @@ def result_keys(result: Estimates, lang: str | None = None) -> pd.DataFrame:
     words = label_keys(keys, labels, lang)
     if result.verb in OF_OUTCOME and "level" in keys:
         words["level"] = ["" if is_absent(own) else value_label(outcome, own, labels, lang) for own in keys["level"]]
+    if "subgroup" in keys and "level" in keys:
+        pairs = zip(keys["subgroup"], keys["level"], strict=True)
+        words["level"] = ["" if own == "" else value_label(column, own, labels, lang) for column, own in pairs]
     if result.verb == "survey_ordinal":
         words["term"] = [_threshold(name, outcome, labels, lang) for name in keys["term"]]
     if result.verb == "predictions" and outcome:
@@ -327,6 +337,8 @@ def _key_label(column: str, value: object, owner: object, labels: Labels, lang: 
         return term_label(value, labels, lang)
     if column == "quantity":
         return term(str(value), lang)
+    if column == "subgroup":
+        return term_label(value, labels, lang)
     if column in {"part", "method"} and knows(f"{column}_{value}"):
         return term(f"{column}_{value}", lang)
     if column == "part" and str(value).startswith(_EXPLAINED_BY):
@@ -353,8 +365,12 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
         heading(str(column), labels, lang)
         for column in result.keys
         if column
-        not in {"term", "level", "quantile", "quantity", "part", "method", "lambda"} | _OWN_KEYS.get(result.verb, set())
+        not in {"term", "level", "quantile", "quantity", "part", "method", "lambda", "subgroup"}
+        | _OWN_KEYS.get(result.verb, set())
     ]
+    if "subgroup" in result.keys:
+        columns = [name for name in dict.fromkeys(result.keys["subgroup"]) if name != "overall"]
+        groups = [term_label(name, labels, lang) for name in columns]
     if result.verb == "predictive_margins":
         groups = [*dict.fromkeys(term_label(name, labels, lang) for name in result.keys["term"]), *groups]
     what = verb_name(result.verb, lang)
@@ -363,6 +379,17 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
         return subject if lang == "ko" else capital(subject)
     korean = ", ".join(groups).removesuffix("별") + "별"  # "성별" says by itself that it is by sex
     return f"{subject} ({korean})" if lang == "ko" else f"{capital(subject)}, by {', '.join(groups)}"
+
+
+def families_note(result: Estimates, lang: str | None = None) -> list[str]:
+    """Return which tests adjusted p-values count together, and the draws behind them; nothing without such."""
+    fit, notes = result.fit, []
+    if "families" in fit:
+        notes.append(term(f"families_{fit['families']}", lang))
+    if "stepdown_seed" in fit:
+        draws = {"n": f"{int(fit['stepdown_replicates']):,}", "seed": fit["stepdown_seed"]}
+        notes.append(term("stepdown_draws", lang).format(**draws))
+    return notes
 
 
 def hypothesis(result: TestResult, lang: str | None = None) -> str:
