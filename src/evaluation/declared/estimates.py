@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evaluation.comparison.effects import aipw, g_computation, group_difference, ipw, ipwra, regression_adjusted
 from evaluation.design.design import Design, domain
 from evaluation.design.replicates import require_arguments_of
 from evaluation.design.replication import as_replicates
@@ -19,12 +20,26 @@ from evaluation.estimation.inequality import survey_arop, survey_gini, survey_qs
 from evaluation.estimation.means import survey_mean, survey_prop, survey_ratio, survey_total
 from evaluation.estimation.moments import survey_correlation, survey_covariance, survey_variance
 from evaluation.estimation.quantiles import survey_quantile
+from evaluation.regression.families import GlmFamily
 from evaluation.regression.glm import survey_glm
+from evaluation.regression.margins import marginal_effects
 from evaluation.regression.multinomial import survey_multinomial
 from evaluation.regression.ordinal import survey_ordinal
 from evaluation.results import Estimates, Labels, Provenance, frame_html
 from evaluation.specification import EstimateSpecification, Text, read_study, require_arguments
 from evaluation.weighting.chain import study_design
+
+
+def _marginal_effects(
+    design: Design,
+    outcome: str,
+    covariates: str | Sequence[str],
+    variables: str | Sequence[str] | None = None,
+    family: GlmFamily = "gaussian",
+) -> Estimates:
+    """Estimate average marginal effects of a regression that is fitted on the way."""
+    return marginal_effects(survey_glm(design, outcome=outcome, covariates=covariates, family=family), variables)
+
 
 VERBS: dict[str, Callable[..., Estimates]] = {
     "survey_mean": survey_mean,
@@ -42,6 +57,13 @@ VERBS: dict[str, Callable[..., Estimates]] = {
     "survey_glm": survey_glm,
     "survey_ordinal": survey_ordinal,
     "survey_multinomial": survey_multinomial,
+    "marginal_effects": _marginal_effects,
+    "group_difference": group_difference,
+    "regression_adjusted": regression_adjusted,
+    "g_computation": g_computation,
+    "ipw": ipw,
+    "aipw": aipw,
+    "ipwra": ipwra,
 }
 
 #: Key of a declared estimate that asks for replicates; all others are the verb's own arguments.
