@@ -36,7 +36,7 @@ _PROBABILITIES = frozenset(
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
 _KEYS = ("margin", "variable", "covariate", "level", "term", "reason", "step")
 #: Columns of plain frames whose cells are words of the workbench.
-_OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered"})
+_OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered", "conclusion"})
 #: Columns of plain frames that tell the rows of one result apart, as the results themselves have them.
 _ROW_KEYS = frozenset({"method", "part", "quantity"})
 #: Columns of plain frames that go into the CSV only, where another column says the same in short.
@@ -605,16 +605,16 @@ def _plain_cells(frame: pd.DataFrame, column: str, values: Any, labels: Labels, 
         return wording.label_keys(frame[[column]], labels, lang)[column].tolist()
     if column in _THREE_PLACES:
         return [wording.number(value, 3) for value in values]
-    if column in {"term", "margin", "variable", "covariate"}:
+    if column in {"term", "margin", "variable", "covariate", "subgroup"}:
         return [wording.term_label(value, labels, lang) for value in values]
     if column == "level":
-        owners = next((frame[name] for name in ("margin", "covariate", "term") if name in frame), [""] * len(frame))
+        owners = next((frame[name] for name in ("margin", "covariate", "subgroup", "term") if name in frame), [""] * len(frame))
         pairs = zip(values, owners, strict=True)
         return [
             "" if wording.is_absent(value) else wording.value_label(owner, value, labels, lang)
             for value, owner in pairs
         ]
-    if column == "p_value":
+    if column in _PROBABILITIES:
         return [wording.probability(value) for value in values]
     if pd.api.types.is_bool_dtype(values):
         return [wording.term("true" if value else "false", lang) for value in values]

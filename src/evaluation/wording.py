@@ -269,7 +269,8 @@ def label_keys(keys: pd.DataFrame, labels: Labels, lang: str | None = None) -> p
         Default: the language of the project.
     """
     lang = language_of(lang)
-    terms = keys["term"] if "term" in keys else pd.Series([""] * len(keys), index=keys.index)
+    owner_column = next((name for name in ("subgroup", "term") if name in keys), None)
+    terms = pd.Series([""] * len(keys), index=keys.index) if owner_column is None else keys[owner_column]
     words = {
         str(column): [
             _key_label(str(column), value, owner, labels, lang)
@@ -295,9 +296,6 @@ def result_keys(result: Estimates, lang: str | None = None) -> pd.DataFrame:
     words = label_keys(keys, labels, lang)
     if result.verb in OF_OUTCOME and "level" in keys:
         words["level"] = ["" if is_absent(own) else value_label(outcome, own, labels, lang) for own in keys["level"]]
-    if "subgroup" in keys and "level" in keys:
-        pairs = zip(keys["subgroup"], keys["level"], strict=True)
-        words["level"] = ["" if own == "" else value_label(column, own, labels, lang) for column, own in pairs]
     if result.verb == "survey_ordinal":
         words["term"] = [_threshold(name, outcome, labels, lang) for name in keys["term"]]
     if result.verb == "predictions" and outcome:
@@ -331,7 +329,7 @@ def _compared_codes(variable: object, contrast: object, labels: Labels, lang: st
 
 
 def _key_label(column: str, value: object, owner: object, labels: Labels, lang: str) -> str:
-    if is_absent(value):
+    if is_absent(value) or (column == "level" and value == ""):
         return ""
     if column == "term":
         return term_label(value, labels, lang)

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation import wording
+from evaluation.comparison.balance_layout import layout
+from evaluation.comparison.covariate_columns import (
+    MISSING,
+    CovariateColumn,
+    GroupGap,
+    by_group,
+    covariate_columns,
+    gaps,
+    weighted_variance,
+    without_missing,
+)
 from evaluation.comparison.propensity import effective_number
+from evaluation.comparison.weighted_groups import WeightedGroups, weighted_groups
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
-from evaluation.estimation.counterfactual import ESTIMANDS, Estimand, Groups, groups_of, tilt_of
-from evaluation.estimation.domains import code_levels, is_text
-from evaluation.regression.model import read_model
+from evaluation.estimation.tilts import Estimand
+from evaluation.regression.formula import variables_of
 from evaluation.results import Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Denominator = Literal["participants", "comparison", "pooled"]
+Names = str | Sequence[str]
+Denominator = Literal["participants", "comparison", "pooled", "balanced"]
 
 #: Whose spread standardises the differences of each estimand.
 DENOMINATORS: dict[str, Denominator] = {
@@ -28,7 +40,14 @@ DENOMINATORS: dict[str, Denominator] = {
     "ATC": "comparison",
     "ATE": "pooled",
     "ATO": "pooled",
+    "ATM": "pooled",
 }
+#: Standardised difference from which on a covariate counts as unbalanced, and the ratios of variances that pass.
+SMD_LIMIT = 0.1
+VARIANCE_RATIOS = (0.5, 2.0)
+#: What the weights before balancing are called among methods.
+UNWEIGHTED, SURVEY = "unweighted", "survey_weighted"
+VERB = "balance_table"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +68,10 @@ class BalanceTable:
         Respondents who count but miss the treatment or a covariate.
     provenance : Provenance
         For captions and manifests.
+    by_method : pandas.DataFrame
+        The same with one row per covariate or level and method, as in ``BalanceComparison``.
+    verdicts : pandas.DataFrame
+        As in ``BalanceComparison``.
     """
 
     rows: pd.DataFrame
@@ -56,6 +79,18 @@ class BalanceTable:
     effective: dict[str, float]
     n_left_out: int
     provenance: Provenance
+    by_method: pd.DataFrame = field(default_factory=pd.DataFrame)
+    verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether the weights leave no difference of 0.1 or more and no variance ratio outside 0.5 to 2."""
+        return bool(self.verdicts["is_balanced"].iloc[-1])
+
+    @property
+    def failed(self) -> tuple[Literal["balance"], ...]:
+        """The diagnostic that failed, as ``assess_comparability(failed=...)`` takes it; empty where it passed."""
+        return () if self.is_balanced else ("balance",)
 
     def tidy(self) -> pd.DataFrame:
         """Return one row per covariate or level."""
@@ -64,156 +99,331 @@ class BalanceTable:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record."""
         return {
-            "verb": "balance_table",
+            "verb": VERB,
             "provenance": self.provenance.to_dict(),
-            "fit": {"estimand": self.estimand, "n_left_out": self.n_left_out, **self.effective},
-            "rows": [{str(k): plain(v) for k, v in row.items()} for row in self.rows.to_dict("records")],
+            "fit": {"estimand": self.estimand, "n_left_out": self.n_left_out, **self.effective}
+            | {"is_balanced": self.is_balanced},
+            "rows": _records(self.rows),
+            "verdicts": _records(self.verdicts),
         }
 
     def __repr__(self) -> str:
-        head = f"balance_table: {self.provenance.survey}, estimand {self.estimand}, {self.n_left_out} left out"
-        return f"{head}\n{self.rows.to_string(index=False, float_format=lambda value: f'{value:.6g}')}"
+        head = f"{VERB}: {self.provenance.survey}, estimand {self.estimand}, {self.n_left_out} left out"
+        return f"{head}\n{_text(self.rows)}"
 
     def _repr_html_(self) -> str:
         return frame_html(self.rows)
 
 
+@dataclass(frozen=True, eq=False)
+class BalanceComparison:
+    """Balance under several ways of weighting the same respondents, one under another.
+
+    Attributes
+    ----------
+    by_method : pandas.DataFrame
+        One row per covariate or level and method: ``covariate``, ``level``, ``method`` (``unweighted``, where the
+        survey has weights ``survey_weighted``, then each name), ``mean_participants``, ``mean_comparison``, ``smd``,
+        ``denominator``, ``variance_ratio``, ``ks``.
+    verdicts : pandas.DataFrame
+        One row per method: ``method``, respondents with a weight and effective number in each group, ``largest_smd``
+        (absolute) and the row where it is, ``n_unbalanced`` (rows of 0.1 and more), range of the variance ratios,
+        ``is_balanced``.
+    estimands : dict of str to str
+        Of each method.
+    n_left_out : int
+        Respondents who count but miss the treatment or a covariate.
+    provenance : Provenance
+        For captions and manifests.
+    """
+
+    by_method: pd.DataFrame
+    verdicts: pd.DataFrame
+    estimands: dict[str, Estimand]
+    n_left_out: int
+    provenance: Provenance
+
+    @property
+    def is_balanced(self) -> dict[str, bool]:
+        """Whether each method leaves no difference of 0.1 or more and no variance ratio outside 0.5 to 2."""
+        own = self.verdicts[self.verdicts["method"].isin(list(self.estimands))]
+        return dict(zip(own["method"], own["is_balanced"].map(bool), strict=True))
+
+    def tidy(self) -> pd.DataFrame:
+        """Return one row per covariate or level and method."""
+        return self.by_method.copy()
+
+    def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
+        """Return a row per covariate and a column per method in words, and notes."""
+        columns, notes = layout(self.by_method, self.verdicts, self.provenance.labels, lang)
+        asked = dict.fromkeys(self.estimands.values())
+        return columns, [f"{wording.term('estimand', lang)}: {', '.join(asked)}", *notes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready record."""
+        return {
+            "verb": VERB,
+            "provenance": self.provenance.to_dict(),
+            "fit": {"estimands": dict(self.estimands), "n_left_out": self.n_left_out},
+            "rows": _records(self.by_method),
+            "verdicts": _records(self.verdicts),
+        }
+
+    def __repr__(self) -> str:
+        head = f"{VERB}: {self.provenance.survey}, {len(self.estimands)} methods, {self.n_left_out} left out"
+        return f"{head}\n{_text(self.verdicts)}\n{_text(self.by_method)}"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self.verdicts) + frame_html(self.by_method)
+
+
 def balance_table(
-    design: Design,
+    design: Design | Any | Mapping[str, Any],
     *,
-    treatment: str,
-    covariates: str | Sequence[str],
-    estimand: Estimand = "ATT",
+    treatment: str | None = None,
+    covariates: Names | None = None,
+    estimand: Estimand | None = None,
     denominator: Denominator | None = None,
-) -> BalanceTable:
-    """Compare the covariates of participants and others, as they are and after propensity weighting.
+    squares: bool = False,
+    interactions: bool = False,
+) -> BalanceTable | BalanceComparison:
+    """Compare the covariates of participants and others, as they are and after weighting or matching.
 
     Parameters
     ----------
-    design : Design
-        Any design; raw means are survey-weighted.
-    treatment : str
-        Column with two values.
-    covariates : str or list of str
+    design : Design, Matched, or mapping of name to these
+        A design whose last step balances (``propensity_weights``, ``entropy_balance``, ``cbps``) and a matching
+        bring treatment, covariates and estimand; any other design is weighted by its propensity scores. Of a
+        mapping the first entry says what stands before balancing and what divides the differences.
+    treatment : str, optional
+        Column with two values; needed where ``design`` does not know it.
+    covariates : str or list of str, optional
         Names, of which text columns show every level; or a one-sided formula, of which the columns of
-        the model matrix are shown.
-    estimand : {"ATT", "ATE", "ATC", "ATO"}, default "ATT"
-        Whose composition the balancing weights aim at.
-    denominator : {"participants", "comparison", "pooled"}, optional
+        the model matrix are shown. Default: those that were balanced.
+    estimand : {"ATT", "ATE", "ATC", "ATO", "ATM"}, optional
+        Whose composition propensity weights aim at, default "ATT"; a balanced design has its own.
+    denominator : {"participants", "comparison", "pooled", "balanced"}, optional
         Whose standard deviation, before balancing, divides both the raw and the weighted
         difference. Default: participants for ATT, comparison for ATC, else
-        :math:`\\sqrt{(s_1^2 + s_0^2)/2}`.
+        :math:`\\sqrt{(s_1^2 + s_0^2)/2}`. "balanced": that of everybody under the balancing weights, as cobalt has
+        it for ATO and ATM; of one method at a time.
+    squares, interactions : bool, default False
+        Also squares of numbers (``age:age``), and products of every two covariates.
 
     Returns
     -------
     BalanceTable
+        Of a mapping a ``BalanceComparison``: every method in one long table. ``is_balanced`` and ``verdicts`` say what
+        passes.
 
     Raises
     ------
     ColumnError, EstimationError, IdentificationError
-        As ``ipw``.
+        As ``ipw``; methods of other respondents, or of another treatment.
 
     Notes
     -----
     Weighted variance :math:`\\sum w / ((\\sum w)^2 - \\sum w^2) \\sum w (x - \\bar x)^2`; of a yes-or-no covariate
-    :math:`p (1 - p)`. ``ks`` is the largest distance of the weighted distribution functions.
+    :math:`p (1 - p)`. ``ks`` is the largest distance of the weighted distribution functions. Where balanced
+    respondents miss a covariate, means are of those who have it and a row ``missing`` shows the share of the others.
 
     References
     ----------
-    Austin (2011), Multivariate Behavioral Research 46, 399-424. R twin: ``cobalt::bal.tab``; it standardises ATO
-    by everybody under overlap weights, here by the pooled spread.
+    Austin (2011), Multivariate Behavioral Research 46, 399-424; Stuart (2010), Statistical Science 25, 1-21, for the
+    limits. R twin: ``cobalt::bal.tab``; its default for ATO and ATM is ``denominator="balanced"``.
 
     Examples
     --------
     >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"joined": [0, 0, 0, 1, 1, 1], "sex": ["f", "f", "m", "f", "m", "m"]})
-    >>> table = balance_table(survey_design(respondents), treatment="joined", covariates=["sex"]).tidy()
-    >>> table["smd_raw"].round(4).tolist(), table["smd_weighted"].abs().round(4).tolist()
+    >>> table = balance_table(survey_design(respondents), treatment="joined", covariates=["sex"])
+    >>> table.rows["smd_raw"].round(4).tolist(), table.rows["smd_weighted"].abs().round(4).tolist()
     ([-0.7071, 0.7071], [0.0, 0.0])
+    >>> table.is_balanced
+    True
     """
-    if estimand not in ESTIMANDS:
-        raise EstimationError(f"estimand must be one of {list(ESTIMANDS)}, got {estimand!r}.")
-    chosen = denominator or DENOMINATORS[estimand]
-    if chosen not in ("participants", "comparison", "pooled"):
-        raise EstimationError(f"denominator must be 'participants', 'comparison' or 'pooled', got {chosen!r}.")
-    groups = groups_of(design, treatment=treatment, covariates=covariates, verb="balance_table")
-    raw = design.domain_weights
-    final = raw * tilt_of(groups, raw, estimand).balancing.sum(axis=1)
-    rows = []
-    for covariate, level, values in _columns(design, groups, treatment, covariates):
-        before, after = (_compared(values, weights, groups) for weights in (raw, final))
-        spread = {"participants": before["v1"], "comparison": before["v0"], "pooled": (before["v1"] + before["v0"]) / 2}
-        rows.append({"covariate": covariate, "level": level} | _row(before, after, spread[chosen], chosen))
-    effective = {
-        f"ess_{name}": effective_number(final[groups.members(group)])
-        for name, group in (("participants", 1), ("comparison", 0))
+    if denominator not in (None, "participants", "comparison", "pooled", "balanced"):
+        raise EstimationError(
+            f"denominator must be 'participants', 'comparison', 'pooled' or 'balanced', got {denominator!r}."
+        )
+    several = isinstance(design, Mapping)
+    entries = {
+        name: weighted_groups(one, treatment=treatment, covariates=covariates, estimand=estimand, verb=VERB)
+        for name, one in (design.items() if isinstance(design, Mapping) else [("", design)])
     }
-    return BalanceTable(pd.DataFrame(rows), estimand, effective, groups.n_left_out, design.provenance)
+    _refuse_unlike(entries)
+    if not several:
+        entries = {one.method: one for one in entries.values()}
+    first = next(iter(entries.values()))
+    chosen = _denominator(entries, denominator)
+    long = _long(entries, _shown(entries, covariates), chosen, squares, interactions)
+    verdicts = _verdicts(long, _methods(entries), first)
+    if several:
+        estimands = {name: one.estimand for name, one in entries.items()}
+        return BalanceComparison(long, verdicts, estimands, first.groups.n_left_out, first.provenance)
+    effective = {f"ess_{name}": float(verdicts[f"ess_{name}"].iloc[-1]) for name in ("participants", "comparison")}
+    return BalanceTable(
+        _wide(long, first.method), first.estimand, effective, first.groups.n_left_out, first.provenance, long,
+        verdicts,
+    )  # fmt: skip
 
 
-def _columns(
-    design: Design, groups: Groups, treatment: str, covariates: str | Sequence[str]
-) -> Iterator[tuple[str, str, Floats]]:
-    """Yield what is compared: covariate, level (empty for numbers), values of shape (n,), zero where not used."""
-    if isinstance(covariates, str) and covariates.lstrip().startswith("~"):
-        model = read_model(design, treatment, covariates, "binomial", among=groups.used)
-        for term, values in zip(model.terms, model.x.T, strict=True):
-            if term != "(Intercept)":
-                yield term, "", values
-        return
-    for name in [covariates] if isinstance(covariates, str) else covariates:
-        column = design.column(name)
-        if is_text(column):
-            levels, code = code_levels(column, groups.used)
-            for place, level in enumerate(levels):
-                yield name, str(level), (code == place).astype(float)
-        else:
-            numbers = pd.to_numeric(column.astype("boolean") if column.dtype == object else column)
-            yield name, "", np.where(groups.used, numbers.to_numpy(dtype=float, na_value=np.nan), 0.0)
+def _refuse_unlike(entries: Mapping[str, WeightedGroups]) -> None:
+    if not entries:
+        raise EstimationError(f"{VERB}: the mapping names no method. Write {{'entropy balancing': balanced, ...}}.")
+    name, first = next(iter(entries.items()))
+    for other, one in entries.items():
+        if other in (UNWEIGHTED, SURVEY):
+            raise EstimationError(
+                f"{VERB}: '{other}' is what the weights before balancing are called. Rename the method."
+            )
+        if len(one.design) != len(first.design) or not one.design.sampling.is_same_sample(first.design.sampling):
+            raise EstimationError(
+                f"{VERB}: '{other}' and '{name}' are of different respondents. Make all methods from one design."
+            )
+        if one.treatment != first.treatment:
+            raise EstimationError(
+                f"{VERB}: '{other}' compares by '{one.treatment}', but '{name}' by '{first.treatment}'. Show them in "
+                f"two tables."
+            )
 
 
-def _compared(values: Floats, weights: Floats, groups: Groups) -> dict[str, float]:
-    """Return means, variances and the distance of the distributions of the two groups."""
-    binary = bool(np.isin(values[groups.used], (0.0, 1.0)).all())
-    found: dict[str, float] = {}
-    for group in (0, 1):
-        own = groups.members(group)
-        x, w = values[own], weights[own]
-        mean = float(w @ x / w.sum())
-        size = w.sum() - (w**2).sum() / w.sum()
-        found[f"m{group}"] = mean
-        found[f"v{group}"] = mean * (1 - mean) if binary else float(w @ (x - mean) ** 2 / size) if size > 0 else np.nan
-    found["ks"] = abs(found["m1"] - found["m0"]) if binary else _distance(values, weights, groups)
-    found["ratio"] = np.nan if binary or not found["v0"] > 0 else found["v1"] / found["v0"]
-    return found
+def _denominator(entries: Mapping[str, WeightedGroups], asked: Denominator | None) -> Denominator:
+    wanted = dict.fromkeys(DENOMINATORS[one.estimand] for one in entries.values())
+    if asked is None and len(wanted) > 1:
+        estimands = list(dict.fromkeys(one.estimand for one in entries.values()))
+        raise EstimationError(
+            f"{VERB}: methods for {estimands} divide by different standard deviations ({list(wanted)}), so their "
+            f"differences could not stand side by side. Say which: denominator='pooled', for instance."
+        )
+    if asked == "balanced" and len(entries) > 1:
+        raise EstimationError(
+            f"{VERB}: denominator='balanced' is another one under each method. Take one method at a time, or another "
+            f"denominator."
+        )
+    return next(iter(wanted)) if asked is None else asked
 
 
-def _distance(values: Floats, weights: Floats, groups: Groups) -> float:
-    x = values[groups.used]
-    levels, at = np.unique(x, return_inverse=True)
-    shares = [
-        np.bincount(at, weights=np.where(groups.members(group), weights, 0.0)[groups.used], minlength=len(levels))
-        for group in (0, 1)
-    ]
-    gap = np.cumsum(shares[1] / shares[1].sum()) - np.cumsum(shares[0] / shares[0].sum())
-    return float(np.abs(gap).max())
+def _shown(entries: Mapping[str, WeightedGroups], covariates: Names | None) -> Names:
+    """Return the covariates that are shown: those asked for, or all that any method balanced."""
+    own = [one.covariates for one in entries.values()]
+    if covariates is not None or len(own) == 1:
+        return own[0] if covariates is None else covariates
+    formulas = [each for each in own if isinstance(each, str) and each.lstrip().startswith("~")]
+    if formulas and len(set(map(str, own))) == 1:
+        return formulas[0]
+    return list(dict.fromkeys(name for each in own for name in variables_of(each)))
 
 
-def _row(before: dict[str, float], after: dict[str, float], spread: float, denominator: str) -> dict[str, Any]:
-    def standardised(found: dict[str, float]) -> float:
-        gap = found["m1"] - found["m0"]
-        return gap / float(np.sqrt(spread)) if spread > 0 else (0.0 if gap == 0 else np.nan)
+def _methods(entries: Mapping[str, WeightedGroups]) -> dict[str, Floats]:
+    """Return the weights of every method, before balancing first, each of shape (n,)."""
+    survey = next(iter(entries.values())).survey
+    counted = survey[survey != 0]
+    same = np.ptp(counted) == 0
+    before = {UNWEIGHTED: survey} if same else {UNWEIGHTED: (survey != 0).astype(float), SURVEY: survey}
+    return before | {name: one.final for name, one in entries.items()}
 
+
+def _before(methods: Iterable[str]) -> str:
+    """Return what survey weights are called: nobody has any where all are equal."""
+    return SURVEY if SURVEY in methods else UNWEIGHTED
+
+
+def _long(
+    entries: Mapping[str, WeightedGroups], covariates: Names, denominator: Denominator, squares: bool, products: bool
+) -> pd.DataFrame:
+    first = next(iter(entries.values()))
+    used = np.logical_or.reduce([one.used for one in entries.values()])
+    takes_part = first.groups.participation.y == 1
+    at, split = by_group((used & ~takes_part, used & takes_part))
+    methods = {name: weights[at] for name, weights in _methods(entries).items()}
+    columns = covariate_columns(first.design, first.treatment, covariates, at, squares=squares, interactions=products)
+    everybody_weights, weightings = first.final[at], np.vstack(list(methods.values()))
+    rows: list[dict[str, Any]] = []
+    for column, levels in _with_missing(columns):
+        compared = dict(zip(methods, gaps(column, split, weightings), strict=True))
+        everybody = weighted_variance(column, everybody_weights) if denominator == "balanced" else None
+        for place, level in enumerate(levels):
+            spread = (
+                everybody[place] if everybody is not None else _spread(compared[_before(methods)][place], denominator)
+            )
+            rows += [
+                _row(column.name, level, name, found[place], spread, denominator) for name, found in compared.items()
+            ]
+    return pd.DataFrame(rows)
+
+
+def _with_missing(columns: Sequence[CovariateColumn]) -> Iterator[tuple[CovariateColumn, tuple[str, ...]]]:
+    """Yield each covariate with its levels, and behind it who misses it."""
+    for column in columns:
+        yield column, column.levels or ("",)
+        if column.known is not None and not column.is_made:
+            yield without_missing(column), (MISSING,)
+
+
+def _spread(found: GroupGap, denominator: Denominator) -> float:
+    others, participants = found.variance
+    known = {"participants": participants, "comparison": others, "pooled": (participants + others) / 2}
+    return known[denominator]
+
+
+def _row(
+    covariate: str, level: str, method: str, found: GroupGap, spread: float, denominator: Denominator
+) -> dict[str, Any]:
     return {
-        "mean_participants_raw": before["m1"],
-        "mean_comparison_raw": before["m0"],
-        "smd_raw": standardised(before),
-        "mean_participants_weighted": after["m1"],
-        "mean_comparison_weighted": after["m0"],
-        "smd_weighted": standardised(after),
+        "covariate": covariate,
+        "level": level,
+        "method": method,
+        "mean_participants": found.mean[1],
+        "mean_comparison": found.mean[0],
+        "smd": found.standardised(spread),
         "denominator": denominator,
-        "variance_ratio_raw": before["ratio"],
-        "variance_ratio_weighted": after["ratio"],
-        "ks_raw": before["ks"],
-        "ks_weighted": after["ks"],
+        "variance_ratio": found.variance_ratio,
+        "ks": found.ks,
     }
+
+
+def _wide(long: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Return one row per covariate or level: survey weights beside balancing weights."""
+    before, after = (
+        long[long["method"] == name].reset_index(drop=True) for name in (_before(set(long["method"])), method)
+    )
+    sides = {"raw": before, "weighted": after}
+    centre = ("mean_participants", "mean_comparison", "smd")
+    return pd.DataFrame(
+        {"covariate": before["covariate"], "level": before["level"]}
+        | {f"{name}_{side}": frame[name] for side, frame in sides.items() for name in centre}
+        | {"denominator": before["denominator"]}
+        | {f"{name}_{side}": frame[name] for name in ("variance_ratio", "ks") for side, frame in sides.items()}
+    )
+
+
+def _verdicts(long: pd.DataFrame, methods: Mapping[str, Floats], first: WeightedGroups) -> pd.DataFrame:
+    """Return one row per method: how much weight each group keeps, and whether the groups are alike."""
+    rows = []
+    for name, weights in methods.items():
+        own = long[long["method"] == name]
+        size, ratios = own["smd"].abs(), own["variance_ratio"].dropna()
+        worst = own.iloc[int(np.argmax(size.fillna(np.inf)))]
+        row: dict[str, Any] = {"method": name}
+        for group, label in ((1, "participants"), (0, "comparison")):
+            kept = weights[first.groups.members(group) & (weights != 0)]
+            row |= {f"n_{label}": len(kept), f"ess_{label}": effective_number(kept)}
+        unbalanced = ~(size < SMD_LIMIT)
+        low, high = float(ratios.min()), float(ratios.max())
+        fits = ratios.between(*VARIANCE_RATIOS).all()
+        rows.append(
+            row
+            | {"largest_smd": float(size.max(skipna=False)), "covariate": worst["covariate"], "level": worst["level"]}
+            | {"n_unbalanced": int(unbalanced.sum()), "variance_ratio_low": low, "variance_ratio_high": high}
+            | {"is_balanced": bool(fits and not unbalanced.any())}
+        )
+    return pd.DataFrame(rows)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _text(frame: pd.DataFrame) -> str:
+    return frame.to_string(index=False, float_format=lambda value: f"{value:.6g}")

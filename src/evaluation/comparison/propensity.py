@@ -10,16 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.comparison.weighted_groups import WeightedGroups, weighted_groups
 from evaluation.design.design import Design
-from evaluation.errors import EstimationError
-from evaluation.estimation.counterfactual import (
-    ESTIMANDS,
-    Estimand,
-    Groups,
-    fitted_propensity,
-    groups_of,
-    tilt_of,
-)
+from evaluation.estimation.tilts import Estimand, fitted_propensity
 from evaluation.results import Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]
@@ -83,19 +76,26 @@ class Overlap:
         return frame_html(self.groups)
 
 
-def overlap(design: Design, *, treatment: str, covariates: str | Sequence[str], estimand: Estimand = "ATT") -> Overlap:
+def overlap(
+    design: Design | Any,
+    *,
+    treatment: str | None = None,
+    covariates: str | Sequence[str] | None = None,
+    estimand: Estimand | None = None,
+) -> Overlap:
     """Fit the survey-weighted propensity score and summarise how far the groups overlap in it.
 
     Parameters
     ----------
-    design : Design
-        Any design; its domain is where the groups are compared.
-    treatment : str
-        Column with two values.
-    covariates : str or list of str
-        Names or a one-sided formula.
-    estimand : {"ATT", "ATE", "ATC", "ATO"}, default "ATT"
-        Whose composition the balancing weights aim at.
+    design : Design or Matched
+        Its domain is where the groups are compared. A design whose last step balances and a matching bring
+        treatment, covariates, estimand and their own weights; any other design is weighted by its propensity scores.
+    treatment : str, optional
+        Column with two values; needed where ``design`` does not know it.
+    covariates : str or list of str, optional
+        Names or a one-sided formula; needed where ``design`` does not know them.
+    estimand : {"ATT", "ATE", "ATC", "ATO", "ATM"}, optional
+        Whose composition the balancing weights aim at, default "ATT"; a balanced design has its own.
 
     Returns
     -------
@@ -105,6 +105,11 @@ def overlap(design: Design, *, treatment: str, covariates: str | Sequence[str], 
     ------
     ColumnError, EstimationError, IdentificationError
         As ``ipw``.
+
+    Notes
+    -----
+    Weights that know no propensity score (entropy balancing, exact matching) are shown over the survey-weighted logit
+    of the same covariates.
 
     References
     ----------
@@ -117,28 +122,22 @@ def overlap(design: Design, *, treatment: str, covariates: str | Sequence[str], 
     >>> overlap(survey_design(respondents), treatment="joined", covariates=["sex"]).tidy()["ess"].round(3).tolist()
     [3.0, 2.0]
     """
-    _refuse_estimand(estimand)
-    groups = groups_of(design, treatment=treatment, covariates=covariates, verb="overlap")
-    weights = design.domain_weights
-    scores, _ = fitted_propensity(groups, weights)
-    balancing = tilt_of(groups, weights, estimand).balancing.sum(axis=1)
-    rows = [_row(groups, group, scores, weights, balancing) for group in (1, 0)]
-    highest = scores[groups.used].max()
+    found = weighted_groups(design, treatment=treatment, covariates=covariates, estimand=estimand, verb="overlap")
+    scores = found.scores
+    if scores is None:
+        scores, _ = fitted_propensity(found.groups, np.where(found.used, found.survey, 0.0))
+    rows = [_row(found, group, scores) for group in (1, 0)]
+    highest = scores[found.used].max()
     edges = np.linspace(0.0, next((upper for upper in UPPER if upper >= highest), 1.0), BINS + 1)
-    histogram = [_histogram(groups, group, scores, edges, (weights, weights * balancing)) for group in (1, 0)]
+    histogram = [_histogram(found, group, scores, edges) for group in (1, 0)]
     return Overlap(
         pd.DataFrame(rows),
         pd.concat(histogram, ignore_index=True),
-        np.where(groups.used, scores, np.nan),
-        estimand,
-        groups.n_left_out,
-        design.provenance,
+        np.where(found.used, scores, np.nan),
+        found.estimand,
+        found.groups.n_left_out,
+        found.provenance,
     )
-
-
-def _refuse_estimand(estimand: str) -> None:
-    if estimand not in ESTIMANDS:
-        raise EstimationError(f"estimand must be one of {list(ESTIMANDS)}, got {estimand!r}.")
 
 
 def effective_number(weights: Floats) -> float:
@@ -146,12 +145,12 @@ def effective_number(weights: Floats) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 
-def _row(groups: Groups, group: int, scores: Floats, weights: Floats, balancing: Floats) -> dict[str, Any]:
-    own, other = groups.members(group), scores[groups.members(1 - group)]
+def _row(found: WeightedGroups, group: int, scores: Floats) -> dict[str, Any]:
+    own, other = found.members(group), scores[found.members(1 - group)]
     outside = own & ((scores < other.min()) | (scores > other.max()))
-    final = (weights * balancing)[own]
+    weights, final = found.survey, found.final[own]
     return {
-        "group": groups.levels[group],
+        "group": found.groups.levels[group],
         "n_obs": int(own.sum()),
         "ess_raw": effective_number(weights[own]),
         "ess": effective_number(final),
@@ -164,19 +163,17 @@ def _row(groups: Groups, group: int, scores: Floats, weights: Floats, balancing:
     }
 
 
-def _histogram(
-    groups: Groups, group: int, scores: Floats, edges: Floats, weights: tuple[Floats, Floats]
-) -> pd.DataFrame:
-    own = groups.members(group)
+def _histogram(found: WeightedGroups, group: int, scores: Floats, edges: Floats) -> pd.DataFrame:
+    own = found.members(group)
     counts = np.histogram(scores[own], bins=edges)[0]
     starts = whole_bins(counts.tolist(), LEAST)
     shares = []
-    for weight in weights:
+    for weight in (found.survey, found.final):
         mass = np.histogram(scores[own], bins=edges, weights=weight[own])[0]
         shares.append(np.add.reduceat(mass, starts) / weight[own].sum())
     return pd.DataFrame(
         {
-            "group": groups.levels[group],
+            "group": found.groups.levels[group],
             "score_low": edges[starts],
             "score_high": edges[[*starts[1:], len(counts)]],
             "n_obs": np.add.reduceat(counts, starts),
