@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,6 +25,10 @@ from evaluation.survey.codebook import read_codebook
 
 Entry = TypeVar("Entry")
 Evidence = Literal["benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"]
+
+
+#: What a missing covariate means: an error, the respondent is left out, a level or indicator of its own.
+Missing = Literal["refuse", "complete_cases", "indicator"]
 
 
 class MeasurementPlan(Strict):
@@ -47,12 +52,14 @@ class Question(Strict):
 class ComparisonPlan(Question):
     """One comparison: an outcome in two groups of one design, or a mean against a figure published elsewhere.
 
-    ``printed`` is what was published of participants, in the units of the outcome.
+    ``printed`` is what was published of participants, in the units of the outcome; ``missing`` what a missing
+    covariate means, where it differs from the study's.
     """
 
     outcome: str
     treatment: str | None = None
     covariates: list[str] | None = None
+    missing: Missing | None = None
     participants: MeasurementPlan
     comparator: MeasurementPlan
     contains_participants: bool | None
@@ -77,6 +84,31 @@ class PolicyPlan(Question):
     anticipation: int = 0
 
 
+class ScalePlan(Question):
+    """An ordered item whose categories are compared, the ``top`` highest of them as a share."""
+
+    outcome: str
+    top: int = 2
+    treatment: str | None = None
+    covariates: list[str] | None = None
+
+
+class DosePlan(Question):
+    """An outcome by how often somebody took part."""
+
+    outcome: str
+    dose: str
+    covariates: list[str] | None = None
+
+
+class ControlPlan(Question):
+    """Outcomes that taking part cannot move: a difference in them says that the groups differ otherwise."""
+
+    outcomes: list[str]
+    treatment: str | None = None
+    covariates: list[str] | None = None
+
+
 class Content(Strict):
     """The whole of a pre-specification file."""
 
@@ -86,8 +118,28 @@ class Content(Strict):
     design: str
     treatment: str
     covariates: list[str]
+    missing: Missing = "refuse"
     comparisons: dict[str, ComparisonPlan]
     policies: dict[str, PolicyPlan] = Field(default_factory=dict)
+    scales: dict[str, ScalePlan] = Field(default_factory=dict)
+    doses: dict[str, DosePlan] = Field(default_factory=dict)
+    negative_controls: dict[str, ControlPlan] = Field(default_factory=dict)
+
+    @property
+    def questions(self) -> dict[str, dict[str, Question]]:
+        """Every question by its kind and name."""
+        groups = {kind: getattr(self, kind) for kind in KINDS}
+        return {kind: dict(entries) for kind, entries in groups.items()}
+
+
+#: Groups of questions in a pre-specification file, and what one of each is called.
+KINDS: Mapping[str, str] = {
+    "comparisons": "comparison",
+    "policies": "policy",
+    "scales": "scale",
+    "doses": "dose",
+    "negative_controls": "negative control",
+}
 
 
 @dataclass(frozen=True)
@@ -123,37 +175,44 @@ class Prespecification:
         """Return one row per question: kind, name, outcome, subgroups, covariates, date when it was added later."""
         rows = [
             {
-                "kind": "comparison",
+                "kind": KINDS[kind],
                 "name": name,
-                "outcome": entry.outcome,
-                "subgroups": ", ".join(entry.subgroups),
-                "covariates": ", ".join(entry.covariates or self.content.covariates),
+                "outcome": ", ".join(getattr(entry, "outcomes", [])) or getattr(entry, "outcome", ""),
+                "subgroups": ", ".join(getattr(entry, "subgroups", [])),
+                "covariates": ", ".join(self._covariates(kind, entry)),
                 "added": entry.added or "",
             }
-            for name, entry in self.content.comparisons.items()
-        ]
-        rows += [
-            {
-                "kind": "policy",
-                "name": name,
-                "outcome": entry.outcome,
-                "subgroups": "",
-                "covariates": ", ".join(entry.covariates),
-                "added": entry.added or "",
-            }
-            for name, entry in self.content.policies.items()
+            for kind, entries in self.content.questions.items()
+            for name, entry in entries.items()
         ]
         return pd.DataFrame(rows)
+
+    def _covariates(self, kind: str, entry: Question) -> list[str]:
+        own: list[str] | None = getattr(entry, "covariates", None)
+        return own or ([] if kind == "policies" else self.content.covariates)
 
     def _card(self) -> list[tuple[str, str]]:
         k = 0 if project.language() == "ko" else 1
         heads = (("등록", "항목의 SHA-256", "비교", "하위 집단", "정책 효과", "보정 변수", "나중에 추가", "없음"),
                  ("registered", "SHA-256 of the entries", "comparisons", "subgroups", "policy effects", "adjusted for",
                   "added later", "none"))[k]  # fmt: skip
-        entries: dict[str, Question] = {**self.content.comparisons, **self.content.policies}
-        titles = {name: entry.title.in_language(project.language()) for name, entry in entries.items()}
+        groups = self.content.questions
+        titles = {
+            kind: {name: entry.title.in_language(project.language()) for name, entry in entries.items()}
+            for kind, entries in groups.items()
+        }
         subgroups = sorted({name for entry in self.content.comparisons.values() for name in entry.subgroups})
-        later = [f"{titles[name]} ({entry.added})" for name, entry in entries.items() if entry.added]
+        later = [
+            f"{titles[kind][name]} ({entry.added})"
+            for kind, entries in groups.items()
+            for name, entry in entries.items()
+            if entry.added
+        ]
+        further = [titles[kind].values() for kind in ("scales", "doses", "negative_controls")]
+        further_heads = (
+            ("순서형 문항", "참여 횟수", "사업이 움직일 수 없는 결과"),
+            ("ordered items", "by how often", "outcomes that nothing here could move"),
+        )[k]
         words = (
             ("실행을 시작할 때 해시로 고정", "아직 등록되지 않음: 아래 해시를 파일의 sha256에 적을 것"),
             (
@@ -168,9 +227,10 @@ class Prespecification:
         return [
             (heads[0], f"{self.content.registered}, {words}"),
             (heads[1], self.sha256),
-            (heads[2], "; ".join(titles[name] for name in self.content.comparisons)),
+            (heads[2], "; ".join(titles["comparisons"].values())),
             (heads[3], ", ".join(map(named, subgroups)) or heads[7]),
-            (heads[4], "; ".join(titles[name] for name in self.content.policies) or heads[7]),
+            (heads[4], "; ".join(titles["policies"].values()) or heads[7]),
+            *((head, "; ".join(own)) for head, own in zip(further_heads, further, strict=True) if own),
             (heads[5], ", ".join(map(named, self.content.covariates))),
             (heads[6], "; ".join(later) or heads[7]),
         ]
@@ -180,6 +240,28 @@ class Prespecification:
 
     def _repr_html_(self) -> str:
         return card_html(self._card())
+
+
+@dataclass(frozen=True)
+class NotDeclared:
+    """What stands in a notebook where a study asks nothing: tables, figures and the door out pass it on.
+
+    Attributes
+    ----------
+    what : Text
+        What is not asked, in both languages.
+    """
+
+    what: Text
+
+    def __repr__(self) -> str:
+        text = self.what.in_language(project.language())
+        if project.language() == "ko":
+            return f"이 연구의 사전 명세에는 없음: {text}."
+        return f"Not asked by this study's pre-specification: {text}."
+
+    def _repr_html_(self) -> str:
+        return f'<p class="not-declared" style="color: #767676">{escape(repr(self))}</p>'
 
 
 def read_prespecification(study: str) -> Prespecification:
@@ -247,8 +329,12 @@ def hash_of(content: Content) -> str:
         Order of entries and layout of the file do not count.
     """
     record: dict[str, Any] = content.model_dump(exclude={"sha256"}, exclude_defaults=True)
-    for group in ("comparisons", "policies"):
-        record[group] = {name: entry for name, entry in record.get(group, {}).items() if "added" not in entry}
+    for group in KINDS:
+        kept = {name: entry for name, entry in record.get(group, {}).items() if "added" not in entry}
+        if kept or group in ("comparisons", "policies"):
+            record[group] = kept
+        else:
+            record.pop(group, None)
     return hashlib.sha256(json.dumps(record, ensure_ascii=False, sort_keys=True).encode("utf-8")).hexdigest()
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 from evaluation.disclosure import shown
 from evaluation.errors import ColumnError, PublishError
 from evaluation.figures.canvas import Figure
-from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_balance, draw_margins
+from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_balance, draw_margins, draw_methods
+from evaluation.figures.decomposition import draw_decomposition
 from evaluation.figures.diagnostics import DESIGN_EFFECT_COLUMNS, draw_design_effects
 from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw_weights
 from evaluation.figures.events import draw_events, draw_group_time
@@ -23,6 +24,7 @@ from evaluation.figures.rollout import (
     draw_rollout_timeline,
 )
 from evaluation.figures.trends import draw_trend
+from evaluation.prespecification import NotDeclared
 from evaluation.results import Estimates
 
 
@@ -36,7 +38,7 @@ def plot(
     time: str | None = None,
     breaks: Mapping[Any, str] | None = None,
     kind: Literal["map", "timeline"] | None = None,
-) -> Figure:
+) -> Any:
     """Draw a result, by what it is: one figure for each kind of result.
 
     Estimates are points with intervals: a row each, or a ladder (key ``method`` or ``part``), an event study
@@ -45,7 +47,7 @@ def plot(
 
     Parameters
     ----------
-    result : Estimates, WeightSummary, MarginComparison, SampleBalance, DesignEffects, BalanceTable, Overlap
+    result : Estimates, WeightSummary, MarginComparison, SampleBalance, DesignEffects, BalanceTable, BalanceComparison, Overlap
         What is drawn.
     title : str, optional
         Default: what is estimated, of what, by what.
@@ -68,6 +70,7 @@ def plot(
     Returns
     -------
     Figure
+        What a study does not ask for comes back as it is.
 
     Raises
     ------
@@ -76,6 +79,8 @@ def plot(
     ColumnError
         Where ``reference`` names nothing that is estimated.
     """
+    if isinstance(result, NotDeclared):
+        return result
     is_rollout = all(hasattr(result, name) for name in ("cells", "stages", "provenance"))
     if kind is not None and not is_rollout:
         raise PublishError(f"kind belongs to a roll-out, got {type(result).__name__}; leave it out here.")
@@ -107,6 +112,8 @@ def plot(
     frame = result.tidy() if hasattr(result, "tidy") and hasattr(result, "provenance") else pd.DataFrame()
     if set(MARGIN_COLUMNS) <= set(frame.columns):
         return draw_margins(frame, result.provenance, title=title, lang=lang)
+    if all(hasattr(result, name) for name in ("by_method", "verdicts", "estimands")):
+        return draw_methods(result, title=title, lang=lang)
     if set(BALANCE_COLUMNS) <= set(frame.columns):
         return draw_balance(result, title=title, lang=lang)
     if set(DESIGN_EFFECT_COLUMNS) <= set(frame.columns):
@@ -134,6 +141,8 @@ def _drawn_by(keys: set[str]) -> Callable[..., Figure]:
         return draw_events
     if {"cohort", "time"} <= keys:
         return draw_group_time
-    if {"term", "method"} <= keys or {"term", "part"} <= keys:
+    if {"term", "part"} <= keys:
+        return draw_decomposition
+    if {"term", "method"} <= keys:
         return draw_ladder
     return draw_estimates
