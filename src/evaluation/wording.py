@@ -117,6 +117,9 @@ def method_name(method: str, lang: str | None = None) -> str:
     >>> method_name("replicates (bootstrap, 50, seed 1)", "ko"), method_name("taylor", "ko")
     ('반복가중 (붓스트랩, 50벌, 시드 1)', '테일러 선형화')
     """
+    made, _, how = method.rpartition(", ")
+    if how in ("matched pairs", "matched weights"):
+        return f"{method_name(made, lang)}, {term(how, lang)}"
     found = _REPLICATES.match(method)
     if found is None or language_of(lang) == "en":
         return term(method, lang)
