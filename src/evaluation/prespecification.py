@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,8 +24,6 @@ from evaluation.survey.codebook import read_codebook
 
 Entry = TypeVar("Entry")
 Evidence = Literal["benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"]
-
-
 #: What a missing covariate means: an error, the respondent is left out, a level or indicator of its own.
 Missing = Literal["refuse", "complete_cases", "indicator"]
 
@@ -240,28 +237,6 @@ class Prespecification:
 
     def _repr_html_(self) -> str:
         return card_html(self._card())
-
-
-@dataclass(frozen=True)
-class NotDeclared:
-    """What stands in a notebook where a study asks nothing: tables, figures and the door out pass it on.
-
-    Attributes
-    ----------
-    what : Text
-        What is not asked, in both languages.
-    """
-
-    what: Text
-
-    def __repr__(self) -> str:
-        text = self.what.in_language(project.language())
-        if project.language() == "ko":
-            return f"이 연구의 사전 명세에는 없음: {text}."
-        return f"Not asked by this study's pre-specification: {text}."
-
-    def _repr_html_(self) -> str:
-        return f'<p class="not-declared" style="color: #767676">{escape(repr(self))}</p>'
 
 
 def read_prespecification(study: str) -> Prespecification:

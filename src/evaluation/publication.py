@@ -26,7 +26,6 @@ import pandas as pd
 from evaluation import disclosure, project, wording
 from evaluation.errors import ClaimError, EvaluationError, PublishError, did_you_mean
 from evaluation.figures.canvas import Figure
-from evaluation.prespecification import NotDeclared
 from evaluation.project import LOG, MANIFEST, STEP_VARIABLE
 from evaluation.results import TIDY_COLUMNS, Estimates, Provenance, holds_records
 from evaluation.specification import RESOLVED, read_study
@@ -97,7 +96,7 @@ class Published:
         return [stem + " ".join(endings) for stem, endings in kinds.items()]
 
 
-def publish(name: str, item: Any, *, title: str | None = None) -> Published | NotDeclared:
+def publish(name: str, item: Any, *, title: str | None = None) -> Published:
     """Write a result into the run folder under a name that claims and readers can refer to.
 
     Parameters
@@ -113,7 +112,6 @@ def publish(name: str, item: Any, *, title: str | None = None) -> Published | No
     Returns
     -------
     Published
-        What a study does not ask for comes back as it is; nothing is written.
 
     Raises
     ------
@@ -124,8 +122,6 @@ def publish(name: str, item: Any, *, title: str | None = None) -> Published | No
         Where no study is open and no run is named.
     """
     _check_name(name)
-    if isinstance(item, NotDeclared):
-        return item
     if isinstance(item, Mapping):
         return _publish_group(name, item)
     files = _files_of(name, item, title)
@@ -152,7 +148,7 @@ def _publish_group(name: str, items: Mapping[Any, Any]) -> Published:
         _files_of(member, item, None)  # all must be able to leave before the first one does
     titled = {name: group_title(items, name, project.language()) for name in getattr(items, "titles", {})}
     parts = [publish(str(member), item, title=titled.get(member)) for member, item in items.items()]
-    files = tuple(file for part in parts if isinstance(part, Published) for file in part.files)
+    files = tuple(file for part in parts for file in part.files)
     return Published(tuple(map(str, items)), files, project.is_of_record())
 
 

@@ -37,6 +37,9 @@ Section = Literal[
     "distribution",
     "truth",
     "modes",
+    "scales",
+    "doses",
+    "negative_controls",
 ]
 
 

@@ -11,7 +11,7 @@ import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, overload, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from unicodedata import east_asian_width
 
 import numpy as np
@@ -19,7 +19,6 @@ import pandas as pd
 
 from evaluation import disclosure, project, wording
 from evaluation.errors import PublishError
-from evaluation.prespecification import NotDeclared
 from evaluation.results import TIDY_COLUMNS, Estimates, Labels, PlainLabels, Provenance, TestResult, holds_records
 from evaluation.specification import Text
 
@@ -191,11 +190,6 @@ def _cell(tag: str, text: object, side: str, attributes: str = "") -> str:
     return f'<{tag}{attributes} style="text-align: {side}">{html.escape(str(text))}</{tag}>'
 
 
-@overload
-def table(result: NotDeclared, *, title: str | None = None, lang: str | None = None) -> NotDeclared: ...
-
-
-@overload
 def table(
     result: Estimates | Mapping[str, Estimates] | Tabular | Tidy | pd.DataFrame,
     *,
@@ -204,18 +198,7 @@ def table(
     labels: Labels | None = None,
     source: str = "",
     notes: Iterable[str] = (),
-) -> Table: ...
-
-
-def table(
-    result: Estimates | Mapping[str, Estimates] | Tabular | Tidy | pd.DataFrame | NotDeclared,
-    *,
-    title: str | None = None,
-    lang: str | None = None,
-    labels: Labels | None = None,
-    source: str = "",
-    notes: Iterable[str] = (),
-) -> Table | NotDeclared:
+) -> Table:
     """Lay a result out as a table that can be published.
 
     Parameters
@@ -239,7 +222,6 @@ def table(
     Returns
     -------
     Table
-        What a study does not ask for comes back as it is.
 
     Raises
     ------
@@ -256,8 +238,6 @@ def table(
            H  14
     Source: apiclus1
     """
-    if isinstance(result, NotDeclared):
-        return result
     lang = project.language() if lang is None else lang
     if isinstance(result, Estimates):
         return _estimates_table(result, title, lang, tuple(notes))

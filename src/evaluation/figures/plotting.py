@@ -14,9 +14,11 @@ from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_
 from evaluation.figures.decomposition import draw_decomposition
 from evaluation.figures.diagnostics import DESIGN_EFFECT_COLUMNS, draw_design_effects
 from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw_weights
+from evaluation.figures.dose import draw_dose
 from evaluation.figures.events import draw_events, draw_group_time
 from evaluation.figures.intervals import draw_estimates
 from evaluation.figures.ladder import draw_ladder
+from evaluation.figures.likert import draw_likert
 from evaluation.figures.rollout import (
     CELL_COLUMNS,
     STAGE_COLUMNS,
@@ -24,7 +26,6 @@ from evaluation.figures.rollout import (
     draw_rollout_timeline,
 )
 from evaluation.figures.trends import draw_trend
-from evaluation.prespecification import NotDeclared
 from evaluation.results import Estimates
 
 
@@ -38,7 +39,7 @@ def plot(
     time: str | None = None,
     breaks: Mapping[Any, str] | None = None,
     kind: Literal["map", "timeline"] | None = None,
-) -> Any:
+) -> Figure:
     """Draw a result, by what it is: one figure for each kind of result.
 
     Estimates are points with intervals: a row each, or a ladder (key ``method`` or ``part``), an event study
@@ -47,7 +48,7 @@ def plot(
 
     Parameters
     ----------
-    result : Estimates, WeightSummary, MarginComparison, SampleBalance, DesignEffects, BalanceTable, BalanceComparison, Overlap
+    result : Estimates, WeightSummary, MarginComparison, SampleBalance, DesignEffects, BalanceTable, Overlap, and others
         What is drawn.
     title : str, optional
         Default: what is estimated, of what, by what.
@@ -70,7 +71,6 @@ def plot(
     Returns
     -------
     Figure
-        What a study does not ask for comes back as it is.
 
     Raises
     ------
@@ -79,12 +79,14 @@ def plot(
     ColumnError
         Where ``reference`` names nothing that is estimated.
     """
-    if isinstance(result, NotDeclared):
-        return result
     is_rollout = all(hasattr(result, name) for name in ("cells", "stages", "provenance"))
     if kind is not None and not is_rollout:
         raise PublishError(f"kind belongs to a roll-out, got {type(result).__name__}; leave it out here.")
     limit = float(reference) if isinstance(reference, (int, float)) else None
+    if isinstance(result, Mapping) or getattr(result, "verb", "") == "likert_difference":
+        return draw_likert(result, title=title, lang=lang)
+    if isinstance(result, Estimates) and result.verb == "dose_response":
+        return draw_dose(result, title=title, lang=lang)
     if isinstance(result, Estimates):
         result = shown(result)
         known = None if isinstance(reference, (int, float)) else reference
