@@ -122,7 +122,7 @@ def test_each_part_says_whether_the_data_know_it(respondents):
     assert {part for part, how in said.items() if how == "yes"} == {
         *("gap", "item_mismatch", "others_against_all", "selection_and_effect", "remainder", *EXPLAINED)
     }
-    assert {said[part] for part in BOUNDS} == {"Λ = 2"}
+    assert {said[part] for part in BOUNDS} == {"Λ = 1.5"}
     assert said["selection"] == said["effect"]
     assert said["effect"] == "assumed: nothing unobserved moves both participation and the answer"
 

@@ -41,7 +41,7 @@ PARTS: Mapping[str, str] = {
     "remainder": IDENTIFIED,
 }
 #: By how much the odds of taking part may be off where selection and effect are given bounds.
-LAMBDA = 2.0
+LAMBDA = 1.5
 #: Ends of the bounds, and of what they are.
 BOUNDS = ("selection_low", "selection_high", "effect_low", "effect_high")
 
@@ -87,7 +87,7 @@ def decompose_gap(
     by_covariate : bool, default True
         Add what composition explains of ``selection_and_effect`` in a linear regression among the others, and the
         share of each covariate in it.
-    lambda_ : float or None, default 2.0
+    lambda_ : float or None, default 1.5
         Add bounds of selection and effect if something unobserved moves the odds of taking part by at most this
         factor, 1 and above; None adds none.
     missing : {"refuse", "complete_cases", "indicator"}, default "refuse"

@@ -65,9 +65,10 @@ _WITHOUT: Mapping[str, frozenset[str]] = {
 #: Whose coefficients value the composition, so that what is not explained has the composition of the estimand.
 _VALUED_BY: Mapping[str, Reference] = {"ATT": "comparison", "ATC": "participants", "ATE": "pooled"}
 #: Lambda of the bounds that are shown last.
-LAMBDA = 2.0
+LAMBDA = 1.5
 BENCHMARK = "benchmark"
 BOUND_ROWS = ("bound_low", "bound_high")
+_COLUMNS = ("estimand", "n_participants", "n_comparison", "ess_participants", "ess_comparison")
 #: In the column ``estimand`` of a row that compares the groups as they are.
 DESCRIBED = "as they are"
 
@@ -107,7 +108,7 @@ def effect_ladder(
         ``bounds`` (``sensitivity_bounds``).
     family : {"gaussian", "binomial"}, optional
         Of the outcome models; default: binomial where the outcome has two values.
-    lambda_ : float, default 2.0
+    lambda_ : float, default 1.5
         By which factor the odds of taking part may be off in the bounds.
     missing : {"refuse", "complete_cases", "indicator"}, default "refuse"
         What missing covariates mean, as in ``aipw``.
@@ -182,7 +183,14 @@ def effect_ladder(
         **evidence,
     }
     whole = _stacked(parts)
-    return replace(whole, verb="effect_ladder", provenance=design.provenance, conf_level=conf_level, fit=fit)
+    return replace(
+        whole,
+        verb="effect_ladder",
+        provenance=design.provenance,
+        conf_level=conf_level,
+        columns={name: whole.columns[name] for name in _COLUMNS},
+        fit=fit,
+    )
 
 
 def _known(methods: Sequence[Rung] | None, estimand: Estimand) -> list[Rung]:
