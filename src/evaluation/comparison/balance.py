@@ -27,7 +27,6 @@ from evaluation.comparison.weighted_groups import WeightedGroups, weighted_group
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
 from evaluation.estimation.tilts import Estimand
-from evaluation.regression.formula import variables_of
 from evaluation.results import Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]
@@ -310,9 +309,15 @@ def _shown(entries: Mapping[str, WeightedGroups], covariates: Names | None) -> N
     if covariates is not None or len(own) == 1:
         return own[0] if covariates is None else covariates
     formulas = [each for each in own if isinstance(each, str) and each.lstrip().startswith("~")]
-    if formulas and len(set(map(str, own))) == 1:
-        return formulas[0]
-    return list(dict.fromkeys(name for each in own for name in variables_of(each)))
+    if formulas:
+        if len(set(map(str, own))) == 1:
+            return formulas[0]
+        raise EstimationError(
+            f"{VERB}: the methods were balanced by different formulas ({formulas[0]} among them). Say which covariates "
+            f"are to be shown: covariates=[...]."
+        )
+    lists = [[each] if isinstance(each, str) else list(each) for each in own]
+    return list(dict.fromkeys(name for each in lists for name in each))
 
 
 def _methods(entries: Mapping[str, WeightedGroups]) -> dict[str, Floats]:

@@ -8,10 +8,13 @@ import pandas as pd
 from evaluation import wording
 from evaluation.results import Labels
 
+#: Names that methods have of themselves.
+_OWN_NAMES = frozenset({"unweighted", "survey_weighted", "propensity_weights", "entropy_balance", "cbps"})
+
 
 def method_name(method: str, lang: str | None = None) -> str:
     """Return what a way of weighting is called; a name that the caller gave stands for itself."""
-    return wording.term(method, lang)
+    return wording.term(method, lang) if method in _OWN_NAMES else method
 
 
 def row_name(covariate: str, level: str, labels: Labels, lang: str | None = None) -> str:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from evaluation import wording
+from evaluation.comparison.balance import SMD_LIMIT, SURVEY, UNWEIGHTED
+from evaluation.comparison.balance_layout import method_name, row_name
 from evaluation.errors import ColumnError
-from evaluation.figures.canvas import BLUE, DASHED, DIAMOND, GREY, INK, Figure, Sheet, same_scale, theme
+from evaluation.figures.canvas import BLUE, DASHED, DIAMOND, GREY, INK, ORANGE, Figure, Sheet, same_scale, theme
 from evaluation.results import Provenance
 
 MARGIN_COLUMNS = ("margin", "level", "target", "before", "after")
@@ -76,8 +78,6 @@ def draw_margins(
 
 
 BALANCE_COLUMNS = ("covariate", "level", "smd_raw", "smd_weighted", "denominator")
-#: Standardised difference above which a covariate is commonly called unbalanced.
-SMD_LIMIT = 0.1
 
 
 def draw_balance(result: Any, *, title: str | None = None, lang: str | None = None) -> Figure:
@@ -134,6 +134,118 @@ def draw_balance(result: Any, *, title: str | None = None, lang: str | None = No
         widest = max(1.2 * SMD_LIMIT, float(np.nanmax(data[["abs_smd_raw", "abs_smd_weighted"]])))
         axes.set_xlim(-0.04 * widest, 1.06 * widest)
     return Figure(sheet.canvas, data, name, caption)
+
+
+#: More rows than these are no picture; those that differ most under some method are drawn.
+MOST_ROWS = 40
+#: How each method is drawn, in order; the first two are for what stands before balancing.
+_BEFORE: dict[str, dict[str, Any]] = {
+    UNWEIGHTED: {"marker": "o", "markerfacecolor": "white", "markeredgecolor": GREY, "markersize": 6},
+    SURVEY: {"marker": "o", "markerfacecolor": "white", "markeredgecolor": INK, "markersize": 6},
+}
+_METHODS: tuple[dict[str, Any], ...] = (
+    {"marker": "o", "color": BLUE},
+    {"marker": "s", "color": ORANGE},
+    {"marker": "^", "color": "#009E73"},
+    {"marker": "D", "color": "#CC79A7"},
+    {"marker": "v", "color": "#56B4E9"},
+    {"marker": "P", "color": "#B8860B"},
+    {"marker": "X", "color": "#6A3D9A"},
+    {"marker": "*", "color": INK},
+)
+
+
+def draw_methods(result: Any, *, title: str | None = None, lang: str | None = None) -> Figure:
+    """Draw how far participants and others differ before balancing and under every method (love plot).
+
+    Parameters
+    ----------
+    result : BalanceComparison
+        Its ``by_method`` has ``covariate, level, method, smd, denominator``, its ``verdicts`` a row per method.
+    title : str, optional
+        Default: "Differences in covariates before and after weighting".
+    lang : {"ko", "en"}, optional
+        Default: the language of the project.
+
+    Returns
+    -------
+    Figure
+        The caption names what divides the differences and how many respondents each method leaves. Of more than 40
+        rows those are drawn that differ most under some method, and the caption counts the others; ``data`` holds
+        all.
+    """
+    labels = result.provenance.labels
+    data = result.by_method.reset_index(drop=True)
+    data = data.assign(
+        row=[row_name(*pair, labels, lang) for pair in zip(data["covariate"], data["level"], strict=True)],
+        abs_smd=data["smd"].abs(),
+    )
+    styles = _styles([str(name) for name in result.verdicts["method"]])
+    drawn, left_out = _most_different(data)
+    notes = _balance_notes(result, data, lang)
+    notes += [wording.term("not_drawn_rows", lang).format(n=left_out)] if left_out else []
+    name, caption = (
+        title or wording.term("love_title", lang),
+        wording.caption(result.provenance, None, lang, notes=notes),
+    )
+    limit: dict[str, Any] = {"color": INK, "linestyle": DASHED, "linewidth": 1.0}
+    marks = {method_name(method, lang): style for method, style in styles.items()}
+    rows = drawn["row"].drop_duplicates().tolist()
+    with theme():
+        sheet = Sheet(
+            name, caption, [rows], {**marks, wording.term("smd_limit", lang): limit}, [""],
+            wording.term("abs_smd", lang),
+        )  # fmt: skip
+        axes, places = sheet.axes[0], np.arange(len(rows))
+        axes.axvline(SMD_LIMIT, zorder=1, **limit)
+        axes.hlines(
+            places, 0, drawn.groupby("row", sort=False)["abs_smd"].max(), color="#E4E4E4", linewidth=1, zorder=1
+        )
+        shifts = _shifts(list(styles))
+        for method, style in styles.items():
+            own = drawn[drawn["method"] == method]
+            axes.plot(own["abs_smd"], places + shifts[method], linestyle="none", zorder=3, **style)
+        widest = max(1.2 * SMD_LIMIT, float(np.nanmax(drawn["abs_smd"])))
+        axes.set_xlim(-0.04 * widest, 1.06 * widest)
+    return Figure(sheet.canvas, data, name, caption)
+
+
+def _styles(methods: list[str]) -> dict[str, dict[str, Any]]:
+    balanced = [method for method in methods if method not in _BEFORE]
+    own = {method: {"markersize": 6, **_METHODS[at % len(_METHODS)]} for at, method in enumerate(balanced)}
+    return {method: _BEFORE.get(method) or own[method] for method in methods}
+
+
+def _shifts(methods: list[str]) -> dict[str, float]:
+    """Return how far each method's marks stand above or below the row, so that equal ones can be told apart."""
+    balanced = [method for method in methods if method not in _BEFORE]
+    step = min(0.16, 0.5 / max(len(balanced), 1))
+    places = {method: step * (at - (len(balanced) - 1) / 2) for at, method in enumerate(balanced)}
+    return {method: places.get(method, 0.0) for method in methods}
+
+
+def _most_different(data: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the rows that are drawn, and how many are not."""
+    size = data["abs_smd"].groupby(data["row"], sort=False).max()
+    if len(size) <= MOST_ROWS:
+        return data, 0
+    kept = size.fillna(np.inf).sort_values(ascending=False, kind="stable").index[:MOST_ROWS]
+    return data[data["row"].isin(kept)], len(size) - MOST_ROWS
+
+
+def _balance_notes(result: Any, data: pd.DataFrame, lang: str | None) -> list[str]:
+    estimands = ", ".join(dict.fromkeys(result.estimands.values()))
+    divisors = [wording.term(f"denominator_{divisor}", lang) for divisor in data["denominator"].unique()]
+    left = [
+        f"{method_name(str(row['method']), lang)} {wording.number(row['ess_participants'])} / "
+        f"{wording.number(row['ess_comparison'])}"
+        for row in result.verdicts.to_dict("records")
+    ]
+    both = f"{wording.term('participants', lang)} / {wording.term('others', lang)}"
+    return [
+        f"{wording.term('estimand', lang)}: {estimands}", *divisors,
+        f"{wording.term('ess', lang)}, {both}: {', '.join(left)}",
+    ]  # fmt: skip
 
 
 def _drawable(frame: pd.DataFrame, provenance: Provenance, lang: str | None) -> tuple[pd.DataFrame, list[str]]:

@@ -102,6 +102,7 @@ def draw_overlap(result: Any, *, title: str | None = None, lang: str | None = No
     unit = float((data["score_high"] - data["score_low"]).min())
     name = title or wording.term("overlap_title", lang)
     notes = [f"{wording.term('estimand', lang)}: {result.estimand}", _effective(groups, lang)]
+    notes += _support(groups, lang)
     notes.append(wording.term("least_bin", lang).format(least=LEAST))
     caption = wording.caption(result.provenance, None, lang, notes=notes)
     fills: dict[str, dict[str, Any]] = {"participants": {"color": BLUE}, "others": {"color": "#BDBDBD"}}
@@ -137,6 +138,17 @@ def _effective(groups: pd.DataFrame, lang: str | None) -> str:
         for role, ess, n in zip(("participants", "others"), groups["ess"], groups["n_obs"], strict=True)
     ]
     return f"{wording.term('ess', lang)} / n: {', '.join(counts)}"
+
+
+def _support(groups: pd.DataFrame, lang: str | None) -> list[str]:
+    """Return how many of each group have no counterpart, and the largest share of a weight, in words."""
+    notes = []
+    for key, column in (("outside_support", "share_outside"), ("largest_weight_share", "largest_weight_share")):
+        if column in groups:
+            shares = zip(("participants", "others"), groups[column], strict=True)
+            told = [f"{wording.term(role, lang)} {wording.number(100 * share, 1)}%" for role, share in shares]
+            notes.append(f"{wording.term(key, lang)}: {', '.join(told)}")
+    return notes
 
 
 def _is_changed(bins: pd.DataFrame) -> bool:
