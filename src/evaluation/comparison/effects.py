@@ -6,31 +6,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
+from evaluation.comparison.balancing import balancing_of
 from evaluation.comparison.comparability import Comparability
-from evaluation.design.design import Design, each_replicate
+from evaluation.comparison.differences import ADJUSTED, UNADJUSTED, Measure, estimate_difference, evidence_of
+from evaluation.design.design import Design
 from evaluation.errors import EstimationError
-from evaluation.estimation.counterfactual import (
-    WITH_PROPENSITY,
-    Estimand,
-    GroupMeans,
-    Groups,
-    Method,
-    groups_of,
-    potential_outcome_means,
-)
+from evaluation.estimation.counterfactual import Method
+from evaluation.estimation.groups import groups_of
+from evaluation.estimation.missing_covariates import Missing
+from evaluation.estimation.tilts import Balancing, Estimand, require_estimand
 from evaluation.regression.families import Family
 from evaluation.results import Estimates
 
-Floats = NDArray[np.float64]
-Names = str | Sequence[str]
-Measure = Literal["difference", "log_risk_ratio", "log_odds_ratio"]
+__all__ = [
+    "ADJUSTED",
+    "UNADJUSTED",
+    "Measure",
+    "aipw",
+    "estimate_difference",
+    "evidence_of",
+    "g_computation",
+    "group_difference",
+    "ipw",
+    "ipwra",
+    "regression_adjusted",
+]
 
-#: The highest evidence grade of a difference as it is, and of one between groups made alike in what was observed.
-UNADJUSTED, ADJUSTED = 1, 2
+Names = str | Sequence[str]
 
 
 def group_difference(
@@ -48,7 +50,8 @@ def group_difference(
     Parameters
     ----------
     design : Design
-        Any design; its domain is where the groups are compared.
+        Any design; its domain is where the groups are compared. On one that was balanced (``entropy_balance``,
+        ``propensity_weights``, ``cbps``) the difference is that of the balanced groups.
     outcome : str
         Numeric, 0/1, or text with two levels.
     treatment : str
@@ -84,6 +87,7 @@ def group_difference(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"y": [1.0, 3.0, 4.0, 8.0], "joined": [0, 0, 1, 1]})
     >>> group_difference(survey_design(respondents), outcome="y", treatment="joined").estimate.tolist()
@@ -91,7 +95,9 @@ def group_difference(
     """
     if against not in ("others", "all"):
         raise EstimationError(f"against must be 'others' or 'all', got {against!r}.")
-    evidence = evidence_of(comparability, UNADJUSTED)
+    step = balancing_of(design)
+    balanced = step is not None and step.treatment == treatment
+    evidence = evidence_of(comparability, ADJUSTED if balanced else UNADJUSTED)
     groups = groups_of(design, treatment=treatment, outcome=outcome, verb="group_difference")
     made = estimate_difference(
         design,
@@ -114,6 +120,7 @@ def ipw(
     covariates: Names,
     estimand: Estimand = "ATT",
     measure: Measure = "difference",
+    missing: Missing = "refuse",
     comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
@@ -127,10 +134,13 @@ def ipw(
         As in ``group_difference``.
     covariates : str or list of str
         Names or a one-sided formula; only what was fixed before participation.
-    estimand : {"ATT", "ATE", "ATC", "ATO"}, default "ATT"
-        Composition of participants, of everybody, of the others, of those who overlap.
+    estimand : {"ATT", "ATE", "ATC", "ATO", "ATM"}, default "ATT"
+        Composition of participants, of everybody, of the others, of those who overlap (smoothly, or as pairs would).
     measure : {"difference", "log_risk_ratio", "log_odds_ratio"}
         Scale of row 0.
+    missing : {"refuse", "complete_cases", "indicator"}, default "refuse"
+        What a missing covariate means: an error; the respondent is left out (``fit["n_left_out"]``); a level of its
+        own, or the mean with an indicator beside it. Missing outcomes are left out.
     conf_level : float, default 0.95
         Of the t interval.
     comparability : Comparability, optional
@@ -139,13 +149,12 @@ def ipw(
     Returns
     -------
     Estimates
-        Row 0 is the adjusted difference; then the two means. A respondent who misses treatment, outcome or a
-        covariate is left out (``fit["n_left_out"]``).
+        Row 0 is the adjusted difference; then the two means. ``fit["n_left_out"]`` counts who is left out.
 
     Raises
     ------
     ColumnError
-        An unknown column, or a treatment without exactly two values.
+        An unknown column, a treatment without exactly two values, a covariate that is missing for some.
     EstimationError
         A group is empty.
     IdentificationError
@@ -163,6 +172,7 @@ def ipw(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame({"y": [1.0, 2, 3, 4, 3, 5, 7, 6], "joined": [0, 0, 0, 0, 1, 1, 1, 1],
     ...                             "sex": ["f", "f", "m", "m", "f", "m", "m", "m"]})
@@ -170,7 +180,7 @@ def ipw(
     [2.25, 5.25, 3.0]
     """
     names = (outcome, treatment, covariates)
-    return _adjusted("ipw", design, names, estimand, None, measure, comparability, conf_level)
+    return _adjusted("ipw", design, names, estimand, None, measure, comparability, conf_level, missing)
 
 
 def g_computation(
@@ -182,6 +192,7 @@ def g_computation(
     estimand: Estimand = "ATT",
     family: Family | None = None,
     measure: Measure = "difference",
+    missing: Missing = "refuse",
     comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
@@ -191,12 +202,12 @@ def g_computation(
     ----------
     design : Design
         Any design.
-    outcome, treatment, covariates, measure, conf_level, comparability
+    outcome, treatment, covariates, measure, missing, conf_level, comparability
         As in ``ipw``.
     estimand : {"ATT", "ATE", "ATC"}, default "ATT"
-        Whose composition; "ATO" needs a propensity score.
-    family : {"gaussian", "binomial"}, optional
-        Default: binomial where the outcome has two values.
+        Whose composition; "ATO" and "ATM" need a propensity score.
+    family : {"gaussian", "binomial", "poisson"}, optional
+        Default: binomial where the outcome has two values. Counts need "poisson" said.
 
     Returns
     -------
@@ -213,7 +224,7 @@ def g_computation(
     Hernán and Robins, What If, chapter 13. Stata twin: ``teffects ra``.
     """
     names = (outcome, treatment, covariates)
-    return _adjusted("g_computation", design, names, estimand, family, measure, comparability, conf_level)
+    return _adjusted("g_computation", design, names, estimand, family, measure, comparability, conf_level, missing)
 
 
 def regression_adjusted(
@@ -225,6 +236,7 @@ def regression_adjusted(
     estimand: Estimand = "ATT",
     family: Family | None = None,
     measure: Measure = "difference",
+    missing: Missing = "refuse",
     comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
@@ -232,7 +244,7 @@ def regression_adjusted(
 
     Parameters
     ----------
-    design, outcome, treatment, covariates, estimand, family, measure, conf_level, comparability
+    design, outcome, treatment, covariates, estimand, family, measure, missing, conf_level, comparability
         As in ``g_computation``.
 
     Returns
@@ -252,7 +264,7 @@ def regression_adjusted(
     """
     verb: Method = "regression_adjusted"
     names = (outcome, treatment, covariates)
-    return _adjusted(verb, design, names, estimand, family, measure, comparability, conf_level)
+    return _adjusted(verb, design, names, estimand, family, measure, comparability, conf_level, missing)
 
 
 def aipw(
@@ -264,6 +276,8 @@ def aipw(
     estimand: Estimand = "ATT",
     family: Family | None = None,
     measure: Measure = "difference",
+    balancing: Balancing = "propensity",
+    missing: Missing = "refuse",
     comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
@@ -271,10 +285,12 @@ def aipw(
 
     Parameters
     ----------
-    design, outcome, treatment, covariates, estimand, measure, conf_level, comparability
+    design, outcome, treatment, covariates, estimand, measure, missing, conf_level, comparability
         As in ``ipw``.
-    family : {"gaussian", "binomial"}, optional
+    family : {"gaussian", "binomial", "poisson"}, optional
         Of the outcome models; default: binomial where the outcome has two values.
+    balancing : {"propensity", "entropy", "cbps"}, default "propensity"
+        What makes the balancing weights: a logit of participation, or what ``entropy_balance`` and ``cbps`` do.
 
     Returns
     -------
@@ -289,14 +305,15 @@ def aipw(
     Notes
     -----
     Tilted mean of the predictions plus normalised weighted mean of the residuals, per group. Both models'
-    estimation is part of the influence. For "ATT" everybody is tilted by the fitted probability of participation.
+    estimation is part of the influence. For "ATT" everybody is tilted by the fitted probability of participation,
+    unless weights that balance exactly need none: then predictions are averaged over the participants.
 
     References
     ----------
     Robins, Rotnitzky and Zhao (1994); Li, Morgan and Zaslavsky (2018). R twin: ``PSweight(augmentation = TRUE)``.
     """
     names = (outcome, treatment, covariates)
-    return _adjusted("aipw", design, names, estimand, family, measure, comparability, conf_level)
+    return _adjusted("aipw", design, names, estimand, family, measure, comparability, conf_level, missing, balancing)
 
 
 def ipwra(
@@ -308,6 +325,8 @@ def ipwra(
     estimand: Estimand = "ATT",
     family: Family | None = None,
     measure: Measure = "difference",
+    balancing: Balancing = "propensity",
+    missing: Missing = "refuse",
     comparability: Comparability | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
@@ -315,7 +334,7 @@ def ipwra(
 
     Parameters
     ----------
-    design, outcome, treatment, covariates, estimand, family, measure, conf_level, comparability
+    design, outcome, treatment, covariates, estimand, family, measure, balancing, missing, conf_level, comparability
         As in ``aipw``.
 
     Returns
@@ -333,7 +352,7 @@ def ipwra(
     Wooldridge (2007), Journal of Econometrics 141, 1281-1301. Stata twin: ``teffects ipwra``.
     """
     names = (outcome, treatment, covariates)
-    return _adjusted("ipwra", design, names, estimand, family, measure, comparability, conf_level)
+    return _adjusted("ipwra", design, names, estimand, family, measure, comparability, conf_level, missing, balancing)
 
 
 def _adjusted(
@@ -345,10 +364,21 @@ def _adjusted(
     measure: Measure,
     comparability: Comparability | None,
     conf_level: float,
+    missing: Missing,
+    balancing: Balancing = "propensity",
 ) -> Estimates:
     outcome, treatment, covariates = names
     evidence = evidence_of(comparability, ADJUSTED)
-    groups = groups_of(design, treatment=treatment, covariates=covariates, outcome=outcome, family=family, verb=verb)
+    require_estimand(estimand, balancing)
+    groups = groups_of(
+        design,
+        treatment=treatment,
+        covariates=covariates,
+        outcome=outcome,
+        family=family,
+        verb=verb,
+        missing=missing,
+    )
     made = estimate_difference(
         design,
         groups,
@@ -359,141 +389,7 @@ def _adjusted(
         outcome=outcome,
         treatment=treatment,
         conf_level=conf_level,
+        balancing=balancing,
     )
-    return replace(made, fit={**made.fit, **evidence})
-
-
-def evidence_of(comparability: Comparability | None, ceiling: int) -> dict[str, object]:
-    """Return what a declared comparison adds to ``fit``: its grade, at most ``ceiling``, and what differs.
-
-    Raises
-    ------
-    IdentificationError
-        The comparison is refused.
-    """
-    if comparability is None:
-        return {}
-    comparability.require()
-    return {
-        "evidence_grade": min(ceiling, comparability.grade),
-        "differs_in": [difference.aspect for difference in comparability.differences],
-    }
-
-
-def estimate_difference(
-    design: Design,
-    groups: Groups,
-    *,
-    verb: str,
-    method: Method,
-    outcome: str,
-    treatment: str,
-    estimand: Estimand = "ATT",
-    measure: Measure = "difference",
-    conf_level: float = 0.95,
-) -> Estimates:
-    """Estimate the difference of two groups that were read already, for verbs that take several of them.
-
-    Parameters
-    ----------
-    design : Design
-        Its weights and variance.
-    groups : Groups
-        From ``groups_of``, on this design or one that differs in its weights alone.
-    verb : str
-        What the result and messages call it.
-    method, estimand
-        As in ``potential_outcome_means``.
-    outcome, treatment : str
-        Names for keys and messages.
-    measure, conf_level
-        As in ``group_difference``.
-
-    Returns
-    -------
-    Estimates
-        Row 0 is the difference; then the means of participants and of the comparison group.
-    """
-    made = potential_outcome_means(groups, design.domain_weights, method, estimand)
-    estimate, slope = _measured(made.mean, measure, outcome, verb)
-    z = made.influence @ slope.T
-    if design.replicates is None:
-        contributions = design.contributions(z)
-    else:
-        contributions = each_replicate(
-            design,
-            lambda weights: _measured(
-                potential_outcome_means(groups, weights, method, estimand).mean, measure, outcome, verb
-            )[0],
-        )
-    n_others, n_participants = groups.counts()
-    n_used = n_others + n_participants
-    compared = n_used if method == "difference_from_all" else n_others
-    return Estimates(
-        verb=verb,
-        keys=pd.DataFrame({"term": outcome, "quantity": [measure, "mean_participants", "mean_comparison"]}),
-        estimate=estimate,
-        vcov=design.engine.covariance(contributions),
-        df=np.full(3, float(design.degrees_of_freedom(groups.used))),
-        n_obs=np.array([n_used, n_participants, compared]),
-        bases=np.array([min(n_participants, n_others), n_participants, compared]),
-        provenance=design.provenance,
-        engine=design.engine,
-        contributions=contributions,
-        influence_of=lambda: design.influence(z),
-        conf_level=conf_level,
-        fit=_fit_record(design, groups, made, method, estimand, treatment),
-    )
-
-
-def _measured(mean: Floats, measure: Measure, outcome: str, verb: str) -> tuple[Floats, Floats]:
-    """Return row 0 on its scale, then the two means, and their derivative in the means, shape (3, 2)."""
-    others, participants = mean
-    if measure == "difference":
-        value, slope = participants - others, [-1.0, 1.0]
-    elif measure == "log_risk_ratio":
-        _refuse_outside(mean, np.inf, measure, outcome, verb)
-        value, slope = np.log(participants / others), [-1 / others, 1 / participants]
-    elif measure == "log_odds_ratio":
-        _refuse_outside(mean, 1.0, measure, outcome, verb)
-        odds = mean / (1 - mean)
-        value, slope = (
-            np.log(odds[1] / odds[0]),
-            [-1 / (others * (1 - others)), 1 / (participants * (1 - participants))],
-        )
-    else:
-        known = "'difference', 'log_risk_ratio' or 'log_odds_ratio'"
-        raise EstimationError(f"{verb}: measure must be {known}, got {measure!r}.")
-    return np.array([value, participants, others]), np.array([slope, [0.0, 1.0], [1.0, 0.0]])
-
-
-def _refuse_outside(mean: Floats, upper: float, measure: str, outcome: str, verb: str) -> None:
-    if (mean <= 0).any() or (mean >= upper).any():
-        bounds = "above 0" if np.isinf(upper) else "between 0 and 1"
-        raise EstimationError(
-            f"{verb}: {measure} needs means {bounds}, but '{outcome}' has {mean[1]:.6g} among participants and "
-            f"{mean[0]:.6g} in comparison. Use measure='difference'."
-        )
-
-
-def _fit_record(
-    design: Design, groups: Groups, made: GroupMeans, method: Method, estimand: Estimand, treatment: str
-) -> dict[str, object]:
-    record: dict[str, object] = {
-        "treatment": treatment,
-        "participants": groups.levels[1],
-        "comparison": "all" if method == "difference_from_all" else groups.levels[0],
-        "n_left_out": groups.n_left_out,
-    }
-    if method in ("difference", "difference_from_all"):
-        return record
-    record |= {"estimand": estimand, "formula": groups.participation.formula}
-    if method != "ipw":
-        record["family"] = groups.family
-    if method in WITH_PROPENSITY:
-        weights = design.domain_weights * made.balancing
-        for name, group in (("participants", 1), ("comparison", 0)):
-            own = weights[groups.members(group)]
-            record[f"ess_{name}"] = float(own.sum() ** 2 / (own**2).sum())
-            record[f"largest_weight_share_{name}"] = float(own.max() / own.sum())
-    return record
+    told = {} if missing == "refuse" else {"missing": missing}
+    return replace(made, fit={**made.fit, **told, **evidence})

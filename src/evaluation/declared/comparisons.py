@@ -19,7 +19,7 @@ from evaluation.errors import EstimationError, EvaluationError, IdentificationEr
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.domains import levels_of
 from evaluation.estimation.means import survey_mean
-from evaluation.prespecification import ComparisonPlan, MeasurementPlan, read_prespecification
+from evaluation.prespecification import ComparisonPlan, MeasurementPlan, Missing, read_prespecification
 from evaluation.results import Estimates, card_html
 from evaluation.specification import Text, read_study
 from evaluation.survey.benchmarks import Benchmark, read_benchmarks
@@ -54,6 +54,8 @@ class DeclaredComparison:
         What was published of participants.
     added : str or None
         Date, where the comparison was not among those registered.
+    missing : {"refuse", "complete_cases", "indicator"}
+        What a missing covariate means.
     """
 
     name: str
@@ -68,6 +70,7 @@ class DeclaredComparison:
     benchmark: Benchmark | None
     printed: float | None
     added: str | None
+    missing: Missing = "refuse"
 
     @property
     def groups(self) -> dict[str, Any]:
@@ -76,8 +79,9 @@ class DeclaredComparison:
 
     @property
     def effects(self) -> dict[str, Any]:
-        """The same with the ``outcome``."""
-        return {"outcome": self.outcome, **self.groups}
+        """The same with the ``outcome``, and ``missing`` where missing covariates are not refused."""
+        told = {} if self.missing == "refuse" else {"missing": self.missing}
+        return {"outcome": self.outcome, **self.groups, **told}
 
     def _card(self) -> list[tuple[str, str]]:
         lang = project.language()
@@ -139,6 +143,7 @@ def declared_comparison(study: str, name: str, **parameters: Any) -> DeclaredCom
         _benchmark(study, name, declared),
         declared.printed,
         declared.added,
+        declared.missing or plan.content.missing,
     )
 
 
@@ -217,13 +222,7 @@ def _raw(comparison: DeclaredComparison) -> Estimates:
 
 
 def _adjusted(comparison: DeclaredComparison) -> Estimates:
-    return aipw(
-        comparison.design,
-        outcome=comparison.outcome,
-        treatment=comparison.treatment,
-        covariates=comparison.covariates,
-        comparability=comparison.comparability,
-    )
+    return aipw(comparison.design, **comparison.effects, comparability=comparison.comparability)
 
 
 def _graded(title: Text, korean: str, english: str, result: Estimates) -> Text:
@@ -340,10 +339,12 @@ def subgroup_differences(comparison: DeclaredComparison, *, adjusted: bool = Fal
 def _within(comparison: DeclaredComparison, column: str, level: Any, adjusted: bool) -> Estimates:
     inside = domain(comparison.design, {column: level})
     if adjusted:
-        others = [name for name in comparison.covariates if name != column]
-        whole = regression_adjusted(
-            inside, outcome=comparison.outcome, treatment=comparison.treatment, covariates=others
-        )
+        others = [
+            name
+            for name in comparison.covariates
+            if name != column and inside.data.loc[inside.present, name].nunique() > 1
+        ]
+        whole = regression_adjusted(inside, **{**comparison.effects, "covariates": others})
     else:
         whole = group_difference(inside, outcome=comparison.outcome, treatment=comparison.treatment)
     first = whole.take(np.array([0]))

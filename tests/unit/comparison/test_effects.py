@@ -167,7 +167,7 @@ def test_who_misses_a_value_is_left_out_and_counted(respondents):
         trust=respondents["trust"].where(respondents.index % 10 != 0),
         age=respondents["age"].where(respondents.index % 10 != 1),
     )
-    result = adjusted("aipw", design_of(gaps))
+    result = adjusted("aipw", design_of(gaps), missing="complete_cases")
     assert result.fit["n_left_out"] == 48
     assert result.n_obs[0] == 192
     complete = gaps["trust"].notna() & gaps["age"].notna()
@@ -247,7 +247,7 @@ def test_a_question_asked_of_one_group_is_refused_with_who_misses_it(respondents
 def test_a_covariate_missing_for_a_whole_group_is_refused(respondents):
     empty = respondents.assign(age=respondents["age"].where(respondents["joined"] == 0))
     with pytest.raises(EstimationError, match="joined = 1 has a value of all of"):
-        adjusted("ipw", design_of(empty))
+        adjusted("ipw", design_of(empty), missing="complete_cases")
 
 
 def test_a_covariate_that_tells_the_groups_apart_leaves_no_overlap(respondents):

@@ -1,0 +1,199 @@
+"""The difference of two groups that were read already: scale, error, replicates, and the record of what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.comparison.balancing import balancing_of
+from evaluation.comparison.comparability import Comparability
+from evaluation.design.design import Design, each_replicate
+from evaluation.errors import EstimationError
+from evaluation.estimation.counterfactual import WITH_PROPENSITY, GroupMeans, Method, potential_outcome_means
+from evaluation.estimation.groups import Groups
+from evaluation.estimation.tilts import Balancing, Estimand
+from evaluation.results import Estimates
+
+Floats = NDArray[np.float64]
+Measure = Literal["difference", "log_risk_ratio", "log_odds_ratio"]
+
+#: The highest evidence grade of a difference as it is, and of one between groups made alike in what was observed.
+UNADJUSTED, ADJUSTED = 1, 2
+
+
+def evidence_of(comparability: Comparability | None, ceiling: int) -> dict[str, object]:
+    """Return what a declared comparison adds to ``fit``: its grade, at most ``ceiling``, and what differs.
+
+    Raises
+    ------
+    IdentificationError
+        The comparison is refused.
+    """
+    if comparability is None:
+        return {}
+    comparability.require()
+    return {
+        "evidence_grade": min(ceiling, comparability.grade),
+        "differs_in": [difference.aspect for difference in comparability.differences],
+    }
+
+
+def estimate_difference(
+    design: Design,
+    groups: Groups,
+    *,
+    verb: str,
+    method: Method,
+    outcome: str,
+    treatment: str,
+    estimand: Estimand = "ATT",
+    measure: Measure = "difference",
+    conf_level: float = 0.95,
+    balancing: Balancing = "propensity",
+) -> Estimates:
+    """Estimate the difference of two groups that were read already, for verbs that take several of them.
+
+    Parameters
+    ----------
+    design : Design
+        Its weights and variance.
+    groups : Groups
+        From ``groups_of``, on this design or one that differs in its weights alone.
+    verb : str
+        What the result and messages call it.
+    method, estimand, balancing
+        As in ``potential_outcome_means``.
+    outcome, treatment : str
+        Names for keys and messages.
+    measure, conf_level
+        As in ``group_difference``.
+
+    Returns
+    -------
+    Estimates
+        Row 0 is the difference; then the means of participants and of the comparison group.
+    """
+    made = potential_outcome_means(groups, design.domain_weights, method, estimand, balancing=balancing)
+    estimate, slope = _measured(made.mean, measure, outcome, verb)
+    z = made.influence @ slope.T
+    if design.replicates is None:
+        contributions = design.contributions(z)
+    else:
+        contributions = each_replicate(
+            design, _again(groups, made, method, estimand, balancing, measure, outcome, verb)
+        )
+    n_others, n_participants = groups.counts()
+    n_used = n_others + n_participants
+    compared = n_used if method == "difference_from_all" else n_others
+    return Estimates(
+        verb=verb,
+        keys=pd.DataFrame({"term": outcome, "quantity": [measure, "mean_participants", "mean_comparison"]}),
+        estimate=estimate,
+        vcov=design.engine.covariance(contributions),
+        df=np.full(3, float(design.degrees_of_freedom(groups.used))),
+        n_obs=np.array([n_used, n_participants, compared]),
+        bases=np.array([min(n_participants, n_others), n_participants, compared]),
+        provenance=design.provenance,
+        engine=design.engine,
+        contributions=contributions,
+        influence_of=lambda: design.influence(z),
+        conf_level=conf_level,
+        fit=_fit_record(design, groups, made, method, estimand, treatment, balancing),
+    )
+
+
+def _again(
+    groups: Groups,
+    made: GroupMeans,
+    method: Method,
+    estimand: Estimand,
+    balancing: Balancing,
+    measure: Measure,
+    outcome: str,
+    verb: str,
+) -> Callable[[Floats], Floats]:
+    """Return what makes the three rows of other weights, every model fitted again from where it ended."""
+
+    def rows(weights: Floats) -> Floats:
+        again = potential_outcome_means(groups, weights, method, estimand, balancing=balancing, start=made.tilt.start)
+        return _measured(again.mean, measure, outcome, verb)[0]
+
+    return rows
+
+
+def _measured(mean: Floats, measure: Measure, outcome: str, verb: str) -> tuple[Floats, Floats]:
+    """Return row 0 on its scale, then the two means, and their derivative in the means, shape (3, 2)."""
+    others, participants = mean
+    if measure == "difference":
+        value, slope = participants - others, [-1.0, 1.0]
+    elif measure == "log_risk_ratio":
+        _refuse_outside(mean, np.inf, measure, outcome, verb)
+        value, slope = np.log(participants / others), [-1 / others, 1 / participants]
+    elif measure == "log_odds_ratio":
+        _refuse_outside(mean, 1.0, measure, outcome, verb)
+        odds = mean / (1 - mean)
+        value, slope = (
+            np.log(odds[1] / odds[0]),
+            [-1 / (others * (1 - others)), 1 / (participants * (1 - participants))],
+        )
+    else:
+        known = "'difference', 'log_risk_ratio' or 'log_odds_ratio'"
+        raise EstimationError(f"{verb}: measure must be {known}, got {measure!r}.")
+    return np.array([value, participants, others]), np.array([slope, [0.0, 1.0], [1.0, 0.0]])
+
+
+def _refuse_outside(mean: Floats, upper: float, measure: str, outcome: str, verb: str) -> None:
+    if (mean <= 0).any() or (mean >= upper).any():
+        bounds = "above 0" if np.isinf(upper) else "between 0 and 1"
+        raise EstimationError(
+            f"{verb}: {measure} needs means {bounds}, but '{outcome}' has {mean[1]:.6g} among participants and "
+            f"{mean[0]:.6g} in comparison. Use measure='difference'."
+        )
+
+
+def _fit_record(
+    design: Design,
+    groups: Groups,
+    made: GroupMeans,
+    method: Method,
+    estimand: Estimand,
+    treatment: str,
+    balancing: Balancing,
+) -> dict[str, object]:
+    record: dict[str, object] = {
+        "treatment": treatment,
+        "participants": groups.levels[1],
+        "comparison": "all" if method == "difference_from_all" else groups.levels[0],
+        "n_left_out": groups.n_left_out,
+    }
+    if method in ("difference", "difference_from_all"):
+        return record | _balanced_record(design, groups, treatment)
+    record |= {"estimand": estimand, "formula": groups.participation.formula}
+    if method != "ipw":
+        record["family"] = groups.family
+    if method in WITH_PROPENSITY:
+        record["balancing"] = balancing
+        record |= _spread_of_weights(design.domain_weights * made.balancing, groups)
+    return record
+
+
+def _spread_of_weights(weights: Floats, groups: Groups) -> dict[str, object]:
+    record: dict[str, object] = {}
+    for name, group in (("participants", 1), ("comparison", 0)):
+        own = weights[groups.members(group)]
+        record[f"ess_{name}"] = float(own.sum() ** 2 / (own**2).sum())
+        record[f"largest_weight_share_{name}"] = float(own.max() / own.sum())
+    return record
+
+
+def _balanced_record(design: Design, groups: Groups, treatment: str) -> dict[str, object]:
+    """Return what a balancing step of these two groups adds to the record of their plain difference."""
+    step = balancing_of(design)
+    if step is None or step.treatment != treatment:
+        return {}
+    told = {"estimand": step.estimand, "formula": step.groups.participation.formula, "adjusted_by": step.verb}
+    return told | _spread_of_weights(design.domain_weights, groups)
