@@ -23,6 +23,7 @@ from evaluation.errors import EstimationError, ReplicateWarning
 from evaluation.estimation.balance_equations import Coefficients
 from evaluation.estimation.counterfactual import GroupMeans, potential_outcome_means
 from evaluation.estimation.groups import Groups, groups_of
+from evaluation.estimation.missing_covariates import Missing
 from evaluation.estimation.tilts import Estimand, Tilt, fitted_propensity, require_estimand
 from evaluation.results import Estimates
 
@@ -55,16 +56,17 @@ class SensitivityBounds(Spoken):
                 f"관측되지 않은 특성 때문에 참여 승산이 공변량으로 알 수 있는 것과 {value:.4g}배까지 다를 수 있다면, "
                 f"보정한 차이는 {low}에서 {high} 사이에 있다 ({interval} {ends[0]}에서 {ends[1]}). "
             )
-            return text + _breakdown_text(own, by_interval, lang)
+            return text + breakdown_text(own, by_interval, lang)
         text = (
             f"If something unobserved may move the odds of taking part by a factor of {value:.4g} from what the "
             f"covariates give, the adjusted difference lies between {low} and {high} ({interval} {ends[0]} to "
             f"{ends[1]}). "
         )
-        return text + _breakdown_text(own, by_interval, lang)
+        return text + breakdown_text(own, by_interval, lang)
 
 
-def _breakdown_text(own: float, by_interval: float, lang: str) -> str:
+def breakdown_text(own: float, by_interval: float, lang: str) -> str:
+    """Say at which Lambda the bounds and their interval reach zero, in a language that is known."""
     if lang == "ko":
         first = (
             f"범위는 {own:.2f}배에서 0에 닿는다" if np.isfinite(own) else f"범위는 {LARGEST:g}배까지도 0에 닿지 않는다"
@@ -91,6 +93,7 @@ def sensitivity_bounds(
     covariates: str | Sequence[str],
     lambda_: float | Sequence[float] = GRID,
     estimand: Estimand = "ATT",
+    missing: Missing = "refuse",
     interval: Interval = "linearised",
     replicates: int = REPLICATES,
     seed: int | None = None,
@@ -103,7 +106,7 @@ def sensitivity_bounds(
     ----------
     design : Design
         Any design.
-    outcome, treatment, covariates
+    outcome, treatment, covariates, missing
         As in ``ipw``.
     lambda_ : float or sequence of float, default (1, 1.5, 2)
         By how much, either way, a person's odds of taking part may differ from those that the
@@ -160,7 +163,7 @@ def sensitivity_bounds(
     evidence = evidence_of(comparability, ADJUSTED)
     lambdas = _lambdas(lambda_)
     drawn = _drawn(design, interval, replicates, seed)
-    model = marginal_model(design, outcome, treatment, covariates, estimand, "sensitivity_bounds")
+    model = marginal_model(design, outcome, treatment, covariates, estimand, "sensitivity_bounds", missing)
     made = bounds_of(design, model, lambdas, outcome, conf_level)
     if drawn is None:
         by_interval = _breakdown_of_interval(design, model, outcome, conf_level)
@@ -258,11 +261,17 @@ class MarginalModel:
 
 
 def marginal_model(
-    design: Design, outcome: str, treatment: str, covariates: str | Sequence[str], estimand: Estimand, verb: str
+    design: Design,
+    outcome: str,
+    treatment: str,
+    covariates: str | Sequence[str],
+    estimand: Estimand,
+    verb: str,
+    missing: Missing = "refuse",
 ) -> MarginalModel:
     """Read the groups of a comparison and fit the odds; errors as those of ``ipw``."""
     require_estimand(estimand)
-    groups = groups_of(design, treatment=treatment, covariates=covariates, outcome=outcome, verb=verb)
+    groups = groups_of(design, treatment=treatment, covariates=covariates, outcome=outcome, verb=verb, missing=missing)
     members = [np.flatnonzero(groups.members(group)) for group in (0, 1)]
     first, second = (rows[np.argsort(-groups.outcome[rows], kind="stable")] for rows in members)
     odds, behind = fitted_odds(groups, design.domain_weights)

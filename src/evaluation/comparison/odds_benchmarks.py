@@ -18,6 +18,7 @@ from evaluation.comparison.marginal_sensitivity import (
     Interval,
     MarginalModel,
     SensitivityBounds,
+    breakdown_text,
     fitted_odds,
     marginal_model,
     sensitivity_bounds,
@@ -26,6 +27,7 @@ from evaluation.comparison.omitted_covariates import columns_by_covariate, named
 from evaluation.comparison.spoken import shown_number
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
+from evaluation.estimation.missing_covariates import Missing
 from evaluation.estimation.tilts import Estimand
 from evaluation.results import SMALL_BASE, Provenance, frame_html, plain
 
@@ -125,6 +127,7 @@ def sensitivity_benchmarks(
     covariates: str | Sequence[str],
     benchmarks: str | Sequence[str] | None = None,
     estimand: Estimand = "ATT",
+    missing: Missing = "refuse",
     quantile: float = 0.95,
 ) -> OddsBenchmarks:
     """Leave each covariate out and see by which factor the odds of taking part change.
@@ -133,7 +136,7 @@ def sensitivity_benchmarks(
     ----------
     design : Design
         Any design.
-    outcome, treatment, covariates
+    outcome, treatment, covariates, missing
         As in ``ipw``.
     benchmarks : str or list of str, optional
         Covariates to leave out, one at a time; default all. One that interacts goes with its interactions.
@@ -174,8 +177,8 @@ def sensitivity_benchmarks(
     require_design(design, "sensitivity_benchmarks")
     if isinstance(quantile, bool) or not isinstance(quantile, (int, float)) or not 0 < quantile <= 1:
         raise EstimationError(f"sensitivity_benchmarks: quantile is a share above 0 and up to 1, got {quantile!r}.")
-    model = marginal_model(design, outcome, treatment, covariates, estimand, "sensitivity_benchmarks")
-    columns = columns_by_covariate(design, model.groups, treatment, covariates)
+    model = marginal_model(design, outcome, treatment, covariates, estimand, "sensitivity_benchmarks", missing)
+    columns = columns_by_covariate(design, model.groups, treatment, covariates, missing)
     named = named_covariates(benchmarks, list(columns), "sensitivity_benchmarks")
     whole = model.bounds(1.0)[0]
     rows = [_left_out(model, name, columns[name], whole, quantile) for name in named]
@@ -276,8 +279,14 @@ class LambdaCurve:
     def text(self, lang: str | None = None) -> str:
         """Say where nothing is left, and how that compares with the observed covariates, in Korean or English."""
         chosen = wording.language_of(lang)
-        said = self.bounds.text(chosen)
-        if self.benchmarks is None or any(self.bounds.marks):
+        if any(self.bounds.marks):
+            return self.bounds.text(chosen)
+        said = breakdown_text(self.breakdown, self.breakdown_of_interval, chosen)
+        if chosen == "ko":
+            said = f"관측되지 않은 특성이 참여 승산을 공변량으로 알 수 있는 것에서 벗어나게 하는 배수로 볼 때, {said}"
+        else:
+            said = f"By the factor by which something unobserved may move the odds of taking part: {said}"
+        if self.benchmarks is None:
             return said
         most = shown_number(self.benchmarks.largest)
         if chosen == "ko":
@@ -304,6 +313,7 @@ def sensitivity_curve(
     points: int = 25,
     benchmarks: str | Sequence[str] | None = None,
     quantile: float = 0.95,
+    missing: Missing = "refuse",
     interval: Interval = "linearised",
     replicates: int = REPLICATES,
     seed: int | None = None,
@@ -314,7 +324,7 @@ def sensitivity_curve(
 
     Parameters
     ----------
-    design, outcome, treatment, covariates, estimand, interval, replicates, seed, comparability, conf_level
+    design, outcome, treatment, covariates, estimand, missing, interval, replicates, seed, comparability, conf_level
         As in ``sensitivity_bounds``.
     largest : float, optional
         Last Lambda; default far enough to show where zero is reached and what the covariates do, 10 at most.
@@ -340,15 +350,15 @@ def sensitivity_curve(
         raise EstimationError(f"sensitivity_curve: largest is the last Lambda and above 1, got {largest!r}.")
     beside = sensitivity_benchmarks(
         design, outcome=outcome, treatment=treatment, covariates=covariates, benchmarks=benchmarks, estimand=estimand,
-        quantile=quantile,
+        quantile=quantile, missing=missing,
     )  # fmt: skip
     if largest is None:
-        own = marginal_model(design, outcome, treatment, covariates, estimand, "sensitivity_curve").breakdown()
+        own = marginal_model(design, outcome, treatment, covariates, estimand, "sensitivity_curve", missing).breakdown()
         largest = _last(own, beside.rows)
     bounds = sensitivity_bounds(
         design, outcome=outcome, treatment=treatment, covariates=covariates, estimand=estimand,
         lambda_=[float(value) for value in np.geomspace(1.0, largest, points)], interval=interval,
-        replicates=replicates, seed=seed, comparability=comparability, conf_level=conf_level,
+        missing=missing, replicates=replicates, seed=seed, comparability=comparability, conf_level=conf_level,
     )  # fmt: skip
     return LambdaCurve(bounds, beside)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, did_you_mean
 from evaluation.estimation.groups import Groups
+from evaluation.estimation.missing_covariates import SUFFIX, Missing, with_indicators
 from evaluation.regression.formula import variables_of
 from evaluation.regression.model import read_model
 
@@ -18,18 +19,21 @@ Mask = NDArray[np.bool_]
 
 
 def columns_by_covariate(
-    design: Design, groups: Groups, treatment: str, covariates: str | Sequence[str]
+    design: Design, groups: Groups, treatment: str, covariates: str | Sequence[str], missing: Missing
 ) -> dict[str, Mask]:
     """Return for each covariate which columns of the model matrix hold it, interactions among them, shape (p,)."""
-    model = read_model(design, treatment, covariates, "binomial", among=groups.used)
     names = variables_of(covariates)
+    if missing == "indicator":
+        covariates = with_indicators(design, covariates, groups.used)[1]
+    model = read_model(groups.source, treatment, covariates, "binomial", among=groups.used)
     holds = [_variables(term, names) for term in model.term_of]
     return {name: np.array([name in own for own in holds]) for name in names}
 
 
 def _variables(term: str, names: Sequence[str]) -> list[str]:
-    if term in names:
-        return [term]
+    own = term.strip("`").removesuffix(SUFFIX)
+    if own in names:
+        return [own]
     return [] if term in ("1", "(Intercept)", "Intercept") else variables_of(f"~ {term}")
 
 
