@@ -21,7 +21,7 @@ from evaluation.design.design import Design, require_design
 from evaluation.design.variance import TaylorEngine
 from evaluation.errors import ColumnError, EstimationError
 from evaluation.estimation.arguments import require_choice
-from evaluation.estimation.counterfactual import Groups, groups_of
+from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.moments import survey_covariance
 from evaluation.results import NOISE, Estimates, VarianceEngine
 

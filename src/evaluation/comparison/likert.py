@@ -20,7 +20,7 @@ from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
 from evaluation.estimation.arguments import require_choice
 from evaluation.estimation.contrasts import joined
-from evaluation.estimation.counterfactual import Groups, groups_of
+from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.proportion_intervals import proportion_limits
 from evaluation.regression.ordinal import survey_ordinal
 from evaluation.results import SMALL_CELL, Estimates

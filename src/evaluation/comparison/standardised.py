@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.comparison.balancing import BalancingStep, balancing_of
 from evaluation.comparison.influences import estimates_of_weights, smooth_function
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
 from evaluation.estimation.arguments import require_choice
 from evaluation.estimation.contrasts import joined
-from evaluation.estimation.counterfactual import Groups, groups_of
+from evaluation.estimation.groups import Groups, groups_of
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -72,7 +73,8 @@ def standardised_difference(effect: Estimates, design: Design, *, denominator: D
     verb = "standardised_difference"
     require_design(design, verb)
     outcome, treatment = _of_means(effect, verb)
-    chosen = denominator or BY_ESTIMAND.get(str(effect.fit.get("estimand", "")), "pooled")
+    estimand = effect.fit.get("estimand") or adjustment(design).get("estimand", "")
+    chosen = denominator or BY_ESTIMAND.get(str(estimand), "pooled")
     require_choice(chosen, DENOMINATORS, f"{verb}: denominator")
     plain = unadjusted(design)
     groups = groups_of(plain, treatment=treatment, outcome=outcome, verb=verb)
@@ -157,7 +159,7 @@ def _spread(variances: NDArray[Any], denominator: str) -> Any:
 
 def unadjusted(design: Design) -> Design:
     """Return a design as it was before balancing weights; the same one where there are none."""
-    at = next((place for place, applied in enumerate(design.steps) if _balances(applied.step)), None)
+    at = next((place for place, applied in enumerate(design.steps) if isinstance(applied.step, BalancingStep)), None)
     if at is None:
         return design
     weight = " → ".join(design.provenance.weight.split(" → ")[: at + 1])
@@ -171,11 +173,5 @@ def unadjusted(design: Design) -> Design:
 
 def adjustment(design: Design) -> dict[str, str]:
     """Return what a balanced design adds to ``fit``: verb, estimand; nothing of any other design."""
-    step = next((applied.step for applied in design.steps if _balances(applied.step)), None)
-    if step is None:
-        return {}
-    return {"adjusted_by": str(step.verb), "estimand": str(getattr(step, "estimand", ""))}
-
-
-def _balances(step: object) -> bool:
-    return all(hasattr(step, name) for name in ("treatment", "covariates", "estimand", "groups"))
+    step = balancing_of(design)
+    return {} if step is None else {"adjusted_by": step.verb, "estimand": step.estimand}

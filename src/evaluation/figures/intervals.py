@@ -66,7 +66,7 @@ def _is_of_categories(result: Estimates) -> bool:
 
 def _is_against_zero(result: Estimates) -> bool:
     """Tell whether every estimate is a difference or a logarithm of a ratio."""
-    differences = {"difference", "log_risk_ratio", "log_odds_ratio"}
+    differences = {"difference", "log_risk_ratio", "log_odds_ratio", "smd"}
     return result.verb in wording.AGAINST_ZERO or (
         "quantity" in result.keys and bool(result.keys["quantity"].isin(differences).all())
     )
