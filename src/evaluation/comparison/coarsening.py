@@ -14,6 +14,7 @@ from evaluation.design.collapse import crossed
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError, did_you_mean
 from evaluation.estimation.domains import is_text
+from evaluation.estimation.missing_covariates import refuse_missing_covariates
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -105,23 +106,8 @@ def numbers_of(design: Design, name: str, used: Mask) -> Floats:
         raise ColumnError(f"match: '{name}' is text, expected numbers. Match on its levels with exact=['{name}'].")
     values = pd.to_numeric(column.astype("boolean") if column.dtype == object else column)
     numbers = values.to_numpy(dtype=float, na_value=np.nan)
-    refuse_missing(design, {name: used & np.isnan(numbers)}, "match")
+    refuse_missing_covariates(design, [name], used, "match")
     return numbers
-
-
-def refuse_missing(design: Design, missing: Mapping[str, Mask], verb: str) -> None:
-    """Raise a ColumnError where covariates are missing for respondents who count, shape (n,) each."""
-    found = {name: mask for name, mask in missing.items() if mask.any()}
-    if not found:
-        return
-    counts = ", ".join(f"'{name}' for {int(mask.sum()):,}" for name, mask in found.items())
-    rows = np.logical_or.reduce(list(found.values()))
-    raise ColumnError(
-        f"{verb}: covariates must have a value for everybody who counts, but {counts} of {int(design.present.sum()):,} "
-        f"respondents have none. Nobody can be matched on a value that is not there: take complete cases with "
-        f"missing='complete_cases', impute first, or leave the covariate out.",
-        failures=pd.DataFrame(design.data.loc[rows]),
-    )
 
 
 def cutpoints_of(values: Floats, rule: Rule, name: str) -> list[float]:
@@ -167,11 +153,8 @@ def _bins(values: Floats, rule: str) -> int:
 
 
 def _exact(design: Design, name: str, used: Mask) -> Codes:
-    code, _ = pd.factorize(design.column(name)[used])
-    missing = np.zeros(len(used), dtype=bool)
-    missing[used] = code < 0
-    refuse_missing(design, {name: missing}, "match")
-    return np.asarray(code, dtype=np.int64)
+    refuse_missing_covariates(design, [name], used, "match")
+    return np.asarray(pd.factorize(design.column(name)[used])[0], dtype=np.int64)
 
 
 def _crossed(codes: Sequence[Codes], names: Sequence[str], used: Mask, cuts: dict[str, list[float]]) -> Cells:

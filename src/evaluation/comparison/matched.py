@@ -17,7 +17,7 @@ from evaluation.comparison.propensity import effective_number
 from evaluation.comparison.subclasses import SurveyWeights, Target, among, pair_weights, set_weights
 from evaluation.design.design import Design
 from evaluation.design.steps import AppliedStep, Derivative
-from evaluation.estimation.counterfactual import Groups
+from evaluation.estimation.groups import Groups
 from evaluation.results import Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Literal, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.comparison.comparability import Comparability
-from evaluation.comparison.effects import ADJUSTED, Measure, estimate_difference, evidence_of
+from evaluation.comparison.differences import ADJUSTED, Measure, estimate_difference, evidence_of
 from evaluation.comparison.matched import Matched
 from evaluation.comparison.nearest import Candidates, Pairing, nearest_by_covariates, nearest_with_replacement
 from evaluation.comparison.propensity import effective_number
@@ -20,7 +21,8 @@ from evaluation.design.design import Design
 from evaluation.design.sampling import Sampling, Stage
 from evaluation.design.variance import TaylorEngine
 from evaluation.errors import EstimationError, did_you_mean
-from evaluation.estimation.counterfactual import groups_of
+from evaluation.estimation.groups import Groups, groups_of
+from evaluation.regression.families import Family
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -102,7 +104,6 @@ def matched_difference(
 
     Examples
     --------
-    >>> import pandas as pd
     >>> from evaluation.comparison.matching import match
     >>> from evaluation.design.declaration import survey_design
     >>> respondents = pd.DataFrame(
@@ -119,7 +120,8 @@ def matched_difference(
         )
     evidence = evidence_of(comparability, ADJUSTED)
     kind = _kind(matched, std_error)
-    answered = groups_of(matched.design, treatment=matched.treatment, outcome=outcome, verb=VERB).used
+    everybody = groups_with(matched, outcome, VERB)
+    answered = everybody.used & matched.groups.used
     weights = matched.weights_among(answered)
     if not (weights > 0).any():
         raise EstimationError(
@@ -127,13 +129,13 @@ def matched_difference(
             f"of one group only?"
         )
     design = matched.weighted(weights)
-    groups = groups_of(design, treatment=matched.treatment, outcome=outcome, verb=VERB)
+    groups = _among(everybody, weights > 0)
     made = estimate_difference(
         design, groups, verb=VERB, method="difference", outcome=outcome, treatment=matched.treatment, measure=measure,
         conf_level=conf_level,
     )  # fmt: skip
     if kind == "abadie_imbens":
-        vcov, df, method = _by_neighbours(matched, made, answered, groups.outcome, measure, neighbours)
+        vcov, df, method = _by_neighbours(matched, made, answered, everybody.outcome, measure, neighbours)
     else:
         vcov, df, method = _by_clusters(matched, design, made, groups.used, kind)
     lost = int(((matched.weights > 0) & (weights == 0)).sum())
@@ -147,6 +149,21 @@ def matched_difference(
         method=method,
         fit={**made.fit, **_fit_record(matched, weights, lost), **evidence},
     )
+
+
+def groups_with(matched: Matched, outcome: str, verb: str) -> Groups:
+    """Return participants and others who answered; numbers are taken as they are, without looking for two levels."""
+    column = matched.design.column(outcome)
+    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    family: Family | None = "gaussian" if is_number else None
+    return groups_of(matched.design, treatment=matched.treatment, outcome=outcome, family=family, verb=verb)
+
+
+def _among(groups: Groups, used: Mask) -> Groups:
+    """Return the groups with some of their members only."""
+    own = groups.participation
+    changed = own.changed(np.where(used[:, None], own.x, 0.0), y=np.where(used, own.y, 0.0), used=used)
+    return replace(groups, participation=changed, outcome=np.where(used, groups.outcome, 0.0))
 
 
 def _kind(matched: Matched, asked: str | None) -> StdError:

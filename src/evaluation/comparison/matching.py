@@ -18,7 +18,6 @@ from evaluation.comparison.coarsening import (
     described,
     exact_cells,
     numbers_of,
-    refuse_missing,
 )
 from evaluation.comparison.full_matching import full_sets
 from evaluation.comparison.matched import Matched, Method
@@ -34,7 +33,10 @@ from evaluation.comparison.nearest import (
 from evaluation.comparison.subclasses import SurveyWeights, Target, pair_weights, quantile_classes, set_weights
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, did_you_mean, require_flag
-from evaluation.estimation.counterfactual import Groups, fitted_propensity, groups_of
+from evaluation.estimation.group_checks import refuse_later, refuse_two_roles
+from evaluation.estimation.groups import Groups, groups_of
+from evaluation.estimation.missing_covariates import Missing, any_missing, refuse_missing_covariates, with_indicators
+from evaluation.estimation.tilts import fitted_propensity
 from evaluation.regression.formula import variables_of
 
 Floats = NDArray[np.float64]
@@ -42,6 +44,7 @@ Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Names = str | Sequence[str]
 
+SCORES = ("propensity", "logit")
 METHODS = ("nearest", "exact", "cem", "subclass", "full")
 #: Options that belong to some methods alone, and what leaves them out.
 _OPTIONS: Mapping[str, tuple[tuple[str, ...], Any]] = {
@@ -75,7 +78,7 @@ def match(
     cutpoints: Cutpoints | Rule | None = None,
     subclasses: int = 6,
     weights: SurveyWeights = "participant",
-    missing: Literal["refuse", "complete_cases"] = "refuse",
+    missing: Missing = "refuse",
     seed: int | None = None,
 ) -> Matched:
     """Match others to participants by what was fixed before participation; no outcome is read.
@@ -120,8 +123,8 @@ def match(
         Classes of equally many members of the target group.
     weights : {"participant", "own"}, default "participant"
         Which survey weight matched others carry: that of those whom they stand for, or their own.
-    missing : {"refuse", "complete_cases"}, default "refuse"
-        What to do with respondents who miss a covariate.
+    missing : {"refuse", "complete_cases", "indicator"}, default "refuse"
+        What to do with respondents who miss a covariate: say so, leave them out, or match on that it is missing.
     seed : int, optional
         Of ``order="random"``.
 
@@ -166,13 +169,10 @@ def match(
         "replacement": replacement, "ratio": ratio, "caliper": caliper, "order": order, "average_ties": average_ties,
         "cutpoints": cutpoints, "subclasses": subclasses, "exact": exact,
     }  # fmt: skip
-    _refuse_options(method, estimand, distance, propensity, weights, missing, given)
+    _refuse_options(method, estimand, distance, propensity, weights, given)
     same = [] if exact is None else [exact] if isinstance(exact, str) else list(exact)
-    groups = _groups(design, treatment, covariates, method, distance, missing)
-    used = groups.used
-    cells = exact_cells(design, same, used) if method in ("nearest", "full") else _cells(
-        design, covariates, used, method, cutpoints, same
-    )  # fmt: skip
+    groups, names = _groups(design, treatment, covariates, method, distance, same, missing)
+    cells = _cells(groups, names, method, cutpoints, same)
     made = Matched(
         design, treatment, covariates, estimand, method, groups, None, np.full(len(design), -1, dtype=np.int64),
         np.zeros(len(design)), np.zeros(len(design), dtype=bool), None, None, weights, {}, design.provenance,
@@ -197,14 +197,13 @@ def match(
 
 
 def _refuse_options(
-    method: str, estimand: str, distance: str, propensity: str, weights: str, missing: str, given: Mapping[str, Any]
+    method: str, estimand: str, distance: str, propensity: str, weights: str, given: Mapping[str, Any]
 ) -> None:
     for name, value, known in (
         ("method", method, METHODS),
         ("estimand", estimand, ("ATT", "ATC", "ATE")),
         ("propensity", propensity, ("weighted", "unweighted")),
         ("weights", weights, ("participant", "own")),
-        ("missing", missing, ("refuse", "complete_cases")),
         ("order", given["order"], ORDERS),
     ):
         if value not in known:
@@ -234,37 +233,54 @@ def _refuse_options(
         raise EstimationError(f"match: distance='mahalanobis' is for method='nearest'; '{method}' needs a score.")
 
 
-def _groups(design: Design, treatment: str, covariates: Names, method: str, distance: str, missing: str) -> Groups:
-    """Read both groups; cells and columns need no model, in which collinear covariates would be refused."""
-    if not variables_of(covariates):
+def _groups(
+    design: Design,
+    treatment: str,
+    covariates: Names,
+    method: str,
+    distance: str,
+    exact: list[str],
+    missing: Missing,
+) -> tuple[Groups, list[str]]:
+    """Return both groups with every value, and the columns whose values are compared one by one.
+
+    Cells and columns need no model, in which collinear covariates would be refused.
+    """
+    named = variables_of(covariates)
+    if not named:
         raise EstimationError("match: covariates name nothing to match on. Name what was fixed before participation.")
-    without_model = method in ("exact", "cem") or distance not in ("propensity", "logit", "mahalanobis")
-    everybody = groups_of(design, treatment=treatment, verb="match")
-    names = variables_of(covariates)
-    absent = {name: everybody.used & design.column(name).isna().to_numpy() for name in names}
+    has_model = method not in ("exact", "cem") and distance in (*SCORES, "mahalanobis")
+    by_value = [*named, *exact] if method in ("exact", "cem") else exact
+    read = by_value if has_model or method in ("exact", "cem") else [*named, *by_value, distance]
+    for names in (named, [*by_value, *read]):
+        refuse_two_roles(treatment, names, None, "match")
+        refuse_later(design, names, "match")
+    asked = covariates if has_model else ()
+    groups = groups_of(design, treatment=treatment, covariates=asked, verb="match", missing=missing)
+    if missing == "indicator":
+        data, changed = with_indicators(groups.source, _once(by_value), groups.used)
+        return replace(groups, source=replace(groups.source, data=data)), list(changed)
     if missing == "refuse":
-        refuse_missing(design, absent, "match")
-    if not without_model:
-        return groups_of(design, treatment=treatment, covariates=covariates, verb="match")
-    lost = np.logical_or.reduce(list(absent.values()))
-    if not lost.any():
-        return everybody
-    kept = replace(design, inside=everybody.used & ~lost)
-    groups = groups_of(kept, treatment=treatment, verb="match")
-    return replace(groups, n_left_out=int(design.present.sum() - groups.used.sum()))
+        refuse_missing_covariates(design, _once(read), groups.used, "match")
+    lost = any_missing(design, _once(read), groups.used)
+    if lost.any():
+        kept = replace(design, inside=groups.used & ~lost)
+        groups = groups_of(kept, treatment=treatment, covariates=asked, verb="match")
+        groups = replace(groups, n_left_out=int(design.present.sum() - groups.used.sum()), source=design)
+    return groups, _once(by_value)
+
+
+def _once(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def _cells(
-    design: Design, covariates: Names, used: Mask, method: str, cutpoints: Cutpoints | Rule | None, exact: list[str]
+    groups: Groups, names: list[str], method: str, cutpoints: Cutpoints | Rule | None, exact: list[str]
 ) -> Cells:
-    if method == "subclass":
-        return Cells(np.zeros(len(used), dtype=np.int64))
-    if isinstance(covariates, str) and covariates.lstrip().startswith("~"):
-        raise EstimationError(f"match: method='{method}' takes names of columns, got the formula {covariates!r}.")
-    names = variables_of(covariates)
-    if method == "exact":
-        return exact_cells(design, names, used)
-    return coarsened_cells(design, [*names, *(name for name in exact if name not in names)], used, cutpoints, exact)
+    """Return the cells within which partners are sought: all of one where nothing is to be equal."""
+    if method == "cem":
+        return coarsened_cells(groups.source, names, groups.used, cutpoints, exact)
+    return exact_cells(groups.source, names, groups.used)
 
 
 def _filled(cells: Cells, groups: Groups) -> Codes:
@@ -286,7 +302,7 @@ def _measured(made: Matched, distance: str, propensity: str) -> Matched:
     settings: dict[str, Any] = {"distance": distance}
     if distance == "mahalanobis":
         return replace(made, points=_points(made.groups), settings=settings)
-    if distance in ("propensity", "logit"):
+    if distance in SCORES:
         base = design.domain_weights if propensity == "weighted" else used.astype(float)
         scores = fitted_propensity(made.groups, base)[0]
         if distance == "logit":

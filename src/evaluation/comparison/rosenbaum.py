@@ -13,9 +13,9 @@ from scipy import optimize, stats
 
 from evaluation import wording
 from evaluation.comparison.matched import Matched
+from evaluation.comparison.matched_outcomes import groups_with
 from evaluation.comparison.nearest import Pairing
 from evaluation.errors import EstimationError, did_you_mean
-from evaluation.estimation.counterfactual import groups_of
 from evaluation.results import Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]
@@ -235,11 +235,13 @@ def _refuse_arguments(
 
 def _differences(matched: Matched, outcome: str) -> tuple[Floats, bool]:
     """Return the participant's answer less the partner's, and whether answers have two levels."""
-    groups = groups_of(matched.design, treatment=matched.treatment, outcome=outcome, verb=VERB)
+    groups = groups_with(matched, outcome, VERB)
     pairing = cast(Pairing, matched.pairing)
     both = groups.used[pairing.focal] & groups.used[pairing.partner]
     difference = groups.outcome[pairing.focal[both]] - groups.outcome[pairing.partner[both]]
-    return -difference if matched.estimand == "ATC" else difference, groups.family == "binomial"
+    seen = groups.outcome[groups.used]
+    is_binary = groups.family == "binomial" or bool(((seen == 0) | (seen == 1)).all())
+    return -difference if matched.estimand == "ATC" else difference, is_binary
 
 
 Chance = Callable[[float], float]
