@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evaluation.comparison.balancing import balancing_of
 from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.standardised import standardised_difference
 from evaluation.design.design import Design, each_replicate
 from evaluation.errors import EstimationError
 from evaluation.estimation.counterfactual import WITH_PROPENSITY, GroupMeans, Method, potential_outcome_means
@@ -19,7 +20,7 @@ from evaluation.estimation.tilts import Balancing, Estimand
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
-Measure = Literal["difference", "log_risk_ratio", "log_odds_ratio"]
+Measure = Literal["difference", "log_risk_ratio", "log_odds_ratio", "smd"]
 
 #: The highest evidence grade of a difference as it is, and of one between groups made alike in what was observed.
 UNADJUSTED, ADJUSTED = 1, 2
@@ -77,6 +78,12 @@ def estimate_difference(
     Estimates
         Row 0 is the difference; then the means of participants and of the comparison group.
     """
+    if measure == "smd":
+        plain = estimate_difference(
+            design, groups, verb=verb, method=method, outcome=outcome, treatment=treatment, estimand=estimand,
+            conf_level=conf_level, balancing=balancing,
+        )  # fmt: skip
+        return standardised_difference(plain, design)
     made = potential_outcome_means(groups, design.domain_weights, method, estimand, balancing=balancing)
     estimate, slope = _measured(made.mean, measure, outcome, verb)
     z = made.influence @ slope.T
@@ -141,7 +148,7 @@ def _measured(mean: Floats, measure: Measure, outcome: str, verb: str) -> tuple[
             [-1 / (others * (1 - others)), 1 / (participants * (1 - participants))],
         )
     else:
-        known = "'difference', 'log_risk_ratio' or 'log_odds_ratio'"
+        known = "'difference', 'log_risk_ratio', 'log_odds_ratio' or 'smd'"
         raise EstimationError(f"{verb}: measure must be {known}, got {measure!r}.")
     return np.array([value, participants, others]), np.array([slope, [0.0, 1.0], [1.0, 0.0]])
 

@@ -174,7 +174,7 @@ def dose_response(
     effects = rows.take(3 * large)
     trend, equality = _trend(effects, classes, large, outcome), _equality(effects, dose, outcome)
     left_out = [classes.titles[place] for place in range(len(sizes)) if place not in found]
-    record = {"outcome": outcome, "dose": dose, "method": chosen, "not_estimated": left_out}
+    record: dict[str, object] = {"outcome": outcome, "dose": dose, "method": chosen, "not_estimated": left_out}
     record |= _record(design, classes, first, trend, equality)
     made = {**fields, "verb": verb, "conf_level": conf_level, "fit": record}
     return DoseResponse(**made, trend=replace(trend, conf_level=conf_level), equality=equality)

@@ -125,7 +125,7 @@ def _participation(design: Design, dose: str, column: pd.Series, treatment: str 
     if dosed.any():
         raise ColumnError(
             f"{verb}: {int(dosed.sum())} respondents with {treatment} = {levels[0]} have a value of '{dose}'. One of "
-            f"the two is wrong: correct it, or leave treatment out and let the lowest value of '{dose}' stand for none.",
+            f"the two is wrong: correct it, or leave treatment out and let the lowest value of '{dose}' mean none.",
             failures=pd.DataFrame(design.data.loc[dosed, [treatment, dose]]),
         )
     return title_of(levels[0]), code == 1

@@ -59,8 +59,9 @@ def group_difference(
     against : {"others", "all"}, default "others"
         Compare with those who do not participate, or with everybody, participants included, as
         published figures for a whole population do; what the two share is counted once.
-    measure : {"difference", "log_risk_ratio", "log_odds_ratio"}
-        Scale of row 0; the logarithms are tested against zero.
+    measure : {"difference", "log_risk_ratio", "log_odds_ratio", "smd"}
+        Scale of row 0; the logarithms are tested against zero. Of counts "log_risk_ratio" is the log of the rate
+        ratio. "smd": in standard deviations of the sample before adjustment (``ev.standardised_difference``).
     comparability : Comparability, optional
         Declared comparison; a refused one raises. Its grade, at most 1 here, and what differs stand in ``fit``.
     conf_level : float, default 0.95
@@ -136,8 +137,8 @@ def ipw(
         Names or a one-sided formula; only what was fixed before participation.
     estimand : {"ATT", "ATE", "ATC", "ATO", "ATM"}, default "ATT"
         Composition of participants, of everybody, of the others, of those who overlap (smoothly, or as pairs would).
-    measure : {"difference", "log_risk_ratio", "log_odds_ratio"}
-        Scale of row 0.
+    measure : {"difference", "log_risk_ratio", "log_odds_ratio", "smd"}
+        Scale of row 0, as in ``group_difference``.
     missing : {"refuse", "complete_cases", "indicator"}, default "refuse"
         What a missing covariate means: an error; the respondent is left out (``fit["n_left_out"]``); a level of its
         own, or the mean with an indicator beside it. Missing outcomes are left out.
