@@ -194,7 +194,7 @@ def robustness_value(
     ...                             "age": [20.0, 31, 45, 52, 33, 47, 58, 62]})
     >>> found = robustness_value(survey_design(respondents), outcome="y", treatment="joined", covariates=["age"])
     >>> found.estimate.round(3).tolist()
-    [1.081, 0.528, 0.638]
+    [1.392, 0.661, 0.728]
     """
     require_design(design, "robustness_value")
     q = require_number(q, "robustness_value: q", above=0)
