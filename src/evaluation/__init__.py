@@ -105,6 +105,7 @@ _ROOMS = {
     "comparison.matched_outcomes": ("matched_difference",),
     "comparison.rosenbaum": ("rosenbaum_bounds",),
     "comparison.benchmark": ("benchmark_difference",),
+    "comparison.composition": ("standardise_composition",),
     "comparison.e_values": ("e_value",),
     "comparison.marginal_sensitivity": ("sensitivity_bounds",),
     "comparison.odds_benchmarks": ("sensitivity_benchmarks", "sensitivity_curve"),

@@ -92,3 +92,35 @@ def test_isurvey_mi():
     close(complete.estimate[0], expected["complete_case"]["diff"], STACKED)
     close(complete.std_error[0], expected["complete_case"]["se"], STACKED)
     assert 3015 - complete.n_obs[0] == expected["n_missing"]
+
+
+def test_isurvey_tost():
+    expected = SURVEY["isurvey-tost"]
+    raw = ev.group_difference(data.survey(), **GROUPS)
+    row = ev.equivalence_test(raw, margin=expected["margin"]).tidy().iloc[0]
+    np.testing.assert_allclose([row["p_lower"], row["p_upper"]], [expected["p_lower"], expected["p_upper"]], rtol=ERROR)
+    close(row["p_value"], expected["p_tost"], ERROR)
+    close([row["conf_low"], row["conf_high"]], expected["ci90"], ESTIMATE)
+    assert row["conclusion"] == "shown"
+    again = ev.equivalence_test(raw, lower=-0.25, upper=0.25).tidy().iloc[0]
+    assert again["p_value"] == row["p_value"]
+
+
+def test_isurvey_superiority_margin():
+    expected = SURVEY["isurvey-superiority-margin"]
+    raw = ev.group_difference(data.survey(), **GROUPS)
+    superior, not_inferior = ev.superiority_test(raw, margin=0.1), ev.non_inferiority_test(raw, margin=0.05)
+    np.testing.assert_allclose(superior.tidy()["p_value"], expected["p_superiority"], rtol=ERROR)
+    np.testing.assert_allclose(not_inferior.tidy()["p_value"], expected["p_noninferiority"], rtol=ERROR)
+
+
+def test_mde():
+    expected = SURVEY["mde"]
+    case = {"share": 0.594, "n_participants": 620, "n_comparison": 980, "deff": 1.8}
+    found = ev.minimum_detectable_effect(**case)
+    # The README allows 1e-7 on top: R's number counts significant results in the wrong direction as found.
+    np.testing.assert_allclose(found.effect, expected["mde"], rtol=STACKED, atol=1e-7)
+    close(found.effect_equal_variance, expected["mde_simple_2.8"], STACKED)
+    close(ev.power_of_difference(**case, effect=0.1).power, expected["power_at_10_points"], STACKED)
+    needed = ev.sample_size_of_difference(effect=0.1, share=0.594, variance="pooled")
+    close([needed.n_participants, needed.n_comparison], [expected["n_per_group_for_10_points"]] * 2, STACKED)

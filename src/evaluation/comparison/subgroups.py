@@ -31,7 +31,7 @@ from evaluation.errors import ColumnError, EstimationError, IdentificationError,
 from evaluation.estimation.arguments import column_names, require_choice, require_number
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.counterfactual import WITH_OUTCOME_MODEL, Estimand
-from evaluation.estimation.domains import code_levels, levels_of, names_of
+from evaluation.estimation.domains import code_levels, is_text, levels_of, names_of
 from evaluation.regression.formula import variables_of
 from evaluation.results import Estimates
 from evaluation.survey.codebook import Codebook
@@ -198,6 +198,7 @@ def subgroup_effects(
         "stepdown_seed": chosen,
         "n_without_subgroup": {name: _missing(design, name) for name in columns},
         "refused": refused,
+        "of_shares": all(_is_share(design, name) for name in outcomes),
         **evidence,
     }
     return _with_p_values(replace(whole, verb=verb, provenance=design.provenance, fit=fit), families, count, chosen)
@@ -260,6 +261,12 @@ def _levels_of(design: Design, name: str) -> list[Any]:
             f"subgroups to compare. Leave it out of by; ev.aipw gives the overall difference."
         )
     return levels
+
+
+def _is_share(design: Design, name: str) -> bool:
+    """Tell whether an outcome's means are shares, 0 to 1."""
+    column = design.column(name)
+    return is_text(column) or bool(column.dropna().between(0, 1).all())
 
 
 def _missing(design: Design, name: str) -> int:
