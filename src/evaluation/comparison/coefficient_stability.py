@@ -30,12 +30,14 @@ USUAL_MULTIPLE = 1.3
 #: Two solutions are one where their distances from the controlled coefficient differ by less.
 ALIKE = 1e-9
 #: What the rows are, besides the two coefficients.
-QUANTITIES = ("oster_delta", "oster_beta", "difference", "difference_uncontrolled")
+QUANTITIES = ("oster_delta", "oster_beta", "difference_adjusted", "difference_uncontrolled")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CoefficientStability(Spoken):
     """Oster's delta and bias-adjusted coefficient, beside the coefficients with and without covariates."""
+
+    estimated = ("r2_uncontrolled", "r2_controlled", "solutions")
 
     def _said(self, lang: str) -> str:
         delta, beta, own, raw = map(shown_number, map(float, self.estimate))
@@ -93,8 +95,9 @@ def oster_delta(
     Returns
     -------
     CoefficientStability
-        Rows ``oster_delta``, ``oster_beta``, ``difference`` (with covariates), ``difference_uncontrolled``. Where
-        several coefficients solve for ``oster_beta``, the nearest to ``difference``; all are in ``fit["solutions"]``.
+        Rows ``oster_delta``, ``oster_beta``, ``difference_adjusted``, ``difference_uncontrolled``. Where
+        several coefficients solve for ``oster_beta``, the nearest to ``difference_adjusted``; all are in
+        ``fit["solutions"]``.
 
     Raises
     ------

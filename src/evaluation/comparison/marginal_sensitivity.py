@@ -43,6 +43,8 @@ REPLICATES = 500
 class SensitivityBounds(Spoken):
     """Lower and upper bound at each Lambda."""
 
+    estimated = ("breakdown_lambda", "breakdown_lambda_interval")
+
     def _said(self, lang: str) -> str:
         value = float(self.keys["lambda"].max())
         rows = np.flatnonzero((self.keys["lambda"] == value).to_numpy())

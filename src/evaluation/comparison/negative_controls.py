@@ -31,6 +31,8 @@ ESTIMATORS = ("aipw", "ipw", "ipwra", "g_computation", "regression_adjusted", "d
 class NegativeControls(Spoken):
     """Differences that should be zero, with their joint test in ``fit``."""
 
+    estimated = ("statistic", "p_value", "largest_limit")
+
     @property
     def passes(self) -> bool:
         """Whether the joint test finds nothing (and, with a margin, every interval lies within it)."""

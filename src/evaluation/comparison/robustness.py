@@ -80,6 +80,8 @@ class Robustness(Spoken):
         By which a model-based error grows through one more covariate; 1 for a design's.
     """
 
+    estimated = ("error", "statistic", "robustness_value_interval")
+
     traits: HiddenTraits
     ratio: float = field(default=np.nan)
     error: float = field(default=np.nan)
@@ -164,8 +166,8 @@ def robustness_value(
     Returns
     -------
     Robustness
-        Rows ``difference``, ``partial_r2``, ``robustness_value``; ``traits`` has a row per covariate and strength;
-        ``fit["robustness_value_interval"]`` is what it takes for the interval. ``ev.plot`` draws the contours.
+        Rows ``difference_adjusted``, ``partial_r2``, ``robustness_value``; ``traits`` has a row per covariate and
+        strength; ``fit["robustness_value_interval"]`` is what it takes for the interval. ``ev.plot`` draws the contours.
 
     Raises
     ------
@@ -248,7 +250,7 @@ def _estimated(design: Design, groups: Groups, outcome: str, q: float, conf_leve
         design,
         evaluate,
         verb="robustness_value",
-        keys=pd.DataFrame({"term": outcome, "quantity": ["difference", "partial_r2", "robustness_value"]}),
+        keys=pd.DataFrame({"term": outcome, "quantity": ["difference_adjusted", "partial_r2", "robustness_value"]}),
         n_obs=np.full(3, int(groups.used.sum())),
         df=float(design.degrees_of_freedom(groups.used)),
     )

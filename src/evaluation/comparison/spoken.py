@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 
@@ -17,6 +17,17 @@ _Kind = TypeVar("_Kind", bound="Spoken")
 @dataclass(frozen=True, eq=False, repr=False)
 class Spoken(Estimates):
     """Estimates with a sentence or two that say no more than they bear."""
+
+    #: Entries of ``fit`` that are estimated, and blank where the estimates may not be shown.
+    estimated: ClassVar[tuple[str, ...]] = ()
+
+    def masked(self) -> Self:
+        """Return the estimates with what may not be shown blanked, in ``fit`` too; unchanged where nothing is."""
+        made = super().masked()
+        if made is self:
+            return self
+        blank = {name: np.nan if name in self.estimated else value for name, value in self.fit.items()}
+        return cast(Self, replace(made, fit=blank))
 
     def text(self, lang: str | None = None) -> str:
         """Say what the numbers mean and what they do not.
@@ -32,7 +43,7 @@ class Spoken(Estimates):
             Another language.
         """
         chosen = wording.language_of(lang)
-        shown = cast(Spoken, self.masked())
+        shown = self.masked()
         if np.isnan(shown.estimate).all() and len(shown):
             reason = next((mark for mark in shown.marks if mark), "")
             return f"{wording.term(self.verb, chosen)}: {wording.ABSENT} {reason}".rstrip()

@@ -28,7 +28,7 @@ class TippingPoint(Spoken):
     def _said(self, lang: str) -> str:
         parts = []
         for row, strength in enumerate(self.keys["strength"]):
-            gap, enough = float(self.estimate[row]), bool(self.columns["is_possible"][row])
+            gap, enough = float(self.estimate[row]), self.columns["possible"][row] == "yes"
             shift, points = shown_number(float(strength)), shown_number(100 * abs(gap))
             if lang == "ko":
                 need = f"{points}%p 차이 나야 하고" if enough else "아무리 달라도 모자라고"
@@ -36,7 +36,8 @@ class TippingPoint(Spoken):
             else:
                 need = f"{points} points" if enough else "more than all and nobody"
                 parts.append(f"{need} for one that shifts the outcome by {shift}")
-        value, null = shown_number(float(self.fit["estimate"])), shown_number(float(self.fit["null"]))
+        left = float(self.fit["null"])
+        value, null = shown_number(float(self.estimate[0] * self.keys["strength"].iloc[0]) + left), shown_number(left)
         if lang == "ko":
             listed = ", ".join(parts).removesuffix("하고").removesuffix("모자라고")
             ending = "한다" if parts[-1].endswith("하고") else "모자라다"
@@ -71,7 +72,7 @@ def tipping_point(
     -------
     TippingPoint
         Keys ``term, strength``; the estimate is the gap in prevalence, participants less others, its interval that
-        of the difference; ``is_possible`` tells whether a gap so wide exists at all (1 is the widest). A plain
+        of the difference; ``possible`` says "no" where no gap is so wide (1 is the widest). A plain
         number has no error.
 
     Raises
@@ -108,8 +109,8 @@ def tipping_point(
         TippingPoint,
         made,
         estimate=gap,
-        columns={"is_possible": np.abs(gap) <= 1},
-        fit={"estimate": value, "null": null},
+        columns={"possible": np.where(np.abs(gap) <= 1, "yes", "no").astype(object)},
+        fit={"null": null},
     )
 
 
