@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evaluation.comparison.influences import STEP
 from evaluation.comparison.items import Items
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.results import NOISE
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -166,7 +167,9 @@ class IndexScores:
 
     def _refuse_flat(self, moments: Floats) -> None:
         p = len(self.items.names)
-        flat = [name for name, own in zip(self.items.names, moments[p : 2 * p], strict=False) if not own > 0]
+        noise = (NOISE * np.abs(self.items.values).max(axis=0)) ** 2
+        spread = moments[p : 2 * p] > noise[: len(moments[p : 2 * p])]
+        flat = [name for name, varies in zip(self.items.names, spread, strict=False) if not varies]
         if flat:
             raise IdentificationError(
                 f"outcome_index: {', '.join(map(repr, flat))} does not vary in the comparison group, so there is no "

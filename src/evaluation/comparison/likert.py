@@ -23,7 +23,7 @@ from evaluation.estimation.contrasts import joined
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.proportion_intervals import proportion_limits
 from evaluation.regression.ordinal import survey_ordinal
-from evaluation.results import SMALL_CELL, Estimates
+from evaluation.results import SMALL_BASE, SMALL_CELL, Estimates
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -57,9 +57,15 @@ class LikertDifference(Estimates):
     @property
     def marks(self) -> list[str]:
         """Why each row may not be shown, empty where it may."""
-        marks = super().marks
         if "mark" in self.columns or "levels" not in self.fit:
-            return marks
+            return super().marks
+        # No row is the difference of one answer's shares, so that a group keeps what the other may not show.
+        bases, cells, limits = self.base_sizes, self.cell_counts, self.provenance
+        few = (bases > 0) & (bases < limits.min_cell)
+        if cells is not None:
+            few |= (cells > 0) & (cells < limits.min_cell)
+        small = (bases > 0) & (bases < limits.min_base)
+        marks = [SMALL_CELL if cell else SMALL_BASE if base else "" for cell, base in zip(few, small, strict=True)]
         quantity, level = self.keys["quantity"].to_numpy(), self.keys["level"].to_numpy()
         for group in _GROUPS:
             _hide_what_tells(marks, quantity, level, group, self.fit)

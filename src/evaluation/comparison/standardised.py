@@ -16,7 +16,7 @@ from evaluation.errors import EstimationError
 from evaluation.estimation.arguments import require_choice
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.groups import Groups, groups_of
-from evaluation.results import Estimates
+from evaluation.results import NOISE, Estimates
 
 Floats = NDArray[np.float64]
 Denominator = Literal["participants", "comparison", "pooled", "everybody"]
@@ -141,7 +141,8 @@ def _variances(design: Design, groups: Groups, verb: str) -> Estimates:
     keys = pd.DataFrame({"term": ["comparison", "participants", "everybody"], "quantity": "variance"})
     n_obs = np.array([int(rows.sum()) for rows in members])
     made = estimates_of_weights(design, evaluate, verb=verb, keys=keys, n_obs=n_obs, df=np.inf)
-    flat = [name for name, value in zip(keys["term"], made.estimate, strict=True) if not value > 0]
+    noise = (NOISE * np.abs(y).max()) ** 2
+    flat = [name for name, value in zip(keys["term"], made.estimate, strict=True) if not value > noise]
     if "everybody" in flat or len(flat) > 1:
         raise EstimationError(f"{verb}: the outcome does not vary among {flat[0]}, so there is no unit to divide by.")
     return made
