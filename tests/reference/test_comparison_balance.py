@@ -136,5 +136,8 @@ def test_participants_against_an_external_figure(name, options):
     close([row["estimate"], row["std_error"], row["statistic"]], [expected[k] for k in ("diff", "se", "t")], ESTIMATE)
     close(row["p_value"], expected["p_two_sided"], ERROR)
     close([row["conf_low"], row["conf_high"]], expected["ci"], ESTIMATE)
+    if "ci_logit_scale" in expected:
+        logit = ev.benchmark_difference(share_of_participants(), 0.758, comparability=verdict(), interval="logit")
+        close(logit.confidence_interval()[0], expected["ci_logit_scale"], ESTIMATE)
     if "df_satterthwaite_benchmark_df_inf" in expected:
         close(result.fit["df_satterthwaite"], expected["df_satterthwaite_benchmark_df_inf"], ERROR)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evaluation.comparison.comparability import Comparability
 from evaluation.errors import EstimationError, did_you_mean
+from evaluation.estimation.arguments import require_choice
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -26,6 +27,7 @@ def benchmark_difference(
     n: int | None = None,
     deff: float = 1.0,
     participant_share: float | None = None,
+    interval: Literal["t", "logit"] = "t",
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate how far a mean lies from a figure that was published elsewhere.
@@ -48,6 +50,8 @@ def benchmark_difference(
         Design effect of the figure; with ``n``.
     participant_share : float, optional
         Part of the comparator's population that participates; gives what the figure implies for the others.
+    interval : {"t", "logit"}, default "t"
+        "logit" is symmetric in the log odds of the share, for a figure that is taken as exact.
     conf_level : float, default 0.95
         Of the t interval on the survey's degrees of freedom.
 
@@ -57,7 +61,9 @@ def benchmark_difference(
         Rows ``difference``, ``mean_participants``, ``benchmark``. Without ``std_error`` and ``n`` the error is
         conditional on the figure: ``fit["conditional_on_benchmark"]``. ``fit`` also has the standard error of
         the figure at which the difference would just reach zero (``break_even_std_error``), the simple random sample
-        with that error (``break_even_n``, shares only), the evidence grade and what differs.
+        with that error (``break_even_n``, shares only), the evidence grade and what differs. With
+        ``participant_share`` also ``implied_mean_of_others`` and its ``implied_std_error``; ``implied_is_possible`` is
+        False where no share of others can make the figure, so one of the three is not what it is taken for.
 
     Raises
     ------
@@ -87,6 +93,7 @@ def benchmark_difference(
     p = float(one.estimate[0])
     own = float(one.vcov[0, 0])
     is_share = 0 <= p <= 1 and 0 <= benchmark <= 1
+    require_choice(interval, ("t", "logit"), "benchmark_difference: interval")
     _refuse_other_units(p, benchmark, result)
     error = _benchmark_error(benchmark, std_error, n, deff, is_share)
     other = error**2
@@ -94,6 +101,7 @@ def benchmark_difference(
     conditional = error == 0
     contributions = None if one.contributions is None else _three(one.contributions)
     influence_of = one.influence_of if conditional else None
+    limits = None if interval == "t" else _logit_limits(one, benchmark, error, conf_level)
     return Estimates(
         verb="benchmark_difference",
         keys=pd.DataFrame(
@@ -108,9 +116,11 @@ def benchmark_difference(
         contributions=contributions if conditional else None,
         influence_of=None if influence_of is None else lambda: influence_of() * np.array([1.0, 1.0, 0.0]),
         conf_level=conf_level,
+        interval=limits,
+        interval_method=interval,
         method=one.variance_method if conditional else f"{one.variance_method} + benchmark",
         fit=_record(one, p, benchmark, own, error, is_share, conf_level)
-        | _others(p, benchmark, participant_share)
+        | _others(p, benchmark, participant_share, own, error, is_share)
         | {
             "evidence_grade": comparability.grade,
             "differs_in": [difference.aspect for difference in comparability.differences],
@@ -179,9 +189,30 @@ def _record(
     }
 
 
-def _others(p: float, benchmark: float, share: float | None) -> dict[str, Any]:
+def _logit_limits(one: Estimates, benchmark: float, error: float, conf_level: float) -> Floats:
+    """Return limits of difference, estimate and figure, shape (3, 2), from the log odds of the estimate."""
+    p = float(one.estimate[0])
+    if error > 0 or not 0 < p < 1:
+        raise EstimationError(
+            f"benchmark_difference: interval='logit' is for a share between 0 and 1 against a figure taken as exact, "
+            f"got {p:.4g} and a figure with standard error {error:.4g}. Use interval='t'."
+        )
+    reach = float(replace(one, conf_level=conf_level).critical_value[0]) * float(one.std_error[0]) / (p * (1 - p))
+    low, high = (1 / (1 + np.exp(-(np.log(p / (1 - p)) + side * reach))) for side in (-1, 1))
+    return np.array([[low - benchmark, high - benchmark], [low, high], [benchmark, benchmark]])
+
+
+def _others(
+    p: float, benchmark: float, share: float | None, own: float, error: float, is_share: bool
+) -> dict[str, Any]:
     if share is None:
         return {}
     if not 0 <= share < 1:
         raise EstimationError(f"benchmark_difference: participant_share is a part of 1, got {share}.")
-    return {"participant_share": share, "implied_mean_of_others": (benchmark - share * p) / (1 - share)}
+    implied = (benchmark - share * p) / (1 - share)
+    return {
+        "participant_share": share,
+        "implied_mean_of_others": implied,
+        "implied_std_error": float(np.sqrt(share**2 * own + error**2)) / (1 - share),
+        "implied_is_possible": not is_share or 0 <= implied <= 1,
+    }
