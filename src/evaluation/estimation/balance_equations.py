@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.design.columns import Columns
-from evaluation.errors import IdentificationError
+from evaluation.errors import EstimationError, IdentificationError, SeparationError
 from evaluation.estimation.groups import Groups
 from evaluation.regression.families import Kind, inverse_link
 from evaluation.regression.fitting import climb, fit
 from evaluation.regression.separation import refuse_separation
 from evaluation.weighting.distances import Adjustment
-from evaluation.weighting.feasibility import explain_infeasible
+from evaluation.weighting.feasibility import explain_edge, explain_infeasible
 from evaluation.weighting.newton import Equations, Solution, inverse, solve
 
 Floats = NDArray[np.float64]
@@ -23,9 +24,15 @@ Mask = NDArray[np.bool_]
 
 #: Largest difference in means that balanced groups may keep, in standard deviations of the covariate.
 IMBALANCE = 1e-9
+#: A balancing weight below this share of its group's mean may be one of zero.
+VANISHING = 1e-8
 #: Covariates that a message spells out.
 SHOWN = 3
 LOGIT = Kind("binomial", "logit")
+_MOVES = (
+    "Leave out a covariate or merge its levels, compare only where the groups overlap (ev.trim_propensity), or weight "
+    "by ev.propensity_weights, which asks for less."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +118,8 @@ def arm_weights(
     factor = np.zeros(len(weights))
     factor[own] = np.exp(x[own] @ known) * found.factor
     _refuse_imbalance(groups, weights, group, target, factor, found)
+    if start is None:
+        _refuse_edge(groups, weights, group, target, factor)
     values = known + found.multiplier
     score = target - factor
     return Coefficients(values, x, score, inverse(columns.gram(weights[own] * factor[own]))), factor
@@ -136,24 +145,60 @@ def _explained(groups: Groups, weights: Floats, group: int, target: Floats, fact
     x, names = groups.in_units(), groups.balanced_terms
     share = weights[own] / weights[own].sum()
     means = (weights * target) @ x / (weights @ target)
-    told = explain_infeasible(x[own], share, means, names, (0.0, np.inf), verb="balancing")
-    who, level = ("comparison group", "participants")[group], groups.levels[group]
-    failures = told.failures
-    if failures is not None and "lowest" in failures:
-        reached = failures[failures["total"] != "(Intercept)"]
-        shown = "; ".join(
-            f"'{row.total}' has mean {row.target:.6g} in the target population, but between {row.lowest:.6g} and "
-            f"{row.highest:.6g} can be reached"
-            for row in reached.head(SHOWN).itertuples()
-        )
-        together = " while the other covariates named are balanced" if len(reached) > 1 else ""
-        return IdentificationError(
-            f"no weights of zero and above bring the {who} ({level}) to the target population: {shown}{together}. "
-            f"These people have nobody to stand for them. Leave out or coarsen a covariate, restrict the comparison "
-            f"to where the groups overlap (ev.trim_propensity), or choose an estimand with balancing='propensity'.",
-            failures=reached.rename(columns={"total": "covariate"}),
-        )
-    return unbalanced(groups, f"the {who} ({level})", imbalance(groups, weights * factor, weights * target))
+    found = explain_infeasible(x[own], share, means, names, (0.0, np.inf), verb="balancing").failures
+    if found is not None and "lowest" in found:
+        return _out_of_reach(groups, group, found[found["total"] != "(Intercept)"])
+    if found is not None and "factor" in found:
+        return _fixed_by_others(groups, group, found)
+    gap = imbalance(groups, weights * factor, weights * target)
+    return unbalanced(groups, f"the {groups.name_of(group)}", gap)
+
+
+def _refuse_edge(groups: Groups, weights: Floats, group: int, target: Floats, factor: Floats) -> None:
+    """Refuse a target that a group meets only where some of its respondents weigh nothing."""
+    own = groups.members(group) & (weights > 0)
+    vanishing = own & (factor < VANISHING * np.average(factor[own], weights=weights[own]))
+    if not vanishing.any():
+        return
+    share, x = weights[own] / weights[own].sum(), groups.in_units()
+    means = (weights * target) @ x / (weights @ target)
+    columns = Columns(int(own.sum()), dense=tuple(np.ascontiguousarray(x[own].T)))
+    edge = explain_edge(columns, share, means, groups.balanced_terms, verb="balancing")
+    if edge is None:
+        return
+    rows = [] if edge.failures is None else edge.failures["total"]
+    names = ", ".join([f"'{name}'" for name in rows if name != "(Intercept)"][:SHOWN]) or "all covariates together"
+    raise IdentificationError(
+        f"{groups.verb}: the {groups.name_of(group)} meets the target population only if {int(vanishing.sum()):,} of "
+        f"its {int(own.sum()):,} respondents weigh nothing ({names}): nobody in the target population is like them. "
+        f"Compare without them (ev.domain), or merge levels.",
+        failures=pd.DataFrame(groups.source.data.loc[vanishing]),
+    )
+
+
+def _out_of_reach(groups: Groups, group: int, conflict: pd.DataFrame) -> IdentificationError:
+    shown = "; ".join(
+        f"'{row.total}' has mean {row.target:.6g} in the target population, where {row.lowest:.6g} to "
+        f"{row.highest:.6g} can be reached"
+        for row in conflict.head(SHOWN).itertuples()
+    )
+    together = ", each while the others named are balanced" if len(conflict) > 1 else ""
+    return IdentificationError(
+        f"{groups.verb}: no weights of zero and above bring the {groups.name_of(group)} to the target population: "
+        f"{shown}{together}. Some whom it should stand for have no counterpart in it. {_MOVES}",
+        failures=conflict.rename(columns={"total": "covariate"}).reset_index(drop=True),
+    )
+
+
+def _fixed_by_others(groups: Groups, group: int, rows: pd.DataFrame) -> IdentificationError:
+    name, wanted = rows["total"].iloc[0], float(rows["target"].iloc[0])
+    others = ", ".join(f"'{other}'" for other in rows["total"].iloc[1:][:SHOWN] if other != "(Intercept)")
+    what = f"follows from {others} for everybody" if others else "is the same for everybody"
+    return IdentificationError(
+        f"{groups.verb}: '{name}' {what} in the {groups.name_of(group)}, whatever their weights, but not in the target "
+        f"population, where its mean is {wanted:.6g}. {_MOVES}",
+        failures=rows.rename(columns={"total": "covariate"}).reset_index(drop=True),
+    )
 
 
 def unbalanced(groups: Groups, who: str, gap: Floats) -> IdentificationError:
@@ -162,9 +207,8 @@ def unbalanced(groups: Groups, who: str, gap: Floats) -> IdentificationError:
     left = left.sort_values("imbalance", ascending=False)
     worst = ", ".join(f"'{row.covariate}' ({row.imbalance:.2g})" for row in left.head(SHOWN).itertuples())
     return IdentificationError(
-        f"{who} was not balanced to {IMBALANCE:g} standard deviations: {worst} remain. The target lies "
-        f"at the edge of what the group spans, where weights of some respondents vanish. Leave out or coarsen a "
-        f"covariate, or restrict the comparison to where the groups overlap (ev.trim_propensity).",
+        f"{groups.verb}: {who} was not balanced to {IMBALANCE:g} standard deviations: {worst} remain. The target lies "
+        f"at the edge of what the group spans, where weights of some respondents vanish. {_MOVES}",
         failures=left.reset_index(drop=True),
     )
 
@@ -186,9 +230,11 @@ def covariate_balancing_score(groups: Groups, weights: Floats, start: Floats | N
         gradient = (weights * score) @ x
         return gradient, model.matrix.gram(weights * bend) if known is None else known
 
-    if start is None:
-        start = fit(model, weights, "binomial")
-    values = climb(slopes, start, lambda values: refuse_separation(model, LOGIT, values), float(weights.sum()))
+    def climbed() -> Floats:
+        begin = fit(model, weights, "binomial") if start is None else start
+        return climb(slopes, begin, lambda values: refuse_separation(model, LOGIT, values), float(weights.sum()))
+
+    values = told(groups, climbed)
     score, bend = _balancing_score(x @ values, t)
     score = np.where(used, score, 0.0)
     chance = inverse_link(x @ values, "binomial")
@@ -196,6 +242,34 @@ def covariate_balancing_score(groups: Groups, weights: Floats, start: Floats | N
     if gap.max(initial=0.0) >= IMBALANCE:
         raise unbalanced(groups, "participants and comparison group", gap)
     return Coefficients(values, x, score, inverse(model.matrix.gram(weights * bend)))
+
+
+def told(groups: Groups, attempt: Callable[[], Floats]) -> Floats:
+    """Fit a model of participation; its errors say who asked, and whose participation is certain."""
+    try:
+        return attempt()
+    except SeparationError as error:
+        text = str(error).replace("the outcome's levels", "participants from the comparison group")
+        rows = _beyond_the_other_group(groups, text)
+        raise SeparationError(
+            f"{groups.verb}: {text} Participants and others do not overlap there, so there is nobody to compare with.",
+            failures=rows,
+        ) from None
+    except EstimationError as error:
+        raise type(error)(f"{groups.verb}: participation: {error}", failures=error.failures) from None
+
+
+def _beyond_the_other_group(groups: Groups, text: str) -> pd.DataFrame | None:
+    """Return respondents whose value of the separating column the other group does not have."""
+    named = [j for j, term in enumerate(groups.participation.terms) if text.startswith(f"'{term}'")]
+    if not named:
+        return None
+    values = groups.participation.x[:, named[0]]
+    beyond = np.zeros(len(values), dtype=bool)
+    for group in (0, 1):
+        other = values[groups.members(1 - group)]
+        beyond |= groups.members(group) & ((values < other.min()) | (values > other.max()))
+    return pd.DataFrame(groups.source.data.loc[beyond])
 
 
 def _balancing_score(eta: Floats, t: Floats) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.errors import IdentificationError
+from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.balance_equations import Coefficients
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.tilts import (
@@ -188,7 +188,7 @@ def _prediction(
     balancing, slope, behind = own.astype(float), np.zeros(len(own)), tilt.behind[group]
     if method == "ipwra":
         balancing, slope = tilt.balancing[:, group], tilt.balancing_slope[:, group]
-    values = _fitted(model, weights * balancing, groups, f"the outcome among {groups.levels[group]}")
+    values = _fitted(model, weights * balancing, groups, f"the outcome in the {groups.name_of(group)}")
     mean, information = mean_and_information(model, weights * balancing, values, groups.family)
     residual = np.where(own, model.y - mean, 0.0)
     through = (weights * slope * residual, behind) if method == "ipwra" and behind is not None else None
@@ -210,15 +210,17 @@ def _fitted(model: Model, weights: Floats, groups: Groups, what: str) -> Floats:
     answers = model.y[model.used]
     if groups.family == "binomial" and np.ptp(answers) == 0:
         raise IdentificationError(
-            f"model of {what}: all {len(answers)} answers are {answers[0]:g}, so a logistic model does not exist. "
-            f"Use family='gaussian', or ev.ipw, which needs no outcome model."
+            f"{groups.verb}: model of {what}: all {len(answers)} answers are {answers[0]:g}, so a logistic model does "
+            f"not exist. Use family='gaussian', or ev.ipw, which needs no outcome model."
         )
     try:
         refuse_collinear(model.x[model.used], model.terms)
         return fit(model, weights, groups.family)
     except IdentificationError as error:
         other = " Or use family='gaussian', which always exists." if "separates" in str(error) else ""
-        raise IdentificationError(f"model of {what}: {error}{other}") from None
+        raise type(error)(f"{groups.verb}: model of {what}: {error}{other}", failures=error.failures) from None
+    except EstimationError as error:
+        raise type(error)(f"{groups.verb}: model of {what}: {error}", failures=error.failures) from None
 
 
 def _predicted(x: Floats, behind: Coefficients, family: Family) -> _Prediction:

@@ -115,11 +115,14 @@ def _refuse_disguise(
     )
 
 
-def refuse_few(counts: tuple[int, int], terms: Sequence[str], levels: tuple[str, str], verb: str) -> None:
+def refuse_few(design: Design, t: Floats, used: Mask, terms: Sequence[str], levels: tuple[str, str], verb: str) -> None:
     """Raise an IdentificationError where a group has fewer respondents than there are columns to adjust for."""
-    for who, n, level in zip(("comparison group", "participants"), counts, levels, strict=True):
-        if n < len(terms):
+    for value, (who, level) in enumerate(zip(("comparison group", "participants"), levels, strict=True)):
+        own = used & (t == value)
+        if own.sum() < len(terms):
             raise IdentificationError(
-                f"{verb}: {n} respondents in the {who} ({level}), but {len(terms)} coefficients to adjust for "
-                f"({', '.join(terms[:4])}{', ...' if len(terms) > 4 else ''}). Use fewer covariates, or merge levels."
+                f"{verb}: the {who} ({level}) {'are' if value else 'is'} {int(own.sum())} respondents, but there are "
+                f"{len(terms)} coefficients to adjust for ({', '.join(terms[:4])}{', ...' if len(terms) > 4 else ''}). "
+                f"Use fewer covariates, or merge levels.",
+                failures=pd.DataFrame(design.data.loc[own]),
             )

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.design.design import Design
-from evaluation.errors import ColumnError, EstimationError, did_you_mean
+from evaluation.errors import ColumnError, EstimationError, IdentificationError, did_you_mean
 from evaluation.estimation.domains import code_levels, is_text
 from evaluation.estimation.group_checks import (
     refuse_empty,
@@ -58,6 +58,8 @@ class Groups:
         What standardised the model matrix: it is ``(x - centre) / spread`` of the covariates.
     source : Design
         Whose data they were read from; missing covariates are filled in there, where that was asked for.
+    verb : str
+        Who asked, for messages.
     """
 
     participation: Model
@@ -68,6 +70,7 @@ class Groups:
     centre: Floats
     spread: Floats
     source: Design
+    verb: str
 
     @property
     def used(self) -> Mask:
@@ -78,6 +81,10 @@ class Groups:
         """Return who is in the comparison group (0) or a participant (1), shape (n,)."""
         mask: Mask = self.used & (self.participation.y == group)
         return mask
+
+    def name_of(self, group: int) -> str:
+        """Return what messages call a group, with its value of the treatment column."""
+        return f"{('comparison group', 'participants')[group]} ({self.levels[group]})"
 
     def counts(self) -> tuple[int, int]:
         """Return the number of others and of participants."""
@@ -166,13 +173,15 @@ def groups_of(
     known = complete & ~any_missing(design, covariates, complete)
     refuse_empty(t, known, levels, treatment, f"all of {', '.join(variables_of(covariates))}", verb, design)
     refuse_telling(design, covariates, t, known, levels, treatment, verb)
-    model = read_model(design, treatment, covariates if plain else "~ 1", "binomial", among=known)
-    counts = (int((model.used & (t == 0)).sum()), int((model.used & (t == 1)).sum()))
-    refuse_few(counts, model.terms, levels, verb)
+    try:
+        model = read_model(design, treatment, covariates if plain else "~ 1", "binomial", among=known)
+    except IdentificationError as error:
+        raise type(error)(f"{verb}: {error}", failures=error.failures) from None
+    refuse_few(design, t, model.used, model.terms, levels, verb)
     standardised, centre, spread = _standardised(model)
     model = model.changed(standardised, y=np.where(model.used, t, 0.0))
     left_out = int(design.present.sum()) - int(model.used.sum())
-    return Groups(model, np.where(model.used, y, 0.0), family, levels, left_out, centre, spread, design)
+    return Groups(model, np.where(model.used, y, 0.0), family, levels, left_out, centre, spread, design, verb)
 
 
 def with_squares(groups: Groups, covariates: Names, moments: int, squares: Sequence[str] | None, verb: str) -> Groups:

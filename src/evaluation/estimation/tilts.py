@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.errors import EstimationError, IdentificationError
-from evaluation.estimation.balance_equations import Coefficients, arm_weights, covariate_balancing_score
+from evaluation.errors import EstimationError
+from evaluation.estimation.balance_equations import Coefficients, arm_weights, covariate_balancing_score, told
 from evaluation.estimation.groups import Groups
 from evaluation.regression.families import inverse_link
 from evaluation.regression.fitting import fit, mean_and_information
@@ -115,12 +115,7 @@ def require_estimand(estimand: str, balancing: str = "propensity") -> None:
 def fitted_propensity(groups: Groups, weights: Floats, start: Floats | None = None) -> tuple[Floats, Coefficients]:
     """Return the fitted probability of participation, shape (n,), and the coefficients of its weighted logit."""
     model = groups.participation
-    try:
-        values = fit(model, weights, "binomial", start)
-    except IdentificationError as error:
-        raise IdentificationError(
-            f"participation: {error} Participants and others do not overlap there, so there is nobody to compare with."
-        ) from None
+    values = told(groups, lambda: fit(model, weights, "binomial", start))
     chance, information = mean_and_information(model, weights, values, "binomial")
     score = np.where(groups.used, model.y - chance, 0.0)
     return chance, Coefficients(values, model.x, score, inverse(information))

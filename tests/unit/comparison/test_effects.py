@@ -261,7 +261,7 @@ def test_a_level_that_only_participants_have_leaves_no_overlap(respondents):
     own = respondents["district"].where((respondents["district"] != "c") | (respondents["joined"] == 1), "a")
     with pytest.raises(IdentificationError, match="do not overlap"):
         adjusted("aipw", design_of(respondents.assign(district=own)))
-    with pytest.raises(IdentificationError, match=r"model of the outcome among 0: .*district"):
+    with pytest.raises(IdentificationError, match=r"model of the outcome in the comparison group \(0\): .*district"):
         adjusted("g_computation", design_of(respondents.assign(district=own)))
 
 
@@ -271,14 +271,14 @@ def test_collinear_covariates_and_groups_too_small_for_a_model_are_refused(respo
         adjusted("ipw", design_of(twice), covariates=["age", "months"])
     few = respondents.assign(joined=0)
     few.loc[:2, "joined"] = 1
-    with pytest.raises(IdentificationError, match=r"3 respondents .* 5 coefficients to adjust for"):
+    with pytest.raises(IdentificationError, match=r"3 respondents, .* 5 coefficients to adjust for"):
         adjusted("g_computation", design_of(few))
 
 
 @pytest.mark.parametrize("name", ["aipw", "g_computation", "ipwra"])
 def test_an_outcome_without_variation_in_a_group_has_no_logistic_model(respondents, name):
     sure = respondents.assign(stays=np.where(respondents["joined"] == 1, 1, respondents["stays"]))
-    with pytest.raises(IdentificationError, match=r"among 1: all .* answers are 1"):
+    with pytest.raises(IdentificationError, match=r"participants \(1\): all .* answers are 1"):
         adjusted(name, design_of(sure), outcome="stays")
     assert adjusted(name, design_of(sure), outcome="stays", family="gaussian").estimate[1] == pytest.approx(1)
 
