@@ -921,6 +921,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "dose_response": ("참여 정도에 따른 차이", "difference by how often people took part"),
     "dose_trend": ("참여 정도에 따른 추세", "trend over how often people took part"),
     "benchmark_difference": ("외부 수치와의 차이", "difference from an external figure"),
+    "sample_difference": ("두 표본 사이의 차이", "difference between two samples"),
     "decompose_gap": ("격차의 구성", "part of the gap"),
     "oaxaca_blinder": ("격차의 구성 (선형 회귀)", "part of the gap (linear regression)"),
     "subgroup_effects": ("하위 집단별 차이", "difference within subgroups"),

@@ -72,11 +72,12 @@ class MarginTest:
             "rows": [{str(k): plain(v) for k, v in row.items()} for row in self.rows.to_dict("records")],
         }
 
-    def names(self, lang: str | None = None) -> list[str]:
-        """Return what each row is called, in Korean or English."""
+    def names(self, lang: str | None = None, *, short: bool = False) -> list[str]:
+        """Return what each row is called, in Korean or English; ``short``: without what all rows have in common."""
         keys = self.rows.loc[:, :"estimate"].iloc[:, :-1]
         words = wording.label_keys(keys, self.provenance.labels, lang)
-        said = [name for name in words if name != "quantity" or words[name].nunique() > 1]
+        apart = [name for name in words if words[name].nunique() > 1]
+        said = (apart or ["term"]) if short else [name for name in words if name in apart or name != "quantity"]
         return [" · ".join(filter(None, cells)) for cells in words[said].itertuples(index=False, name=None)]
 
     def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from evaluation.disclosure import shown
 from evaluation.errors import ColumnError, PublishError
+from evaluation.figures.benchmark import draw_benchmark
 from evaluation.figures.canvas import Figure
 from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_balance, draw_margins, draw_methods
 from evaluation.figures.decomposition import draw_decomposition
@@ -16,6 +17,7 @@ from evaluation.figures.diagnostics import DESIGN_EFFECT_COLUMNS, draw_design_ef
 from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw_weights
 from evaluation.figures.dose import draw_dose
 from evaluation.figures.events import draw_events, draw_group_time
+from evaluation.figures.forest import MARGIN_TEST_COLUMNS, draw_margin_test, draw_subgroups
 from evaluation.figures.intervals import draw_estimates
 from evaluation.figures.ladder import draw_ladder
 from evaluation.figures.likert import draw_likert
@@ -25,6 +27,7 @@ from evaluation.figures.rollout import (
     draw_rollout_map,
     draw_rollout_timeline,
 )
+from evaluation.figures.sensitivity import draw_sensitivity, is_sensitivity
 from evaluation.figures.trends import draw_trend
 from evaluation.results import Estimates
 
@@ -83,6 +86,10 @@ def plot(
     if kind is not None and not is_rollout:
         raise PublishError(f"kind belongs to a roll-out, got {type(result).__name__}; leave it out here.")
     limit = float(reference) if isinstance(reference, (int, float)) else None
+    if _is_of_benchmarks(result):
+        return draw_benchmark(result, title=title, lang=lang)
+    if is_sensitivity(result):
+        return draw_sensitivity(result, title=title, lang=lang)
     if isinstance(result, Mapping) or getattr(result, "verb", "") == "likert_difference":
         return draw_likert(result, title=title, lang=lang)
     if isinstance(result, Estimates) and result.verb == "dose_response":
@@ -118,11 +125,21 @@ def plot(
         return draw_methods(result, title=title, lang=lang)
     if set(BALANCE_COLUMNS) <= set(frame.columns):
         return draw_balance(result, title=title, lang=lang)
+    if set(MARGIN_TEST_COLUMNS) <= set(frame.columns):
+        return draw_margin_test(result, title=title, lang=lang)
     if set(DESIGN_EFFECT_COLUMNS) <= set(frame.columns):
         return draw_design_effects(result, title=title, lang=lang)
     raise PublishError(
         f"expected estimates, a weight summary or a margin comparison to draw, got {type(result).__name__}. "
         "Draw what an estimating verb returned; ev.table shows any frame."
+    )
+
+
+def _is_of_benchmarks(result: Any) -> bool:
+    """Tell whether a result, or each of several, holds an estimate against a published figure."""
+    several = list(result.values()) if isinstance(result, Mapping) else [result]
+    return bool(several) and all(
+        isinstance(one, Estimates) and one.verb == "benchmark_difference" and "benchmark" in one.fit for one in several
     )
 
 
@@ -139,6 +156,8 @@ def _draw_rollout(rollout: Any, kind: str | None, title: str | None, lang: str |
 
 def _drawn_by(keys: set[str]) -> Callable[..., Figure]:
     """Return who draws estimates with these key columns."""
+    if {"subgroup", "level", "method"} <= keys:
+        return draw_subgroups
     if "event_time" in keys:
         return draw_events
     if {"cohort", "time"} <= keys:
