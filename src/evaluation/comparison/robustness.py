@@ -167,7 +167,7 @@ def robustness_value(
     -------
     Robustness
         Rows ``difference_adjusted``, ``partial_r2``, ``robustness_value``; ``traits`` has a row per covariate and
-        strength; ``fit["robustness_value_interval"]`` is what it takes for the interval. ``ev.plot`` draws the contours.
+        strength; ``fit["robustness_value_interval"]`` is what the interval takes. ``ev.plot`` draws the contours.
 
     Raises
     ------

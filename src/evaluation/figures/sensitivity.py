@@ -10,8 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from evaluation import wording
+from evaluation.disclosure import shown
 from evaluation.errors import PublishError
 from evaluation.figures.canvas import BLUE, DASHED, GREY, INK, ORANGE, WIDTH, Figure, Sheet, inches, theme
+from evaluation.figures.intervals import draw_estimates
+from evaluation.results import Estimates
 
 #: Covariates whose hidden likenesses are drawn: the strongest.
 MOST_TRAITS = 4
@@ -254,10 +257,20 @@ _PARTS_OF_CURVE, _PARTS_OF_CONTOURS = ("bounds", "benchmarks", "breakdown"), ("t
 
 def is_sensitivity(result: Any) -> bool:
     """Tell whether a result is drawn by this module."""
-    return any(all(hasattr(result, name) for name in parts) for parts in (_PARTS_OF_CURVE, _PARTS_OF_CONTOURS))
+    kinds = (_PARTS_OF_CURVE, _PARTS_OF_CONTOURS)
+    return _is_of_stability(result) or any(all(hasattr(result, name) for name in parts) for parts in kinds)
 
 
 def draw_sensitivity(result: Any, *, title: str | None = None, lang: str | None = None) -> Figure:
-    """Draw a Lambda curve, or contours over hidden traits; parameters as in ``plot``."""
+    """Draw a Lambda curve, contours over hidden traits, or coefficients; parameters as in ``plot``."""
+    if _is_of_stability(result):
+        whole = shown(result)
+        coefficients = np.flatnonzero((whole.keys["quantity"] != "oster_delta").to_numpy())
+        return draw_estimates(whole.take(coefficients), title=title, lang=lang)
     draw = draw_lambda_curve if hasattr(result, "breakdown") else draw_contours
     return draw(result, title=title, lang=lang)
+
+
+def _is_of_stability(result: Any) -> bool:
+    """Tell whether rows are coefficients beside a proportion, which has no place on their scale."""
+    return isinstance(result, Estimates) and result.verb == "oster_delta"
