@@ -22,8 +22,9 @@ def _memory(field: str) -> float:
 def run(prepare: Callable[[Path, str], Any], tasks: Mapping[str, Callable[[Any], np.ndarray]]) -> None:
     """Run the task named on the command line: ``<program> <folder> <task> <repeats>``.
 
-    Prints one line of JSON: processor seconds of the fastest run, those of preparing, and the peak of memory above
-    what stood before the task, in MB. The numbers found go to ``<folder>/<program>-<task>.npy``.
+    Prints one line of JSON: processor seconds of the fastest run, those of preparing, the peak of memory above what
+    stood before the task, and that of the whole process, in MB. The numbers found go to
+    ``<folder>/<program>-<task>.npy``.
     """
     folder, task, repeats = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     start = time.process_time()
@@ -38,4 +39,4 @@ def run(prepare: Callable[[Path, str], Any], tasks: Mapping[str, Callable[[Any],
         times.append(time.process_time() - start)
     peak = _memory("VmHWM") - before
     np.save(folder / f"{Path(sys.argv[0]).stem}-{task}.npy", np.asarray(numbers, dtype=float))
-    print(json.dumps({"cpu": min(times), "prepare": prepared, "peak_mb": peak}))
+    print(json.dumps({"cpu": min(times), "prepare": prepared, "peak_mb": peak, "process_mb": peak + before}))
