@@ -235,10 +235,7 @@ def _of_estimates(result: Estimates, scale: Scale) -> tuple[float, float, float]
     if scale == "smd":
         return _risk_ratios(float(result.estimate[0]), None, None, float(result.std_error[0]), "smd")
     low, high = np.exp(result.confidence_interval()[0])
-    ratio = float(np.exp(result.estimate[0]))
-    return _risk_ratios(ratio, float(low), float(high), None, scale) if scale == "odds_ratio_rare" else (
-        ratio, float(low), float(high)
-    )  # fmt: skip
+    return _risk_ratios(float(np.exp(result.estimate[0])), float(low), float(high), None, scale)
 
 
 def _risk_ratios(
