@@ -56,7 +56,8 @@ def matched_difference(
     std_error : {"pairs", "HC1", "abadie_imbens"}, optional
         Pairs or matched sets as clusters; matched respondents as independent, weights as given; the variance of
         matching estimators with partners' variances estimated among their own kind. Default: "pairs" for nearest
-        neighbours without replacement and for full matching, else "HC1".
+        neighbours without replacement and for full matching; "abadie_imbens" with replacement, where respondents are
+        independent; else "HC1".
     neighbours : int, default 1
         For "abadie_imbens": how many of the same group an answer is compared with.
     comparability : Comparability, optional
@@ -93,7 +94,8 @@ def matched_difference(
 
     "abadie_imbens" is for nearest neighbours among independent respondents:
     :math:`V = [\\sum_t w_t^2 (y_t - \\hat y_t - \\tau)^2 + \\sum_c ((\\sum_t w_t a_{tc})^2 - \\sum_t w_t^2 a_{tc}^2)
-    \\hat\\sigma_c^2] / (\\sum_t w_t)^2` with shares :math:`a_{tc}` of partner c; it takes the score as known. The
+    \\hat\\sigma_c^2] / (\\sum_t w_t)^2` with shares :math:`a_{tc}` of partner c; it takes the score as known. "HC1"
+    does not know that partners resemble each other, so that it is too wide where matching explains the outcome. The
     bootstrap is not valid for matching with replacement.
 
     References
@@ -169,7 +171,7 @@ def _among(groups: Groups, used: Mask) -> Groups:
 def _kind(matched: Matched, asked: str | None) -> StdError:
     paired = matched.method in ("nearest", "full") and not matched.has_replacement
     if asked is None:
-        return "pairs" if paired else "HC1"
+        return "pairs" if paired else "HC1" if _without_abadie_imbens(matched) else "abadie_imbens"
     if asked not in STD_ERRORS:
         raise EstimationError(
             f"{VERB}: std_error must be one of {list(STD_ERRORS)}, got {asked!r}. {did_you_mean(asked, STD_ERRORS)}"
@@ -179,29 +181,30 @@ def _kind(matched: Matched, asked: str | None) -> StdError:
             f"{VERB}: std_error='pairs' needs pairs that share nobody, but with replacement a partner stands in "
             f"several. Use std_error='abadie_imbens' or 'HC1', or match without replacement."
         )
-    if asked == "abadie_imbens":
-        _refuse_abadie_imbens(matched)
+    reason = _without_abadie_imbens(matched) if asked == "abadie_imbens" else ""
+    if reason:
+        raise EstimationError(f"{VERB}: std_error='abadie_imbens' {reason}")
     return cast(StdError, asked)
 
 
-def _refuse_abadie_imbens(matched: Matched) -> None:
+def _without_abadie_imbens(matched: Matched) -> str:
+    """Return why a matching has no variance by Abadie and Imbens, and what it has; empty where it has one."""
     if matched.pairing is None:
-        raise EstimationError(
-            f"{VERB}: std_error='abadie_imbens' is for nearest neighbours, but the method is '{matched.method}'. Use "
-            f"std_error='pairs' (matched sets as clusters) or 'HC1'."
+        return (
+            f"is for nearest neighbours, but the method is '{matched.method}'. Use std_error='pairs' (matched sets as "
+            f"clusters) or 'HC1'."
         )
     if not _is_simple(matched.design):
-        raise EstimationError(
-            f"{VERB}: std_error='abadie_imbens' takes respondents as independent, but the design has strata, sampling "
-            f"units, a finite population, weighting steps or replicates. Use std_error='pairs' or 'HC1', which count "
-            f"them."
+        return (
+            "takes respondents as independent, but the design has strata, sampling units, a finite population, "
+            "weighting steps or replicates. Use std_error='pairs' or 'HC1', which count them."
         )
-    survey = matched.design.domain_weights[matched.groups.used]
-    if matched.option == "own" and np.ptp(survey) > 0:
-        raise EstimationError(
-            f"{VERB}: std_error='abadie_imbens' needs partners with the survey weight of those they stand for. Match "
-            f"with weights='participant', or use std_error='HC1'."
+    if matched.option == "own" and np.ptp(matched.design.domain_weights[matched.groups.used]) > 0:
+        return (
+            "needs partners with the survey weight of those they stand for. Match with weights='participant', or use "
+            "std_error='HC1'."
         )
+    return ""
 
 
 def _is_simple(design: Design) -> bool:
@@ -278,12 +281,14 @@ def _by_neighbours(
 
 def _slope(others: float, participants: float, measure: Measure) -> Floats:
     """Return the derivative of row 0 and the two means in the means of others and of participants, shape (3, 2)."""
+    # Means of which a logarithm does not exist were refused before.
+    with np.errstate(divide="ignore"):
+        odds = [float(np.divide(1.0, mean * (1 - mean))) for mean in (others, participants)]
+        ratios = [float(np.divide(1.0, mean)) for mean in (others, participants)]
     slopes = {
         "difference": (-1.0, 1.0),
-        "log_risk_ratio": (-1 / others, 1 / participants) if others * participants else (np.nan, np.nan),
-        "log_odds_ratio": (-1 / (others * (1 - others)), 1 / (participants * (1 - participants)))
-        if others * participants * (1 - others) * (1 - participants)
-        else (np.nan, np.nan),
+        "log_risk_ratio": (-ratios[0], ratios[1]),
+        "log_odds_ratio": (-odds[0], odds[1]),
     }
     if measure not in slopes:
         raise EstimationError(

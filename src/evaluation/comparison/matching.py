@@ -126,7 +126,7 @@ def match(
     missing : {"refuse", "complete_cases", "indicator"}, default "refuse"
         What to do with respondents who miss a covariate: say so, leave them out, or match on that it is missing.
     seed : int, optional
-        Of ``order="random"``.
+        Of ``order="random"``, which needs one.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def match(
     require_design(design, "match")
     given = {
         "replacement": replacement, "ratio": ratio, "caliper": caliper, "order": order, "average_ties": average_ties,
-        "cutpoints": cutpoints, "subclasses": subclasses, "exact": exact,
+        "cutpoints": cutpoints, "subclasses": subclasses, "exact": exact, "seed": seed,
     }  # fmt: skip
     _refuse_options(method, estimand, distance, propensity, weights, given)
     same = [] if exact is None else [exact] if isinstance(exact, str) else list(exact)
@@ -222,6 +222,8 @@ def _refuse_options(
     for name in ("ratio", "subclasses"):
         if isinstance(given[name], bool) or not isinstance(given[name], (int, np.integer)) or given[name] < 1:
             raise EstimationError(f"match: {name} must be a whole number of 1 or more, got {given[name]!r}.")
+    if given["order"] == "random" and given["seed"] is None:
+        raise EstimationError("match: order='random' draws lots, so that it needs a seed to give the same pairs again.")
     if given["average_ties"] and not given["replacement"]:
         raise EstimationError("match: average_ties needs replacement=True: without it each of the others serves once.")
     if estimand == "ATE" and method == "nearest":
@@ -249,6 +251,8 @@ def _groups(
     named = variables_of(covariates)
     if not named:
         raise EstimationError("match: covariates name nothing to match on. Name what was fixed before participation.")
+    if method in ("exact", "cem") and isinstance(covariates, str) and covariates.lstrip().startswith("~"):
+        raise EstimationError(f"match: method='{method}' takes names of columns, got the formula {covariates!r}.")
     has_model = method not in ("exact", "cem") and distance in (*SCORES, "mahalanobis")
     by_value = [*named, *exact] if method in ("exact", "cem") else exact
     read = by_value if has_model or method in ("exact", "cem") else [*named, *by_value, distance]

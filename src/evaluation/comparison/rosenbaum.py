@@ -27,6 +27,8 @@ VERB = "rosenbaum_bounds"
 GRID = (1.0, 1.1, 1.2, 1.5, 2.0)
 #: Beyond this no bias is looked for.
 LARGEST_GAMMA = 1e6
+#: Numbers of pairs that differ by less are equal, and shifts are found to this, relative to their size.
+AT_ONCE, PRECISION = 1e-6, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,8 +152,9 @@ def rosenbaum_bounds(
     -----
     With :math:`p^+ = \\Gamma / (1 + \\Gamma)` the sum of signed ranks :math:`q_s` has at most the mean
     :math:`p^+ \\sum q_s` and the variance :math:`p^+ (1 - p^+) \\sum q_s^2`; discordant pairs are at most binomial
-    with :math:`p^+`. Exchanging :math:`p^+` and :math:`1 - p^+` gives the other bound. Pairs count alike: survey
-    weights and the sampling design do not enter, since the inference is about who participates within each pair.
+    with :math:`p^+`. Exchanging :math:`p^+` and :math:`1 - p^+` gives the other bound. The shifts are those after
+    which the statistic of all pairs equals its largest and smallest mean. Pairs count alike: survey weights and the
+    sampling design do not enter, since the inference is about who participates within each pair.
 
     References
     ----------
@@ -188,7 +191,7 @@ def rosenbaum_bounds(
     chance = (
         _signed_rank_chance(statistic, ranks) if chosen == "signed_rank" else _binomial_chance(statistic, len(ranks))
     )
-    rows = [_row(value, chance, informative, chosen, alternative) for value in gammas]
+    rows = [_row(value, chance, np.sort(difference), chosen, alternative) for value in gammas]
     return RosenbaumBounds(
         pd.DataFrame(rows),
         outcome,
@@ -269,16 +272,27 @@ def _row(gamma: float, chance: Chance, differences: Floats, test: Test, alternat
     return row
 
 
-def _shift(differences: Floats, p: float) -> float:
-    """Return the shift after which the sum of signed ranks equals its mean under a chance p of being positive."""
+def _shift(ordered: Floats, p: float) -> float:
+    """Return the shift after which the sum of signed ranks equals its mean under a chance p of being positive.
 
-    def above(shift: float) -> float:
-        moved = differences - shift
-        ranks = stats.rankdata(np.abs(moved))
-        return float(ranks[moved > 0].sum() + ranks[moved == 0].sum() / 2 - p * ranks.sum())
+    Shifted differences, ascending, have as their sum of signed ranks the number of pairwise means above the shift;
+    where it equals the mean over an interval, its middle.
+    """
+    n = len(ordered)
+    aim = p * n * (n + 1) / 2
 
-    low, high = float(differences.min()) - 1.0, float(differences.max()) + 1.0
-    return float(optimize.bisect(above, low, high, xtol=1e-10 * max(1.0, abs(low), abs(high))))
+    def number_above(shift: float) -> float:
+        pairs = n * n - int(np.searchsorted(ordered, 2 * shift - ordered[::-1], side="right").sum())
+        return (pairs + n - int(np.searchsorted(ordered, shift, side="right"))) / 2
+
+    ends = []
+    for least in (aim + AT_ONCE, aim - AT_ONCE):
+        low, high = float(ordered[0]) - 1.0, float(ordered[-1])
+        while high - low > PRECISION * max(1.0, abs(low), abs(high)):
+            middle = (low + high) / 2
+            low, high = (middle, high) if number_above(middle) >= least else (low, middle)
+        ends.append(high)
+    return sum(ends) / 2
 
 
 def _passing(chance: Chance, alpha: float) -> float:
