@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -32,13 +33,22 @@ class Statement:
         return "\n\n".join(self.sentences)
 
 
-def statement(result: Estimates | TestResult, lang: str | None = None) -> Statement:
+@runtime_checkable
+class Claimed(Protocol):
+    """A result that knows its own sentences, and that they say no more than it bears."""
+
+    def sentences(self, lang: str | None = None) -> tuple[str, ...]:
+        """Return the sentences."""
+        ...
+
+
+def statement(result: Estimates | TestResult | Claimed, lang: str | None = None) -> Statement:
     """Say estimates in sentences that describe and never explain: value, interval, n, population.
 
     Parameters
     ----------
-    result : Estimates or TestResult
-        Means, totals, shares, ratios, quantiles, coefficients ...; or one test.
+    result : Estimates, TestResult or ComparisonClaim
+        Means, totals, shares, ratios, quantiles, coefficients ...; one test; or what ``judge_comparison`` returned.
     lang : {"ko", "en"}, optional
         Default: the language of the project.
 
@@ -55,6 +65,8 @@ def statement(result: Estimates | TestResult, lang: str | None = None) -> Statem
     lang = wording.language_of(lang)
     if isinstance(result, TestResult):
         return Statement((_tested(result, lang),))
+    if isinstance(result, Claimed) and not isinstance(result, Statement):
+        return Statement(result.sentences(lang))
     if not isinstance(result, Estimates):
         raise PublishError(
             f"statement says estimates or a test in words, got {type(result).__name__}. ev.table shows any result; of "
@@ -158,8 +170,10 @@ def _without_error(result: Estimates, lang: str, what: str, row: int) -> str:
 #: Rungs of a ladder that are a part of the difference, of another population, or bounds.
 _NO_HEADLINE = frozenset({"explained", "overlap", "bound_low", "bound_high"})
 #: Evidence grade that a verb can reach at most; the graded sentence below its numbers.
-CEILINGS = {"group_difference": 1, "benchmark_difference": 1, "effect_ladder": 2, "decompose_gap": 2} | dict.fromkeys(
-    ("ipw", "aipw", "ipwra", "g_computation", "regression_adjusted", "sensitivity_bounds"), 2
+CEILINGS = (
+    dict.fromkeys(("group_difference", "benchmark_difference", "sample_difference"), 1)
+    | dict.fromkeys(("effect_ladder", "decompose_gap"), 2)
+    | dict.fromkeys(("ipw", "aipw", "ipwra", "g_computation", "regression_adjusted", "sensitivity_bounds"), 2)
 )
 _ASCRIBED = {
     0: ("비교하지 않음.", "Nothing is compared."),
