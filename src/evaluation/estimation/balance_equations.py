@@ -166,7 +166,7 @@ def _refuse_edge(groups: Groups, weights: Floats, group: int, target: Floats, fa
     edge = explain_edge(columns, share, means, groups.balanced_terms, verb="balancing")
     if edge is None:
         return
-    rows = [] if edge.failures is None else edge.failures["total"]
+    rows = [] if edge.failures is None else edge.failures["total"].tolist()
     names = ", ".join([f"'{name}'" for name in rows if name != "(Intercept)"][:SHOWN]) or "all covariates together"
     raise IdentificationError(
         f"{groups.verb}: the {groups.name_of(group)} meets the target population only if {int(vanishing.sum()):,} of "

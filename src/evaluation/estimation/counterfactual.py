@@ -24,7 +24,7 @@ from evaluation.estimation.tilts import (
 )
 from evaluation.regression.families import Family, curvature, inverse_link
 from evaluation.regression.fitting import fit, mean_and_information
-from evaluation.regression.model import Model, refuse_collinear
+from evaluation.regression.model import CLEARLY_APART, Model, refuse_collinear
 
 __all__ = [
     "ESTIMANDS",
@@ -214,13 +214,27 @@ def _fitted(model: Model, weights: Floats, groups: Groups, what: str) -> Floats:
             f"not exist. Use family='gaussian', or ev.ipw, which needs no outcome model."
         )
     try:
-        refuse_collinear(model.x[model.used], model.terms)
+        if not _clearly_apart(model):
+            refuse_collinear(model.x[model.used], model.terms)
         return fit(model, weights, groups.family)
     except IdentificationError as error:
         other = " Or use family='gaussian', which always exists." if "separates" in str(error) else ""
         raise type(error)(f"{groups.verb}: model of {what}: {error}{other}", failures=error.failures) from None
     except EstimationError as error:
         raise type(error)(f"{groups.verb}: model of {what}: {error}", failures=error.failures) from None
+
+
+def _clearly_apart(model: Model) -> bool:
+    """Tell whether no column is nearly made of those before it, by squares and products alone."""
+    squares = model.matrix.gram(model.used.astype(float))
+    norm = np.sqrt(np.diag(squares))
+    if not (norm > 0).all() or model.used.sum() < len(model.terms):
+        return False
+    try:
+        apart = np.diag(np.linalg.cholesky(squares / np.outer(norm, norm))) ** 2
+    except np.linalg.LinAlgError:
+        return False
+    return bool(apart.min() > CLEARLY_APART)
 
 
 def _predicted(x: Floats, behind: Coefficients, family: Family) -> _Prediction:

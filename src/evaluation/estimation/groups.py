@@ -276,9 +276,16 @@ def _outcome(design: Design, name: str | None, family: Family | None) -> tuple[F
 
 def _standardised(model: Model) -> tuple[Floats, Floats, Floats]:
     """Centre and scale the columns, which changes no fitted value and keeps the equations well conditioned."""
-    rows = model.x[model.used]
-    centre = rows.mean(axis=0) if model.terms[0] == "(Intercept)" else np.zeros(rows.shape[1])
-    spread = rows.std(axis=0)
-    constant = spread <= 1e-12 * np.abs(rows).max(axis=0)
+    x, n = model.x, int(model.used.sum())
+    largest = np.maximum(x.max(axis=0), -x.min(axis=0))
+    centre = model.used.astype(float) @ x / n if model.terms[0] == "(Intercept)" else np.zeros(x.shape[1])
+    moved = x - centre
+    if n < len(x):
+        moved[~model.used] = 0.0
+    around = moved if model.terms[0] == "(Intercept)" else moved - model.used[:, None] * (moved.sum(axis=0) / n)
+    spread = np.sqrt(np.einsum("ij,ij->j", around, around) / n)
+    constant = spread <= 1e-12 * largest
+    moved[:, constant] = x[:, constant]
     centre[constant], spread[constant] = 0.0, 1.0
-    return np.where(model.used[:, None], (model.x - centre) / spread, 0.0), centre, spread
+    moved /= spread
+    return moved, centre, spread
