@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,10 @@ from evaluation.specification import RESOLVED, Strict, Text, faults_of, read_stu
 from evaluation.survey.codebook import read_codebook
 
 Entry = TypeVar("Entry")
+#: A column in a formula: between backticks, or a word that is no function.
+_COLUMN = re.compile(r"`([^`]+)`|([^\W\d]\w*)(?!\s*\()\b")
+#: Columns, or a one-sided formula.
+Covariates = list[str] | str
 Evidence = Literal["benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"]
 #: What a missing covariate means: an error, the respondent is left out, a level or indicator of its own.
 Missing = Literal["refuse", "complete_cases", "indicator"]
@@ -55,7 +60,7 @@ class ComparisonPlan(Question):
 
     outcome: str
     treatment: str | None = None
-    covariates: list[str] | None = None
+    covariates: Covariates | None = None
     missing: Missing | None = None
     participants: MeasurementPlan
     comparator: MeasurementPlan
@@ -87,7 +92,7 @@ class ScalePlan(Question):
     outcome: str
     top: int = 2
     treatment: str | None = None
-    covariates: list[str] | None = None
+    covariates: Covariates | None = None
 
 
 class DosePlan(Question):
@@ -95,7 +100,7 @@ class DosePlan(Question):
 
     outcome: str
     dose: str
-    covariates: list[str] | None = None
+    covariates: Covariates | None = None
 
 
 class ControlPlan(Question):
@@ -103,7 +108,7 @@ class ControlPlan(Question):
 
     outcomes: list[str]
     treatment: str | None = None
-    covariates: list[str] | None = None
+    covariates: Covariates | None = None
 
 
 class Content(Strict):
@@ -114,7 +119,7 @@ class Content(Strict):
     sha256: str | None = None
     design: str
     treatment: str
-    covariates: list[str]
+    covariates: Covariates
     missing: Missing = "refuse"
     comparisons: dict[str, ComparisonPlan]
     policies: dict[str, PolicyPlan] = Field(default_factory=dict)
@@ -137,6 +142,19 @@ KINDS: Mapping[str, str] = {
     "doses": "dose",
     "negative_controls": "negative control",
 }
+
+
+def variables_in(covariates: Covariates) -> list[str]:
+    """Return the columns that covariates are made of.
+
+    Examples
+    --------
+    >>> variables_in("~ sex + age + {age**2}"), variables_in(["sex", "age"])
+    (['sex', 'age'], ['sex', 'age'])
+    """
+    if isinstance(covariates, list):
+        return covariates
+    return list(dict.fromkeys(quoted or bare for quoted, bare in _COLUMN.findall(covariates)))
 
 
 @dataclass(frozen=True)
@@ -185,8 +203,8 @@ class Prespecification:
         return pd.DataFrame(rows)
 
     def _covariates(self, kind: str, entry: Question) -> list[str]:
-        own: list[str] | None = getattr(entry, "covariates", None)
-        return own or ([] if kind == "policies" else self.content.covariates)
+        own: Covariates | None = getattr(entry, "covariates", None)
+        return variables_in(own or ([] if kind == "policies" else self.content.covariates))
 
     def _card(self) -> list[tuple[str, str]]:
         k = 0 if project.language() == "ko" else 1
@@ -228,7 +246,7 @@ class Prespecification:
             (heads[3], ", ".join(map(named, subgroups)) or heads[7]),
             (heads[4], "; ".join(titles["policies"].values()) or heads[7]),
             *((head, "; ".join(own)) for head, own in zip(further_heads, further, strict=True) if own),
-            (heads[5], ", ".join(map(named, self.content.covariates))),
+            (heads[5], ", ".join(map(named, variables_in(self.content.covariates)))),
             (heads[6], "; ".join(later) or heads[7]),
         ]
 

@@ -7,7 +7,7 @@ import pytest
 
 import evaluation as ev
 from evaluation import project
-from evaluation.declared.comparisons import declared_comparison, declared_differences, subgroup_differences
+from evaluation.declared.comparisons import declared_comparison, declared_differences
 from evaluation.declared.policies import declared_policy
 from evaluation.errors import IdentificationError, SourceError, StudyError
 from evaluation.survey.benchmarks import read_benchmarks
@@ -47,7 +47,9 @@ def test_an_item_that_asks_about_a_change_is_refused_and_left_out(differences):
     refused = declared_comparison("seoul_2016", "lean_on_more")
     assert refused.comparability.is_refused
     with pytest.raises(IdentificationError, match="asks whether something has changed"):
-        subgroup_differences(refused)
+        ev.subgroup_effects(
+            refused.design, by=["sex"], method="raw", comparability=refused.comparability, **refused.effects
+        )
     assert not [name for name in differences if "lean_on_more" in name]
 
 
@@ -60,15 +62,24 @@ def test_every_group_comparison_is_estimated_raw_and_adjusted(differences):
         assert 0 < adjusted.estimate[0] < raw.estimate[0]
 
 
-def test_subgroups_carry_the_size_of_both_groups_and_agree_with_a_domain():
+def test_balancing_and_scale_follow_from_the_comparison():
     compared = declared_comparison("seoul_2016", "stay")
-    found = subgroup_differences(compared)
-    by_sex = found["stay_by_sex"]
-    women = ev.group_difference(ev.domain(compared.design, {"sex": 2}), outcome="stay", treatment="participant")
-    row = by_sex.tidy().set_index("sex").loc[2]
-    assert row["estimate"] == pytest.approx(women.estimate[0], rel=1e-12)
-    assert row["std_error"] == pytest.approx(women.std_error[0], rel=1e-12)
-    assert (row["n_participants"], row["n_comparison"]) == (women.n_obs[1], women.n_obs[2])
+    assert list(compared.balanced) == ["ipw", "entropy"]
+    assert compared.scale == "log_risk_ratio"
+    assert compared.controls == ["live_in_seoul"]
+    smokers = declared_comparison("nhefs_1982", "weight")
+    assert smokers.scale == "smd"
+    assert smokers.variables[:2] == ["sex", "race"]
+
+
+def test_methods_are_told_in_both_languages_without_a_cause():
+    compared = declared_comparison("nhefs_1982", "weight")
+    claim = ev.judge_comparison(compared, controls=compared.controls)
+    english, korean = (" ".join(ev.methods_text(compared, claim, lang).sentences) for lang in ("en", "ko"))
+    assert "n = 1,566" in english
+    assert "Height in 1971-75" in english
+    assert "이중 강건 추정" in korean
+    assert "caus" not in english.lower()
 
 
 def test_a_policy_question_names_cohorts_comparison_and_estimator():

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
-
-import numpy as np
-import pandas as pd
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from evaluation import project
+from evaluation.comparison.balancing import entropy_balance, propensity_weights
 from evaluation.comparison.benchmark import benchmark_difference
 from evaluation.comparison.comparability import Comparability, Measurement, assess_comparability
-from evaluation.comparison.effects import aipw, group_difference, regression_adjusted
+from evaluation.comparison.effects import aipw, group_difference
 from evaluation.declared.estimates import DeclaredEstimates
 from evaluation.design.design import Design, domain
-from evaluation.errors import EstimationError, EvaluationError, IdentificationError, StudyError
-from evaluation.estimation.contrasts import joined
+from evaluation.errors import EvaluationError, StudyError
 from evaluation.estimation.domains import levels_of
 from evaluation.estimation.means import survey_mean
 from evaluation.prespecification import ComparisonPlan, MeasurementPlan, Missing, read_prespecification
+from evaluation.regression.formula import variables_of
 from evaluation.results import Estimates, card_html
 from evaluation.specification import Text, read_study
 from evaluation.survey.benchmarks import Benchmark, read_benchmarks
@@ -40,8 +38,8 @@ class DeclaredComparison:
         Of the study, with its whole weighting chain.
     outcome, treatment : str
         Columns.
-    covariates : list of str
-        Columns to adjust for.
+    covariates : list of str, or str
+        Columns to adjust for, or a one-sided formula of them.
     subgroups : list of str
         Columns within whose levels the comparison is repeated.
     comparability : Comparability
@@ -56,6 +54,8 @@ class DeclaredComparison:
         Date, where the comparison was not among those registered.
     missing : {"refuse", "complete_cases", "indicator"}
         What a missing covariate means.
+    controls : list of str
+        Outcomes that, by the study's own word, taking part cannot move.
     """
 
     name: str
@@ -63,7 +63,7 @@ class DeclaredComparison:
     design: Design = field(repr=False)
     outcome: str
     treatment: str
-    covariates: list[str]
+    covariates: list[str] | str
     subgroups: list[str]
     comparability: Comparability
     comparator_outcome: str | None
@@ -71,6 +71,7 @@ class DeclaredComparison:
     printed: float | None
     added: str | None
     missing: Missing = "refuse"
+    controls: list[str] = field(default_factory=list)
 
     @property
     def groups(self) -> dict[str, Any]:
@@ -82,6 +83,25 @@ class DeclaredComparison:
         """The same with the ``outcome``, and ``missing`` where missing covariates are not refused."""
         told = {} if self.missing == "refuse" else {"missing": self.missing}
         return {"outcome": self.outcome, **self.groups, **told}
+
+    @property
+    def variables(self) -> list[str]:
+        """Columns that the covariates are made of."""
+        return variables_of(self.covariates)
+
+    @property
+    def balanced(self) -> dict[str, Design]:
+        """The design under each kind of balancing, by its name in the ladder; no outcome is read."""
+        return {
+            "ipw": propensity_weights(self.design, **self.groups),
+            "entropy": entropy_balance(self.design, **self.groups),
+        }
+
+    @property
+    def scale(self) -> Literal["log_risk_ratio", "smd"]:
+        """The scale on which a hidden trait is weighed: ratios of shares, standard deviations of numbers."""
+        answers = self.design.column(self.outcome)[self.design.present].dropna()
+        return "log_risk_ratio" if answers.nunique() == 2 else "smd"
 
     def _card(self) -> list[tuple[str, str]]:
         lang = project.language()
@@ -136,7 +156,7 @@ def declared_comparison(study: str, name: str, **parameters: Any) -> DeclaredCom
         study_design(study, plan.content.design, **parameters),
         declared.outcome,
         declared.treatment or plan.content.treatment,
-        list(declared.covariates or plan.content.covariates),
+        declared.covariates or plan.content.covariates,
         list(declared.subgroups),
         _comparability(declared),
         declared.comparator_outcome,
@@ -144,6 +164,12 @@ def declared_comparison(study: str, name: str, **parameters: Any) -> DeclaredCom
         declared.printed,
         declared.added,
         declared.missing or plan.content.missing,
+        [
+            outcome
+            for control in plan.content.negative_controls.values()
+            if (control.treatment or plan.content.treatment) == (declared.treatment or plan.content.treatment)
+            for outcome in control.outcomes
+        ],
     )
 
 
@@ -297,70 +323,3 @@ def _held_against(comparison: DeclaredComparison, *, with_error: bool = True) ->
         std_error=figure.std_error if with_error else None,
         participant_share=share if figure.contains_participants else None,
     )
-
-
-def subgroup_differences(comparison: DeclaredComparison, *, adjusted: bool = False) -> DeclaredEstimates:
-    """Estimate a comparison within each level of the subgroups that were fixed for it.
-
-    Parameters
-    ----------
-    comparison : DeclaredComparison
-        From ``declared_comparison``.
-    adjusted : bool, default False
-        By one regression per level, without the subgroup's own column; else as the groups are.
-
-    Returns
-    -------
-    DeclaredEstimates
-        One per subgroup column: a difference per level, with joint covariance. A level in which one of the
-        groups is missing, or too small for a regression, has no estimate and stands in the title.
-
-    Raises
-    ------
-    IdentificationError
-        The item asks about a change.
-    """
-    comparison.comparability.require()
-    made: dict[str, Estimates] = {}
-    titles: dict[str, Text | None] = {}
-    for column in comparison.subgroups:
-        parts, absent = [], []
-        for level in levels_of(comparison.design, column, "subgroup_differences")[0]:
-            try:
-                parts.append(_within(comparison, column, level, adjusted))
-            except (EstimationError, IdentificationError):
-                absent.append(level)
-        if parts:
-            made[f"{comparison.name}_by_{column}"] = joined(parts)
-            titles[f"{comparison.name}_by_{column}"] = _subgroup_title(comparison, column, absent)
-    return DeclaredEstimates(made, titles)
-
-
-def _within(comparison: DeclaredComparison, column: str, level: Any, adjusted: bool) -> Estimates:
-    inside = domain(comparison.design, {column: level})
-    if adjusted:
-        others = [
-            name
-            for name in comparison.covariates
-            if name != column and inside.data.loc[inside.present, name].nunique() > 1
-        ]
-        whole = regression_adjusted(inside, **{**comparison.effects, "covariates": others})
-    else:
-        whole = group_difference(inside, outcome=comparison.outcome, treatment=comparison.treatment)
-    first = whole.take(np.array([0]))
-    return replace(
-        first,
-        keys=pd.DataFrame({"term": [comparison.outcome], column: [level]}),
-        columns={"n_participants": whole.n_obs[1:2], "n_comparison": whole.n_obs[2:3]},
-    )
-
-
-def _subgroup_title(comparison: DeclaredComparison, column: str, absent: list[Any]) -> Text:
-    labels = comparison.design.provenance.labels
-
-    def said(lang: str, none: str) -> str:
-        names = ", ".join(labels.value(column, level, lang) for level in absent)
-        rest = f" ({none}: {names})" if absent else ""
-        return f"{comparison.title.in_language(lang)} – {labels.variable(column, lang)}{rest}"
-
-    return Text(ko=said("ko", "추정할 수 없음"), en=said("en", "not estimable"))

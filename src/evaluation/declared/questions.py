@@ -58,7 +58,7 @@ def declared_scales(study: str, **parameters: Any) -> DeclaredEstimates:
     titles: dict[str, Text | None] = {}
     for name, asked in _required(plan, "scales", plan.content.scales).items():
         treatment = asked.treatment or plan.content.treatment
-        covariates = list(asked.covariates or plan.content.covariates)
+        covariates = asked.covariates or plan.content.covariates
         balance = partial(entropy_balance, design, treatment=treatment, covariates=covariates)
         alike = _told(study, "scales", name, balance)
         for (key, korean, english), own in zip(_READINGS, (design, alike), strict=True):
@@ -99,7 +99,7 @@ def declared_doses(study: str, **parameters: Any) -> DeclaredEstimates:
             outcome=asked.outcome,
             dose=asked.dose,
             treatment=plan.content.treatment,
-            covariates=list(asked.covariates or plan.content.covariates),
+            covariates=asked.covariates or plan.content.covariates,
         )
 
     asked_for = _required(plan, "doses", plan.content.doses)
@@ -136,7 +136,7 @@ def declared_controls(study: str, **parameters: Any) -> DeclaredEstimates:
             design,
             outcomes=asked.outcomes,
             treatment=asked.treatment or plan.content.treatment,
-            covariates=list(asked.covariates or plan.content.covariates),
+            covariates=asked.covariates or plan.content.covariates,
         )
 
     asked_for = _required(plan, "negative_controls", plan.content.negative_controls)

@@ -118,6 +118,43 @@ def variables_of(covariates: str | Sequence[str]) -> list[str]:
     return [formula.column_of(name) for name in formula.names]
 
 
+def without(covariates: str | Sequence[str], columns: Sequence[str]) -> str | list[str]:
+    """Return covariates without some columns; a ColumnError where a term ties one of these to others.
+
+    Examples
+    --------
+    >>> without(["sex", "age"], ["sex"]), without("~ sex + age + {age**2}", ["age"])
+    (['age'], '~ sex')
+    """
+    if not (isinstance(covariates, str) and covariates.lstrip().startswith("~")):
+        return [name for name in names_given(covariates, "covariates") if name not in columns]
+    kept = []
+    for part in _parts(_text(covariates)):
+        named = set(variables_of(f"~ {part}"))
+        if named and named <= set(columns):
+            continue
+        if named & set(columns):
+            column = sorted(named & set(columns))[0]
+            raise ColumnError(
+                f"the term '{part}' of the formula ties '{column}' to other columns, and '{column}' is constant here. "
+                f"Write its part for '{column}' as a term of its own, or leave it out."
+            )
+        kept.append(part)
+    return f"~ {' + '.join(kept) or '1'}"
+
+
+def _parts(text: str) -> list[str]:
+    """Split a formula where a plus stands outside of brackets and backticks."""
+    parts, depth, quoted, start = [], 0, False, 0
+    for place, letter in enumerate(text):
+        quoted ^= letter == "`"
+        depth += 0 if quoted else (letter in "([{") - (letter in ")]}")
+        if letter == "+" and depth == 0 and not quoted:
+            parts.append(text[start:place].strip())
+            start = place + 1
+    return [*parts, text[start:].strip()]
+
+
 def _text(covariates: str | Sequence[str]) -> str:
     if isinstance(covariates, str) and covariates.lstrip().startswith("~"):
         return covariates.strip().removeprefix("~").strip()
