@@ -11,7 +11,7 @@ import pytest
 
 import evaluation as ev
 from evaluation.comparison.marginal_sensitivity import extreme_mean
-from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.errors import ColumnError, EstimationError, IdentificationError, WeightingError
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("handmade_participants.py"))))
 
@@ -227,6 +227,18 @@ def test_the_sentence_of_the_ladder_is_about_its_last_rung_of_the_same_people(re
     assert last.startswith(f"{result.estimate[SHOWN.index('aipw')]:.3f}")
     only = ladder(made.design_of(respondents), methods=["explained", "bounds"])
     assert not ev.statement(only, "en").sentences[-1].endswith("not ruled out.")
+
+
+def test_a_design_that_was_balanced_already_is_refused(respondents):
+    balanced = ev.entropy_balance(made.design_of(respondents), treatment="joined", covariates=COVARIATES)
+    with pytest.raises(WeightingError, match=r"Give the design from before entropy_balance\."):
+        ladder(balanced)
+    with pytest.raises(WeightingError, match="decompose_gap: the design was balanced"):
+        ev.decompose_gap(
+            balanced, outcome="stays", comparator_outcome="city", treatment="joined", covariates=COVARIATES
+        )
+    with pytest.raises(WeightingError, match="judge_comparison: the design was balanced"):
+        ev.judge_comparison(balanced, outcome="stays", treatment="joined", covariates=COVARIATES)
 
 
 @pytest.mark.parametrize("estimand", ["ATE", "ATC", "ATO", "ATM"])

@@ -39,6 +39,7 @@ from evaluation.comparison.claim_levels import (
     shown_value,
 )
 from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.ladder import refuse_balanced
 from evaluation.comparison.marginal_sensitivity import LARGEST
 from evaluation.comparison.odds_benchmarks import OddsBenchmarks
 from evaluation.design.design import Design
@@ -198,6 +199,7 @@ def judge_comparison(
     """
     asked = asked_of(comparison, outcome, treatment, covariates, missing, comparability)
     require_estimand(estimand)
+    refuse_balanced(asked.design, asked.treatment, "judge_comparison")
     asked_first = gate(asked.comparability)
     case = replace(asked, estimand=estimand, family=family, limits=limits or Limits(), conf_level=conf_level)
     if any(check.cap == "refused" for check in asked_first):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evaluation.comparison.bounded import bounds_at
 from evaluation.comparison.comparability import Comparability, Measurement
 from evaluation.comparison.effects import ADJUSTED, UNADJUSTED, estimate_difference, evidence_of, group_difference
+from evaluation.comparison.ladder import refuse_balanced
 from evaluation.comparison.oaxaca import EXPLAINED_BY, decompose_linearly
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError
@@ -107,8 +108,8 @@ def decompose_gap(
 
     Raises
     ------
-    ColumnError, EstimationError, IdentificationError
-        As ``aipw``; also where an item is text, or a Lambda below 1.
+    ColumnError, EstimationError, IdentificationError, WeightingError
+        As ``aipw``; a design that was balanced already; where an item is text, or a Lambda below 1.
 
     Notes
     -----
@@ -133,6 +134,7 @@ def decompose_gap(
 'selection': 0.167, 'effect': 0.083, 'remainder': 0.0}
     """
     require_design(design, "decompose_gap")
+    refuse_balanced(design, treatment, "decompose_gap")
     if estimator not in ESTIMATORS:
         raise EstimationError(f"decompose_gap: estimator must be one of {list(ESTIMATORS)}, got {estimator!r}.")
     complete = groups_of(
@@ -278,36 +280,36 @@ class _Asked(PlainLabels):
 def decompose_published(participants: float, comparator: float, *, comparability: Comparability) -> Estimates:
     """Lay out a gap between two published figures, of which the data identify no part.
 
-        Parameters
-        ----------
-        participants, comparator : float
-            The two figures, in one unit; shares from 0 to 1.
-        comparability : Comparability
-            What the two have in common; a refused comparison raises.
+    Parameters
+    ----------
+    participants, comparator : float
+        The two figures, in one unit; shares from 0 to 1.
+    comparability : Comparability
+        What the two have in common; a refused comparison raises.
 
-        Returns
-        -------
-        Estimates
-            As ``decompose_gap``; the gap without standard error, every other part missing and
-            ``identified`` saying why.
+    Returns
+    -------
+    Estimates
+        As ``decompose_gap``; the gap without standard error, every other part missing and
+        ``identified`` saying why.
 
-        Raises
-        ------
-        IdentificationError
-            An item asks about a change.
-        EstimationError
-            A figure is no number, or one is a share and the other a per cent.
+    Raises
+    ------
+    IdentificationError
+        An item asks about a change.
+    EstimationError
+        A figure is no number, or one is a share and the other a per cent.
 
-        Examples
-        --------
-        >>> from evaluation.comparison.comparability import Measurement, assess_comparability
-        >>> stay = Measurement("stay_in_neighbourhood", "", "participants", "web", 2016)
-        >>> seoul = Measurement("live_in_seoul_in_ten_years", "", "residents of Seoul, 15+", "face_to_face", 2016)
-        >>> verdict = assess_comparability(stay, seoul, contains_participants=True)
-        >>> decompose_published(0.847, 0.594, comparability=verdict).tidy()[["part", "estimate"]].head(2)
-                    part  estimate
-        0            gap     0.253
-        1  item_mismatch       NaN
+    Examples
+    --------
+    >>> from evaluation.comparison.comparability import Measurement, assess_comparability
+    >>> stay = Measurement("stay_in_neighbourhood", "", "participants", "web", 2016)
+    >>> seoul = Measurement("live_in_seoul_in_ten_years", "", "residents of Seoul, 15+", "face_to_face", 2016)
+    >>> verdict = assess_comparability(stay, seoul, contains_participants=True)
+    >>> decompose_published(0.847, 0.594, comparability=verdict).tidy()[["part", "estimate"]].head(2)
+                part  estimate
+    0            gap     0.253
+    1  item_mismatch       NaN
     """
     evidence = evidence_of(comparability, UNADJUSTED)
     _refuse_figures(participants, comparator)
