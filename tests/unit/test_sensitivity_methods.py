@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import evaluation as ev
-from evaluation.errors import ColumnError, DesignError, EstimationError, IdentificationError
+from evaluation.errors import ColumnError, DesignError, EstimationError, IdentificationError, WeightingError
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("handmade_participants.py"))))
 
@@ -102,6 +103,23 @@ def test_a_frame_is_no_design(respondents, name):
         VERBS[name](respondents)
 
 
+@pytest.mark.parametrize("name", [*VERBS, "sensitivity_bounds"])
+def test_a_design_that_was_balanced_already_is_not_balanced_twice(respondents, name):
+    design = made.design_of(respondents)
+    balanced = ev.propensity_weights(design, treatment="joined", covariates=["age", "sex"])
+    verb = VERBS.get(name, lambda it: ev.sensitivity_bounds(it, **GIVEN))
+    with pytest.raises(WeightingError, match="before propensity_weights"):
+        verb(balanced)
+    plain = ev.negative_controls(
+        balanced, outcomes="height", treatment="joined", covariates=["age", "sex"], estimator="difference"
+    )
+    weighted = ev.negative_controls(
+        design, outcomes="height", treatment="joined", covariates=["age", "sex"], estimator="ipw"
+    )
+    assert plain.estimate[0] == pytest.approx(weighted.estimate[0], rel=1e-8)
+    assert plain.fit["p_value"] == pytest.approx(weighted.fit["p_value"], rel=1e-6)
+
+
 # --- robustness value ---------------------------------------------------------------------------------------------
 
 
@@ -121,8 +139,6 @@ def test_a_trait_as_strong_as_the_robustness_value_leaves_nothing(respondents):
         needed = result.fit["robustness_value_interval"]
         left, left_error = result.adjusted(needed, needed)
         if needed > 0:
-            from scipy import stats
-
             assert left / left_error == pytest.approx(stats.t.ppf(0.975, result.error_df))
         assert needed < value
     half = ev.robustness_value(made.design_of(respondents), **GIVEN, q=0.5)
@@ -280,8 +296,6 @@ def test_bounds_that_meet_have_the_error_of_what_they_bound(respondents):
 
 
 def test_the_interval_holds_the_effect_as_often_as_it_says(respondents):
-    from scipy import stats
-
     result = ev.manski_bounds(made.design_of(respondents), **RAW, estimand="ATT")
     c = (result.estimate[0] - result.confidence_interval()[0, 0]) / result.std_error[0]
     width = (result.estimate[1] - result.estimate[0]) / result.std_error.max()

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.comparison.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
-from evaluation.comparison.effects import ADJUSTED, evidence_of
+from evaluation.comparison.differences import ADJUSTED, evidence_of
 from evaluation.comparison.influences import estimates_of_weights, gradient
 from evaluation.comparison.linear_parts import linear_parts
 from evaluation.comparison.omitted_covariates import columns_by_covariate, named_covariates
@@ -137,6 +138,7 @@ def oster_delta(
     require_design(design, "oster_delta")
     require_number(beta, "oster_delta: beta")
     require_number(delta, "oster_delta: delta")
+    refuse_balanced(design, treatment, "oster_delta")
     evidence = evidence_of(comparability, ADJUSTED)
     groups = groups_of(
         design, treatment=treatment, covariates=covariates, outcome=outcome, verb="oster_delta", missing=missing

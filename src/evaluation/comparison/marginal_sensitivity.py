@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from evaluation import wording
+from evaluation.comparison.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
-from evaluation.comparison.effects import ADJUSTED, evidence_of
+from evaluation.comparison.differences import ADJUSTED, evidence_of
 from evaluation.comparison.spoken import Spoken, shown_number, spoken
 from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.design.replication import as_replicates
@@ -273,6 +274,7 @@ def marginal_model(
 ) -> MarginalModel:
     """Read the groups of a comparison and fit the odds; errors as those of ``ipw``."""
     require_estimand(estimand)
+    refuse_balanced(design, treatment, verb)
     groups = groups_of(design, treatment=treatment, covariates=covariates, outcome=outcome, verb=verb, missing=missing)
     members = [np.flatnonzero(groups.members(group)) for group in (0, 1)]
     first, second = (rows[np.argsort(-groups.outcome[rows], kind="stable")] for rows in members)

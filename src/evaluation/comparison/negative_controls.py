@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from evaluation import wording
+from evaluation.comparison.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
-from evaluation.comparison.effects import ADJUSTED, estimate_difference, evidence_of
+from evaluation.comparison.differences import ADJUSTED, estimate_difference, evidence_of
 from evaluation.comparison.spoken import Spoken, shown_number, spoken
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
@@ -87,7 +88,8 @@ def negative_controls(
     treatment, covariates, estimand, missing
         As in ``ipw``.
     estimator : {"aipw", "ipw", "ipwra", "g_computation", "regression_adjusted", "difference"}, default "aipw"
-        That of the outcome of interest; "difference" adjusts for nothing.
+        That of the outcome of interest; "difference" adjusts for nothing
+        and is the one for a balanced design.
     alpha : float, default 0.05
         Level of the joint test.
     margin : float, optional
@@ -130,6 +132,8 @@ def negative_controls(
     require_design(design, "negative_controls")
     names = _names(outcomes)
     _refuse_options(estimator, alpha, margin)
+    if estimator != "difference":
+        refuse_balanced(design, treatment, "negative_controls")
     evidence = evidence_of(comparability, ADJUSTED)
     rows = []
     for name in names:

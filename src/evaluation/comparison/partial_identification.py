@@ -13,8 +13,9 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from evaluation import wording
+from evaluation.comparison.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
-from evaluation.comparison.effects import ADJUSTED, evidence_of
+from evaluation.comparison.differences import ADJUSTED, evidence_of
 from evaluation.comparison.influences import estimates_of_weights
 from evaluation.comparison.spoken import Spoken, shown_number, spoken
 from evaluation.design.design import Design, require_design
@@ -137,6 +138,7 @@ def manski_bounds(
     """
     require_design(design, "manski_bounds")
     _refuse_words(estimand, response, selection)
+    refuse_balanced(design, treatment, "manski_bounds")
     evidence = evidence_of(comparability, ADJUSTED)
     groups = groups_of(design, treatment=treatment, outcome=outcome, verb="manski_bounds", missing=missing)
     least, most = _possible(design, groups, outcome, bounds)
@@ -158,7 +160,7 @@ def manski_bounds(
     return spoken(
         ManskiBounds,
         made,
-        interval=_interval(made),
+        interval=interval_of_bounded(made),
         interval_method="Imbens-Manski",
         fit={
             "treatment": treatment,
@@ -292,7 +294,7 @@ def _refuse_empty(estimate: Floats, groups: Groups, outcome: str) -> None:
         )
 
 
-def _interval(result: Estimates) -> Floats:
+def interval_of_bounded(result: Estimates) -> Floats:
     """Return limits of each bound, widened as far as the effect between them needs, shape (2, 2)."""
     low, high = result.estimate
     errors, df = result.std_error, float(result.df[0])

@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from evaluation.comparison.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
-from evaluation.comparison.effects import ADJUSTED, evidence_of
+from evaluation.comparison.differences import ADJUSTED, evidence_of
 from evaluation.comparison.influences import estimates_of_weights
 from evaluation.comparison.linear_parts import LinearParts, linear_parts
 from evaluation.comparison.omitted_covariates import columns_by_covariate, named_covariates
@@ -203,6 +204,7 @@ def robustness_value(
     strengths = _times(times)
     if std_error not in ("design", "model"):
         raise EstimationError(f"std_error must be 'design' or 'model', got {std_error!r}.")
+    refuse_balanced(design, treatment, "robustness_value")
     evidence = evidence_of(comparability, ADJUSTED)
     groups = groups_of(
         design, treatment=treatment, covariates=covariates, outcome=outcome, verb="robustness_value", missing=missing
