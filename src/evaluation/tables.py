@@ -36,7 +36,7 @@ _PROBABILITIES = frozenset(
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
 _KEYS = ("margin", "variable", "covariate", "level", "term", "reason", "step")
 #: Columns of plain frames whose cells are words of the workbench.
-_OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered", "conclusion"})
+_OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered", "conclusion", "bound"})
 #: Columns of plain frames that tell the rows of one result apart, as the results themselves have them.
 _ROW_KEYS = frozenset({"method", "part", "quantity"})
 #: Columns of plain frames that go into the CSV only, where another column says the same in short.

@@ -31,6 +31,7 @@ MISSING = "missing"
 #: Verbs whose estimates are compared with zero.
 AGAINST_ZERO = frozenset(
     {"survey_glm", "twfe", "att_gt", "aggregate", "event_study", "contrast", "contrasts", "difference"}
+    | {"negative_controls"}
     | {"trend_change", "survey_change", "response_contrast", "partial_r_indicators", "subgroup_effects"}
     | {"survey_ordinal", "survey_multinomial", "marginal_effects"}
 )
