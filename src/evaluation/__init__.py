@@ -22,8 +22,10 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
 5. ``declared_comparison`` opens a comparison that was fixed, ``assess_comparability`` says what may be compared;
    ``overlap`` and ``balance_table`` come before any outcome; ``group_difference``, ``regression_adjusted``,
    ``g_computation``, ``ipw``, ``aipw``, ``ipwra`` estimate differences, ``benchmark_difference`` one from a published
-   figure; ``effect_ladder`` sets them side by side, ``decompose_gap`` takes a published gap apart; ``e_value`` and
-   ``sensitivity_bounds`` say what it would take to explain them.
+   figure; ``effect_ladder`` sets them side by side, ``decompose_gap`` takes a published gap apart; ``e_value``,
+   ``sensitivity_bounds``, ``sensitivity_curve`` with ``sensitivity_benchmarks``, ``robustness_value``, ``oster_delta``
+   and ``tipping_point`` say what it would take to explain them, ``manski_bounds`` what is left without a model,
+   ``negative_controls`` whether outcomes differ that cannot.
 6. ``read_rollout`` reads a staged policy, ``declared_policy`` opens a question about it; ``check_schedule`` tells the
    plan from what happened, ``exposure`` adds it to a design; ``panel`` and ``identified_cells`` come before any
    outcome; ``att_gt`` estimates by cohort and time, ``aggregate`` sums up, ``pretrend_test`` and ``leave_one_out``
