@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -62,6 +62,7 @@ class BalancingStep:
     propensity: Propensity = "weighted"
     scores: Floats | None = None
     start: Start | None = None
+    _known: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def tilt(self, weights: Floats, multiplicity: Floats | None = None) -> Tilt:
         """Return the composition and balancing weights under other weights, shape (n,).
@@ -69,6 +70,9 @@ class BalancingStep:
         ``multiplicity`` is how often each respondent was drawn, which an unweighted propensity score counts; None
         means once.
         """
+        if multiplicity is None and self._known.get("weights") is weights:
+            made: Tilt = self._known["tilt"]
+            return made
         used = self.groups.used
         if self.propensity == "unweighted":
             drawn = np.ones(len(weights)) if multiplicity is None else multiplicity
@@ -352,7 +356,7 @@ def _balanced(design: Design, groups: Groups, verb: str, balancing: Balancing, a
     )
     tilt = step.tilt(design.weights)
     scores = None if tilt.scores is None else np.where(groups.used, tilt.scores, np.nan)
-    step = replace(step, scores=scores, start=tilt.start)
+    step = replace(step, scores=scores, start=tilt.start, _known={"weights": design.weights, "tilt": tilt})
     weights = design.weights * tilt.balancing.sum(axis=1)
     applied = AppliedStep(step, design.weights, weights)
     provenance = replace(design.provenance, weight=f"{design.provenance.weight} → {verb}")

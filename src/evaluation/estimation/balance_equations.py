@@ -112,11 +112,11 @@ def arm_weights(
     known = np.zeros(x.shape[1]) if start is None else start
     if start is None:
         known[0] = np.log(totals[0] / weights[own].sum())
-    before = weights[own] * np.exp(x[own] @ known)
-    columns = Columns(int(own.sum()), dense=tuple(np.ascontiguousarray(x[own].T)))
-    found = solve(Equations(columns, before, totals, Adjustment("raking")))
+    columns = Columns(int(own.sum()), dense=tuple(column[own] for column in x.T))
+    first = np.exp(columns.times(known[:, None])[:, 0])
+    found = solve(Equations(columns, weights[own] * first, totals, Adjustment("raking")))
     factor = np.zeros(len(weights))
-    factor[own] = np.exp(x[own] @ known) * found.factor
+    factor[own] = first * found.factor
     _refuse_imbalance(groups, weights, group, target, factor, found)
     if start is None:
         _refuse_edge(groups, weights, group, target, factor)

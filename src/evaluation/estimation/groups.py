@@ -275,17 +275,24 @@ def _outcome(design: Design, name: str | None, family: Family | None) -> tuple[F
 
 
 def _standardised(model: Model) -> tuple[Floats, Floats, Floats]:
-    """Centre and scale the columns, which changes no fitted value and keeps the equations well conditioned."""
-    x, n = model.x, int(model.used.sum())
-    largest = np.maximum(x.max(axis=0), -x.min(axis=0))
-    centre = model.used.astype(float) @ x / n if model.terms[0] == "(Intercept)" else np.zeros(x.shape[1])
-    moved = x - centre
-    if n < len(x):
-        moved[~model.used] = 0.0
-    around = moved if model.terms[0] == "(Intercept)" else moved - model.used[:, None] * (moved.sum(axis=0) / n)
-    spread = np.sqrt(np.einsum("ij,ij->j", around, around) / n)
-    constant = spread <= 1e-12 * largest
-    moved[:, constant] = x[:, constant]
-    centre[constant], spread[constant] = 0.0, 1.0
-    moved /= spread
+    """Centre and scale the columns, which changes no fitted value and keeps the equations well conditioned.
+
+    Columns lie one behind the other in memory, as the sums over respondents that follow need them.
+    """
+    x, used, n = model.x, model.used, int(model.used.sum())
+    around = used.astype(float) @ x / n
+    centre = around.copy() if model.terms[0] == "(Intercept)" else np.zeros(len(around))
+    spread, moved = np.ones(len(around)), np.empty(x.shape, order="F")
+    for j, column in enumerate(moved.T):
+        np.subtract(x[:, j], around[j], out=column)
+        column[~used] = 0.0
+        deviation = float(np.sqrt(column @ column / n))
+        if deviation <= 1e-12 * max(abs(around[j]), 1e-300):
+            centre[j] = 0.0
+            column[:] = x[:, j]
+            continue
+        if centre[j] == 0.0:
+            column[:] = x[:, j]
+        spread[j] = deviation
+        column /= deviation
     return moved, centre, spread
