@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evaluation.design.columns import Columns
 from evaluation.design.design import Design, require_design
 from evaluation.design.steps import AppliedStep, Derivative
-from evaluation.errors import EstimationError
+from evaluation.errors import EstimationError, WeightingError
 from evaluation.estimation.groups import Groups, groups_of, with_squares
 from evaluation.estimation.missing_covariates import Missing
 from evaluation.estimation.tilts import Balancing, Estimand, Start, Tilt, require_estimand, tilt_of
@@ -138,6 +138,16 @@ def balancing_of(design: Design) -> BalancingStep | None:
     """
     steps = [applied.step for applied in design.steps if isinstance(applied.step, BalancingStep)]
     return steps[-1] if steps else None
+
+
+def refuse_balanced(design: Design, treatment: str, verb: str) -> None:
+    """Raise a WeightingError where the groups of a treatment were balanced already, which a verb does itself."""
+    step = balancing_of(design)
+    if step is not None and step.treatment == treatment:
+        raise WeightingError(
+            f"{verb}: the design was balanced by {step.verb} already, so nothing is as it came and everything would be "
+            f"balanced twice. Give the design from before {step.verb}."
+        )
 
 
 def propensity_weights(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation import wording
+from evaluation.comparison.balancing import refuse_balanced
 from evaluation.comparison.claim_evidence import (
     ASSUMES,
     HEADLINE,
@@ -39,7 +40,6 @@ from evaluation.comparison.claim_levels import (
     shown_value,
 )
 from evaluation.comparison.comparability import Comparability
-from evaluation.comparison.ladder import refuse_balanced
 from evaluation.comparison.marginal_sensitivity import LARGEST
 from evaluation.comparison.odds_benchmarks import OddsBenchmarks
 from evaluation.design.design import Design

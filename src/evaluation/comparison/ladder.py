@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.comparison.balancing import balancing_of, entropy_balance
+from evaluation.comparison.balancing import entropy_balance, refuse_balanced
 from evaluation.comparison.bounded import bounds_at
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.effects import ADJUSTED, estimate_difference, evidence_of
 from evaluation.comparison.oaxaca import Reference, decompose_linearly
 from evaluation.comparison.propensity import effective_number
 from evaluation.design.design import Design, require_design
-from evaluation.errors import EstimationError, WeightingError, did_you_mean
+from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.counterfactual import Estimand, Groups, Method, groups_of
 from evaluation.estimation.domains import names_of
@@ -192,16 +192,6 @@ def effect_ladder(
         columns={name: whole.columns[name] for name in _COLUMNS},
         fit=fit,
     )
-
-
-def refuse_balanced(design: Design, treatment: str, verb: str) -> None:
-    """Raise a WeightingError where the groups of a treatment were balanced already, which a verb does itself."""
-    step = balancing_of(design)
-    if step is not None and step.treatment == treatment:
-        raise WeightingError(
-            f"{verb}: the design was balanced by {step.verb} already, so nothing is as it came and everything would be "
-            f"balanced twice. Give the design from before {step.verb}."
-        )
 
 
 def _known(methods: Sequence[Rung] | None, estimand: Estimand) -> list[Rung]:
