@@ -218,8 +218,8 @@ def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
     known = labels.variable(text, lang)
     if known != text:
         return known
-    if text == "overall":
-        return term("overall", lang)
+    if text in {"overall", "index"}:
+        return term(text, lang)
     if categorical := _CATEGORICAL.match(text):
         return labels.variable(categorical["variable"], lang)
     dummy = _DUMMY.match(text)
@@ -386,9 +386,9 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
 def families_note(result: Estimates, lang: str | None = None) -> list[str]:
     """Return which tests adjusted p-values count together, and the draws behind them; nothing without such."""
     fit, notes = result.fit, []
-    if "families" in fit:
+    if "families" in fit and {"p_holm", "p_romano_wolf"} <= set(result.columns):
         notes.append(term(f"families_{fit['families']}", lang))
-    if "stepdown_seed" in fit:
+    if "stepdown_seed" in fit and "p_romano_wolf" in result.columns:
         draws = {"n": f"{int(fit['stepdown_replicates']):,}", "seed": fit["stepdown_seed"]}
         notes.append(term("stepdown_draws", lang).format(**draws))
     return notes

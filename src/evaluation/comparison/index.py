@@ -368,6 +368,7 @@ def cronbach_alpha(
     rows = read.values[read.complete & design.present]
     plain = function(np.cov(rows, rowvar=False)[np.triu_indices(p)])
     record = {
+        "outcome": name,
         "items": list(read.names),
         "reversed": list(read.turned),
         "contrary": contrary,

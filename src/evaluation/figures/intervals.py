@@ -56,7 +56,7 @@ def draw_estimates(
 _MODELS = {"survey_glm": "no_intercept", "survey_multinomial": "no_intercept", "survey_ordinal": "no_thresholds"}
 _SHARES = frozenset({"survey_prop"})
 #: A panel for each quantity, in which variables and their categories are compared.
-_BY_QUANTITY = frozenset({"partial_r_indicators"})
+_BY_QUANTITY = frozenset({"partial_r_indicators", "cronbach_alpha"})
 
 
 def _is_of_categories(result: Estimates) -> bool:
@@ -84,7 +84,7 @@ def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
         # The panel is what is predicted; what the covariate was set to stands in the rows.
         words["term"] = wording.term_label(result.fit["outcome"], result.provenance.labels, lang)
     if result.verb in _BY_QUANTITY:
-        row, panel = _by_quantity(words)
+        row, panel = _by_quantity(words.assign(level=level))
     elif result.verb == "marginal_effects":
         row, panel = _by_effect(words, level)
     elif by:
