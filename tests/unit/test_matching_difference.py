@@ -136,6 +136,32 @@ def test_pairs_inside_sampling_units_add_nothing_to_the_design_s_variance():
     assert pairs.df[0] == own.df[0]
 
 
+def test_in_a_clustered_sample_pairs_give_the_spread_that_repeated_samples_have():
+    found = []
+    for seed in range(40):
+        design = ev.survey_design(sample(seed), weights="w", strata="district", psu="block", nested=True)
+        row = []
+        for options in ({"caliper": 0.2}, {"replacement": True}):
+            made = ev.match(design, **BY_AGE, **options)
+            row += [ev.matched_difference(made, outcome="y").estimate[0]]
+            row += [ev.matched_difference(made, outcome="y", std_error=kind).std_error[0] for kind in ("pairs", "HC1")]
+        found.append(row)
+    table = np.array(found)
+    for first in (0, 3):
+        spread, pairs, own = table[:, first].std(ddof=1), table[:, first + 1].mean(), table[:, first + 2].mean()
+        assert 0.75 < pairs / spread < 1.3
+        assert own > 1.2 * pairs
+
+
+def test_with_replacement_all_who_share_a_partner_are_a_cluster():
+    frame = pd.DataFrame({"joined": [1, 1, 1, 0, 0], "age": [30, 32, 50, 31, 52], "y": [5.0, 8.0, 6.0, 4.0, 3.0]})
+    made = ev.match(ev.survey_design(frame), **BY_AGE, replacement=True)
+    assert made.subclass.tolist() == [0, 0, 1, 0, 1]
+    effect = ev.matched_difference(made, outcome="y", std_error="pairs")
+    # Clusters sum effects less their mean: (1 + 4) - 2 * 8/3 and 3 - 8/3, over three participants; n = 5.
+    close(effect.std_error[0] ** 2, 2 * 4 / 3 * ((1 / 3) ** 2 + (1 / 3) ** 2) / 9)
+
+
 def test_the_design_s_variance_is_that_of_the_matched_weights():
     frame = sample()
     design = ev.survey_design(frame, weights="w", strata="district", psu="block", nested=True)
@@ -197,7 +223,7 @@ def test_a_saturated_exact_matching_is_the_weighting_by_propensity():
 @pytest.mark.parametrize(
     ("matching", "options", "words"),
     [
-        ({"replacement": True}, {"std_error": "pairs"}, "pairs that share nobody"),
+        ({"replacement": True, "ratio": 2}, {"std_error": "pairs"}, "sets that share nobody"),
         ({"method": "full"}, {"std_error": "abadie_imbens"}, "for nearest neighbours"),
         ({}, {"std_error": "robust"}, "must be one of"),
         ({}, {"std_error": "abadie_imbens", "neighbours": 0}, "whole number of 1 or more"),

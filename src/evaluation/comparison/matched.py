@@ -74,7 +74,8 @@ class Matched:
     pairing : Pairing or None
         Of nearest neighbours.
     subclass : ndarray of int, shape (n,)
-        Pair or matched set of each respondent, -1 for none; all -1 where partners serve several (replacement).
+        Pair or matched set of each respondent, -1 for none. With replacement all to whom one partner is matched, and
+        -1 throughout where members have several partners.
     weights : ndarray, shape (n,)
         Survey weights times what matching makes of them; zero where not matched.
     discarded : ndarray of bool, shape (n,)

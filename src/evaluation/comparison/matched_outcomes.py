@@ -54,10 +54,10 @@ def matched_difference(
     measure : {"difference", "log_risk_ratio", "log_odds_ratio"}
         Scale of row 0.
     std_error : {"pairs", "HC1", "abadie_imbens"}, optional
-        Pairs or matched sets as clusters; matched respondents as independent, weights as given; the variance of
-        matching estimators with partners' variances estimated among their own kind. Default: "pairs" for nearest
-        neighbours without replacement and for full matching; "abadie_imbens" with replacement, where respondents are
-        independent; else "HC1".
+        Pairs or matched sets as clusters (with replacement: all to whom one partner is matched); matched respondents
+        as independent, weights as given; the variance of matching estimators with partners' variances estimated among
+        their own kind. Default: "pairs" for nearest neighbours and full matching; "abadie_imbens" with replacement
+        where respondents are independent; "HC1" where there are no pairs, and for cells and classes.
     neighbours : int, default 1
         For "abadie_imbens": how many of the same group an answer is compared with.
     comparability : Comparability, optional
@@ -169,17 +169,20 @@ def _among(groups: Groups, used: Mask) -> Groups:
 
 
 def _kind(matched: Matched, asked: str | None) -> StdError:
-    paired = matched.method in ("nearest", "full") and not matched.has_replacement
+    paired = matched.method in ("nearest", "full") and bool((matched.subclass >= 0).any())
     if asked is None:
-        return "pairs" if paired else "HC1" if _without_abadie_imbens(matched) else "abadie_imbens"
+        if matched.has_replacement and not _without_abadie_imbens(matched):
+            return "abadie_imbens"
+        return "pairs" if paired else "HC1"
     if asked not in STD_ERRORS:
         raise EstimationError(
             f"{VERB}: std_error must be one of {list(STD_ERRORS)}, got {asked!r}. {did_you_mean(asked, STD_ERRORS)}"
         )
-    if asked == "pairs" and matched.has_replacement:
+    if asked == "pairs" and not (matched.subclass >= 0).any():
         raise EstimationError(
-            f"{VERB}: std_error='pairs' needs pairs that share nobody, but with replacement a partner stands in "
-            f"several. Use std_error='abadie_imbens' or 'HC1', or match without replacement."
+            f"{VERB}: std_error='pairs' needs sets that share nobody, but with replacement and several partners for "
+            f"one everybody hangs together. Use std_error='abadie_imbens' or 'HC1', or match with ratio=1 and without "
+            f"ties."
         )
     reason = _without_abadie_imbens(matched) if asked == "abadie_imbens" else ""
     if reason:

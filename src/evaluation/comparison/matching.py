@@ -25,6 +25,7 @@ from evaluation.comparison.nearest import (
     ORDERS,
     Candidates,
     Order,
+    Pairing,
     nearest_by_covariates,
     nearest_with_replacement,
     nearest_without_replacement,
@@ -402,11 +403,31 @@ def _in_pairs(made: Matched, cells: Cells, std_caliper: bool) -> Matched:
     discarded = np.zeros(len(weights), dtype=bool)
     discarded[candidates.focal] = True
     discarded[pairing.focal] = False
-    subclass = np.full(len(weights), -1, dtype=np.int64)
-    if not made.has_replacement:
-        subclass[pairing.focal] = np.cumsum(np.diff(pairing.focal, prepend=-1) > 0) - 1
-        subclass[pairing.partner] = subclass[pairing.focal]
-    return replace(made, pairing=pairing, subclass=subclass, weights=weights, discarded=discarded, settings=settings)
+    return replace(
+        made,
+        pairing=pairing,
+        subclass=_sets_of(pairing, len(weights), made.has_replacement),
+        weights=weights,
+        discarded=discarded,
+        settings=settings,
+    )
+
+
+def _sets_of(pairing: Pairing, n: int, has_replacement: bool) -> Codes:
+    """Return the set of each row, shape (n,): who is matched to one member, or all to whom one partner is matched.
+
+    There are none where members have several partners who serve others too.
+    """
+    sets = np.full(n, -1, dtype=np.int64)
+    centre = pairing.focal
+    if has_replacement:
+        if np.bincount(pairing.focal, minlength=n).max() > 1:
+            return sets
+        centre = pairing.partner
+    code = np.unique(centre, return_inverse=True)[1]
+    sets[pairing.focal] = code
+    sets[pairing.partner] = code
+    return sets
 
 
 def _width(made: Matched, caliper: float | None, std_caliper: bool) -> float:
