@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 import evaluation as ev
 from evaluation.errors import EstimationError
@@ -53,6 +54,13 @@ def test_every_method_keeps_the_order_and_lowers_no_p_value(method):
     assert (adjusted <= 1).all()
     order = np.argsort(p, kind="stable")
     assert (np.diff(adjusted[order]) >= 0).all()
+
+
+@pytest.mark.parametrize(("method", "name"), [("holm", "holm"), ("bh", "fdr_bh"), ("by", "fdr_by")])
+def test_our_own_ways_agree_with_statsmodels(method, name):
+    p = np.random.default_rng(3).uniform(size=40) ** 3
+    p[5] = p[17]
+    np.testing.assert_allclose(ev.adjust_p_values(p, method=method), multipletests(p, method=name)[1], rtol=1e-12)
 
 
 def test_a_series_and_a_mapping_keep_their_names():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.errors import ColumnError, EstimationError, IdentificationError, WeightingError
 from evaluation.results import Provenance
 
 ROLES = {"outcome": "stays", "treatment": "joined"}
@@ -175,7 +175,8 @@ def test_replicates_and_linearisation_tell_the_same_story(found):
 def test_respondents_without_a_subgroup_are_counted():
     frame = respondents()
     frame.loc[:6, "district"] = None
-    assert effects(frame, by="district").fit["n_without_subgroup"] == {"district": 7}
+    result = effects(frame, by="district", covariates=["age", "sex"])
+    assert result.fit["n_without_subgroup"] == {"district": 7}
 
 
 def test_row_order_and_the_scale_of_weights_change_nothing(found):
@@ -187,6 +188,24 @@ def test_row_order_and_the_scale_of_weights_change_nothing(found):
     np.testing.assert_allclose(again.columns["p_romano_wolf"], found.columns["p_romano_wolf"], atol=1e-3)
 
 
+def test_after_a_balancing_step_the_groups_are_the_balanced_ones():
+    design = design_of(respondents())
+    balanced = ev.entropy_balance(design, treatment="joined", covariates=COVARIATES)
+    result = ev.subgroup_effects(balanced, **ROLES, by="sex")
+    assert set(result.keys["method"]) == {"entropy"}
+    women = ev.group_difference(ev.domain(balanced, {"sex": "f"}), **ROLES)
+    row = rows_of(result, "sex", "entropy").iloc[0]
+    assert row[["estimate", "std_error"]].tolist() == pytest.approx([women.estimate[0], women.std_error[0]])
+    assert "엔트로피 균형" in repr(ev.table(result, lang="ko"))
+    with pytest.raises(WeightingError, match="method='aipw': the design was balanced by entropy_balance already"):
+        ev.subgroup_effects(balanced, **ROLES, by="sex", method="aipw", covariates=COVARIATES)
+
+
+def test_a_formula_loses_what_is_constant_within_a_subgroup():
+    listed, written = effects(by="sex"), effects(by="sex", covariates="~ age + sex + district")
+    np.testing.assert_allclose(written.estimate, listed.estimate, rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -194,7 +213,6 @@ def test_row_order_and_the_scale_of_weights_change_nothing(found):
         ({"by": "stays"}, ColumnError, "'stays' is an outcome"),
         ({"by": []}, ColumnError, "by names no column"),
         ({"by": "sexx"}, ColumnError, "Did you mean 'sex'"),
-        ({"covariates": "~ age + sex", "by": "sex"}, ColumnError, "list of names"),
         ({"covariates": []}, EstimationError, "method='raw' for differences as they are"),
         ({"method": "aipv"}, EstimationError, "Did you mean 'aipw'"),
         ({"families": "each"}, EstimationError, "families must be one of"),

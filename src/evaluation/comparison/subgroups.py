@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.comparison.balancing import balancing_of, refuse_balanced
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.effects import (
     ADJUSTED,
@@ -32,7 +33,7 @@ from evaluation.estimation.arguments import column_names, require_choice, requir
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.counterfactual import WITH_OUTCOME_MODEL, Estimand
 from evaluation.estimation.domains import code_levels, is_text, levels_of, names_of
-from evaluation.regression.formula import variables_of
+from evaluation.regression.formula import variables_of, without
 from evaluation.results import Estimates
 from evaluation.survey.codebook import Codebook
 
@@ -48,6 +49,8 @@ _VERBS: Mapping[str, Callable[..., Estimates]] = {
     "aipw": aipw,
     "ipwra": ipwra,
 }
+#: What rows are called after a balancing step.
+_BALANCED = {"propensity_weights": "ipw", "entropy_balance": "entropy", "cbps": "cbps"}
 #: Key columns of which every combination is a family of tests; raw and adjusted rows never are one.
 _WITHIN: Mapping[str, list[str]] = {
     "all": ["method"],
@@ -67,6 +70,7 @@ class _Asked:
     treatment: str
     covariates: Names
     method: str
+    plain: str
     estimand: Estimand
     measure: Measure
     conf_level: float
@@ -81,7 +85,7 @@ def subgroup_effects(
     treatment: str,
     by: Names,
     covariates: Names = (),
-    method: Method = "aipw",
+    method: Method | None = None,
     estimand: Estimand = "ATT",
     measure: Measure = "difference",
     families: Families = "all",
@@ -97,7 +101,8 @@ def subgroup_effects(
     Parameters
     ----------
     design : Design
-        Any design.
+        Any design. After a balancing step (``entropy_balance`` and the like) the differences are those of the balanced
+        groups; what is balanced overall need not be so within a subgroup.
     outcome : str or list of str
         One or several.
     treatment : str
@@ -105,10 +110,10 @@ def subgroup_effects(
     by : str or list of str
         Columns whose levels are the subgroups, one column after the other; fixed before participation.
     covariates : str or list of str
-        To adjust for; in a subgroup without its own column and without what is constant there. A formula must not
-        hold a column of ``by``.
-    method : {"aipw", "ipwra", "ipw", "g_computation", "regression_adjusted", "raw"}, default "aipw"
+        To adjust for; in a subgroup without its own column and without what is constant there.
+    method : {"aipw", "ipwra", "ipw", "g_computation", "regression_adjusted", "raw"}, optional
         Of the adjusted rows, with all its models fitted within the subgroup; "raw" leaves the unadjusted rows alone.
+        Default "aipw"; on a balanced design "raw", which is all there is to do.
     estimand, measure
         As in ``ipw``.
     families : {"all", "outcome", "subgroup"}, default "all"
@@ -128,15 +133,16 @@ def subgroup_effects(
     -------
     Estimates
         Keys ``term``, ``subgroup`` (the column, or "overall" for everybody), ``level`` and ``method`` ("raw" or the
-        method). Columns ``n_participants``, ``n_comparison``; ``p_holm`` (to lead with), ``p_bh`` (to explore) and
-        ``p_romano_wolf``, counted over the subgroups of a family and not over the overall rows; ``p_heterogeneity``,
-        whether the levels of the column differ at all (``heterogeneity_test``); ``reason``, why a row has no estimate,
-        else empty. ``fit["refused"]`` has the whole reason by address.
+        method; of a balanced design "ipw", "entropy" or "cbps"). Columns ``n_participants``, ``n_comparison``;
+        ``p_holm`` (to lead with), ``p_bh`` (to explore) and ``p_romano_wolf``, counted over the subgroups of a family
+        and not over the overall rows; ``p_heterogeneity``, whether the levels of the column differ at all
+        (``heterogeneity_test``); ``reason``, why a row has no estimate, else empty. ``fit["refused"]`` has the whole
+        reason by address.
 
     Raises
     ------
     ColumnError
-        ``by`` names treatment, outcome, or a column that does not exist; a formula holds it.
+        ``by`` names treatment, outcome, or a column that does not exist.
     IdentificationError
         The codebook says of a column of ``by`` that it was measured after participation.
     EstimationError
@@ -166,19 +172,22 @@ def subgroup_effects(
     """
     verb = "subgroup_effects"
     require_design(design, verb)
-    evidence = evidence_of(comparability, UNADJUSTED if method == RAW else ADJUSTED)
-    require_choice(method, (RAW, *_VERBS), f"{verb}: method")
+    plain = _unadjusted(design, treatment)
+    method = _method(method, plain)
+    if method != RAW:
+        refuse_balanced(design, treatment, f"{verb} with method='{method}'")
+    evidence = evidence_of(comparability, UNADJUSTED if method == plain == RAW else ADJUSTED)
     require_choice(families, tuple(_WITHIN), f"{verb}: families")
     count, chosen = draws_asked(replicates, seed, verb)
     require_number(minimum, f"{verb}: minimum", least=1, move="It is a number of respondents.")
     outcomes, columns = names_of(outcome, verb), _columns_of(design, by, treatment, outcome, verb)
     _refuse_options(method, options)
-    _refuse_covariates(covariates, columns, method)
+    _refuse_covariates(covariates, method)
     levels = {name: _levels_of(design, name) for name in columns}
     rows: list[Estimates] = []
     refused: dict[str, str] = {}
     for name in outcomes:
-        asked = _Asked(name, treatment, covariates, method, estimand, measure, conf_level, int(minimum), dict(options))
+        asked = _Asked(name, treatment, covariates, method, plain, estimand, measure, conf_level, int(minimum), options)
         for row, told in _of_outcome(design, asked, levels):
             rows.append(row)
             refused |= {row.addresses()[0]: told} if told else {}
@@ -189,7 +198,7 @@ def subgroup_effects(
         )
     fit = {
         "treatment": treatment,
-        "adjusted_by": method,
+        "adjusted_by": plain if method == RAW else method,
         **({} if method == RAW else {"estimand": estimand, "covariates": list(variables_of(covariates))}),
         "measure": measure,
         "families": families,
@@ -202,6 +211,19 @@ def subgroup_effects(
         **evidence,
     }
     return _with_p_values(replace(whole, verb=verb, provenance=design.provenance, fit=fit), families, count, chosen)
+
+
+def _unadjusted(design: Design, treatment: str) -> str:
+    """Return what rows are called in which no model is fitted: "raw", or how the groups were balanced before."""
+    step = balancing_of(design)
+    return RAW if step is None or step.treatment != treatment else _BALANCED[step.verb]
+
+
+def _method(method: Method | None, plain: str) -> Method:
+    if method is None:
+        return "aipw" if plain == RAW else "raw"
+    require_choice(method, (RAW, *_VERBS), "subgroup_effects: method")
+    return method
 
 
 def _columns_of(design: Design, by: Names, treatment: str, outcome: Names, verb: str) -> tuple[str, ...]:
@@ -237,18 +259,12 @@ def _refuse_options(method: str, options: Mapping[str, Any]) -> None:
             raise EstimationError(f"subgroup_effects: {method} has no argument '{name}'. {did_you_mean(name, known)}")
 
 
-def _refuse_covariates(covariates: Names, columns: Sequence[str], method: str) -> None:
+def _refuse_covariates(covariates: Names, method: str) -> None:
     named = variables_of(covariates) if isinstance(covariates, str) or len(covariates) else []
     if method != RAW and not named:
         raise EstimationError(
             f"subgroup_effects: method='{method}' adjusts for covariates, but none are named. Name them, or write "
             f"method='raw' for differences as they are."
-        )
-    both = [name for name in columns if name in named]
-    if both and isinstance(covariates, str) and covariates.lstrip().startswith("~"):
-        raise ColumnError(
-            f"subgroup_effects: the formula of covariates holds '{both[0]}', which is constant within its own levels. "
-            f"Give covariates as a list of names, from which it is left out there."
         )
 
 
@@ -275,7 +291,7 @@ def _missing(design: Design, name: str) -> int:
 
 def _of_outcome(design: Design, asked: _Asked, levels: Mapping[str, list[Any]]) -> Iterator[tuple[Estimates, str]]:
     """Yield the rows of one outcome, each with why it has no estimate; what is wrong with all of them raises."""
-    yield _row(_raw(design, asked), asked, (OVERALL, "", RAW)), ""
+    yield _row(_raw(design, asked), asked, (OVERALL, "", asked.plain)), ""
     if asked.method != RAW:
         whole = _adjusted(design, asked, ())
         yield _row(whole, asked, (OVERALL, "", asked.method)), ""
@@ -293,7 +309,7 @@ def _within(design: Design, asked: _Asked, column: str, level: Any) -> Iterator[
     counts = _arms(design, asked, there)
     reason = _reason(counts, there, asked.minimum)
     told = f"{column}={level}: {reason}" + (f", minimum {asked.minimum}." if reason == TOO_FEW else ".")
-    raw = (column, level, RAW)
+    raw = (column, level, asked.plain)
     yield (
         (_refused(design, asked, raw, counts, reason), told)
         if reason
@@ -328,9 +344,7 @@ def _raw(design: Design, asked: _Asked) -> Estimates:
 
 
 def _adjusted(design: Design, asked: _Asked, left_out: Sequence[str]) -> Estimates:
-    covariates = asked.covariates
-    if left_out:
-        covariates = [name for name in column_names(covariates, "covariates") if name not in left_out]
+    covariates = without(asked.covariates, left_out) if left_out else asked.covariates
     return _VERBS[asked.method](
         design,
         outcome=asked.outcome,
@@ -344,11 +358,12 @@ def _adjusted(design: Design, asked: _Asked, left_out: Sequence[str]) -> Estimat
 
 
 def _constant(inside: Design, covariates: Names, column: str) -> list[str]:
-    """Return listed covariates that say nothing within a subgroup: its own column, and what is the same for all."""
-    if isinstance(covariates, str) and covariates.lstrip().startswith("~"):
-        return []
-    names = column_names(covariates, "covariates")
-    return [name for name in names if name == column or inside.column(name)[inside.present].nunique(dropna=False) == 1]
+    """Return covariates that say nothing within a subgroup: its own column, and what is the same for all."""
+    return [
+        name
+        for name in variables_of(covariates)
+        if name == column or inside.column(name)[inside.present].nunique(dropna=False) == 1
+    ]
 
 
 def _arms(design: Design, asked: _Asked, there: NDArray[np.bool_]) -> tuple[int, int]:

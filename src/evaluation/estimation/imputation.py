@@ -169,9 +169,26 @@ def with_imputations(
     -------
     Estimates
 
+    Notes
+    -----
+    Whatever hangs on an imputed value belongs into the function: weighting, balancing weights, propensity scores and
+    outcome models are then made anew in each imputation, and what differs between them is counted. Weights that are
+    made once, from one imputation or from an average, leave that out. Adjusted p-values come last:
+    ``ev.adjust_p_values(with_imputations(...))``.
+
     References
     ----------
-    R twins: ``mitools::with.imputationList`` and ``mitools::MIcombine``.
+    Barnard and Rubin (1999), Biometrika 86, 948-955; Leyrat et al. (2019), Statistical Methods in Medical Research 28,
+    3-19 (propensity scores within imputations). R twins: ``mitools::with.imputationList`` and ``mitools::MIcombine``,
+    ``MatchThem::weightthem``.
+
+    Examples
+    --------
+    >>> from evaluation.estimation.means import survey_ratio
+    >>> frame = pd.DataFrame({"cost_1": [2.0, 4.0, 6.0], "cost_2": [2.0, 4.0, 9.0], "hours": [1.0, 2.0, 2.0]})
+    >>> designs = imputed_designs(frame, {"cost": ["cost_1", "cost_2"]})
+    >>> with_imputations(designs, lambda design: survey_ratio(design, "cost", "hours")).estimate.tolist()
+    [2.7]
     """
     if isinstance(designs, Design) or not isinstance(designs, Iterable):
         raise DesignError(
@@ -211,8 +228,8 @@ def combine_imputations(
     -------
     Estimates
         Further columns: variance ``within`` and ``between`` imputations, and ``missing_information``, the share of
-        information that is missing (0 to 1). No influence function: make contrasts within each imputation, and
-        combine those.
+        information that is missing (0 to 1). A row that an imputation refused, saying its ``reason``, is missing. No
+        influence function: make contrasts within each imputation, and combine those.
 
     Raises
     ------
@@ -273,6 +290,7 @@ def combine_imputations(
             "within": np.diag(within),
             "between": np.diag(between),
             "missing_information": made.missing_information,
+            **_reason_columns(parts),
         },
         fit={**_common(parts), "imputations": len(parts), "complete_data_variance": first.variance_method},
         bases=np.min([part.base_sizes for part in parts], axis=0),
@@ -325,9 +343,23 @@ def _refuse_uncombinable(parts: Sequence[Estimates]) -> None:
     engines = [part.engine for part in parts if isinstance(part.engine, (TaylorEngine, ReplicateEngine))]
     _refuse_other_samples([engine.sampling for engine in engines], "combine_imputations: result")
     for number, part in enumerate(parts, start=1):
-        if np.isnan(np.diag(part.vcov)).any():
-            at = part.addresses()[int(np.flatnonzero(np.isnan(np.diag(part.vcov)))[0])]
+        without = np.isnan(np.diag(part.vcov)) & (_reasons(part) == "")
+        if without.any():
+            at = part.addresses()[int(np.flatnonzero(without)[0])]
             raise EstimationError(f"combine_imputations: '{at}' has no standard error in result {number}.")
+
+
+def _reasons(part: Estimates) -> NDArray[np.object_]:
+    """Return why rows of a result have no estimate, empty where they have one or it does not say, shape (k,)."""
+    return np.asarray(part.columns.get("reason", np.full(len(part), "", dtype=object)), dtype=object)
+
+
+def _reason_columns(parts: Sequence[Estimates]) -> dict[str, NDArray[np.object_]]:
+    """Return the first reason that some imputation has for leaving a row out; nothing where results give none."""
+    if not any("reason" in part.columns for part in parts):
+        return {}
+    found = zip(*(_reasons(part) for part in parts), strict=True)
+    return {"reason": np.array([next(filter(None, own), "") for own in found], dtype=object)}
 
 
 def _common(parts: Sequence[Estimates]) -> dict[str, Any]:

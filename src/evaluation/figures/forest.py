@@ -72,7 +72,8 @@ def draw_subgroups(
     name = title or wording.estimates_title(result, lang)
     caption = _caption(result, leading, lang)
     with theme():
-        heads = (wording.term("n", lang).split(" (")[0], wording.term("p_short_holm", lang))
+        p_head = wording.term("p_short_holm", lang) if "p_holm" in rows else ""
+        heads = (wording.term("n", lang).split(" (")[0], p_head)
         beside = [_beside(panel, leading) for panel in panels]
         widths = [
             _width(head, [cells[place] for panel in beside for cells in panel]) for place, head in enumerate(heads)
@@ -95,7 +96,8 @@ def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
     tidy = result.tidy().reset_index(drop=True)
     overall = (tidy["subgroup"] == OVERALL).to_numpy()
     label = words["level"].where(~overall, words["subgroup"]).astype(str)
-    reasons = [wording.term(str(reason), lang) if reason else "" for reason in tidy["reason"]]
+    given = tidy["reason"] if "reason" in tidy else [""] * len(tidy)
+    reasons = [wording.term(str(reason), lang) if reason else "" for reason in given]
     own = [f"{name} ({reason})" if reason else name for name, reason in zip(label, reasons, strict=True)]
     # The raw row of a subgroup may have an estimate where the adjusted one has none: they share one label.
     places = tidy.assign(own=own).groupby(["term", "subgroup", "level"], sort=False, dropna=False)["own"]
@@ -121,7 +123,8 @@ def _panel_title(panel: pd.DataFrame, leading: str, lang: str | None) -> str:
     """Return the outcome above everybody, and above a column of subgroups whether they differ."""
     if panel["subgroup"].iloc[0] == OVERALL:
         return str(panel["outcome"].iloc[0])
-    p = float(panel.loc[panel["method"] == leading, "p_heterogeneity"].iloc[0])
+    known = panel.loc[panel["method"] == leading, "p_heterogeneity"] if "p_heterogeneity" in panel else [np.nan]
+    p = float(next(iter(known)))
     told = "" if np.isnan(p) else f" ({wording.term('heterogeneity', lang)} {_p(p)})"
     return f"{panel['column'].iloc[0]}{told}"
 
@@ -134,7 +137,8 @@ def _p(value: float) -> str:
 def _beside(panel: pd.DataFrame, leading: str) -> list[tuple[str, str]]:
     """Return respondents and adjusted p-value of each row."""
     own = panel[panel["method"] == leading]
-    p = [wording.probability(value) if not np.isnan(value) else "" for value in own["p_holm"]]
+    known = own["p_holm"] if "p_holm" in own else [np.nan] * len(own)
+    p = [wording.probability(value) if not np.isnan(value) else "" for value in known]
     return list(zip(own["count"].astype(str), p, strict=True))
 
 
@@ -182,7 +186,8 @@ def _scale(result: Estimates, lang: str | None) -> str:
 def _caption(result: Estimates, leading: str, lang: str | None) -> str:
     notes = [f"{wording.term('estimand', lang)}: {result.fit['estimand']}"] if "estimand" in result.fit else []
     method = wording.term(f"method_{leading}", lang)
-    notes.append(f"{wording.term('p_beside', lang)} ({method})")
+    with_p = "p_holm" in result.columns
+    notes.append(f"{wording.term('p_beside' if with_p else 'n_beside', lang)} ({method})")
     notes += wording.families_note(result, lang)[:1]
     notes += meanings([result], wording.language_of(lang))
     return wording.caption(result.provenance, result.conf_level, lang, notes=notes)
