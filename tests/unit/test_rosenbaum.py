@@ -39,7 +39,12 @@ def test_without_hidden_bias_the_shift_is_the_median_of_pairwise_means():
     for n in (11, 12):
         row = ev.rosenbaum_bounds(of_differences(DIFFERENCES[:n]), outcome="y", gamma=1).tidy().iloc[0]
         walsh = [(DIFFERENCES[i] + DIFFERENCES[j]) / 2 for i, j in product(range(n), repeat=2) if i <= j]
-        np.testing.assert_allclose([row["shift_low"], row["shift_high"]], np.median(walsh), atol=1e-8)
+        np.testing.assert_allclose([row["shift_low"], row["shift_high"]], np.median(walsh), rtol=1e-12)
+
+
+def test_shifts_of_whole_answers_are_exact():
+    rows = ev.rosenbaum_bounds(of_differences(np.array([0.0, 0, 0, 1, 1, -1, 0, 2])), outcome="y").tidy()
+    assert set(rows["shift_low"]) | set(rows["shift_high"]) <= {-0.5, 0.0, 0.25, 0.5, 0.75, 1.0}
 
 
 def test_bounds_widen_with_gamma_and_hold_the_estimate():

@@ -291,8 +291,16 @@ def _shift(ordered: Floats, p: float) -> float:
         while high - low > PRECISION * max(1.0, abs(low), abs(high)):
             middle = (low + high) / 2
             low, high = (middle, high) if number_above(middle) >= least else (low, middle)
-        ends.append(high)
+        ends.append(_nearest_mean(ordered, high))
     return sum(ends) / 2
+
+
+def _nearest_mean(ordered: Floats, shift: float) -> float:
+    """Return the mean of two differences that is nearest to a shift which was found to a tolerance."""
+    slack = 10 * PRECISION * max(1.0, abs(shift))
+    partner = np.searchsorted(ordered, 2 * shift - ordered - slack).clip(0, len(ordered) - 1)
+    means = (ordered + ordered[partner]) / 2
+    return float(means[np.argmin(np.abs(means - shift))])
 
 
 def _passing(chance: Chance, alpha: float) -> float:
