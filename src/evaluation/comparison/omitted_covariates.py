@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.design.design import Design
-from evaluation.errors import ColumnError, did_you_mean
+from evaluation.errors import ColumnError, EstimationError, did_you_mean
 from evaluation.estimation.groups import Groups
 from evaluation.estimation.missing_covariates import SUFFIX, Missing, with_indicators
-from evaluation.regression.formula import variables_of
+from evaluation.regression.formula import Encoding, variables_of
 from evaluation.regression.model import read_model
 
 Mask = NDArray[np.bool_]
@@ -26,15 +26,20 @@ def columns_by_covariate(
     if missing == "indicator":
         covariates = with_indicators(design, covariates, groups.used)[1]
     model = read_model(groups.source, treatment, covariates, "binomial", among=groups.used)
-    holds = [_variables(term, names) for term in model.term_of]
-    return {name: np.array([name in own for own in holds]) for name in names}
+    if model.encoding is None:
+        raise EstimationError(f"the covariates of {model.formula} cannot be told apart, so none can be left out.")
+    by_owner = _variables(model.encoding)
+    holds = [by_owner.get(owner, set()) for owner in model.encoding.owners]
+    return {name: np.array([bool(own & {name, name + SUFFIX}) for own in holds]) for name in names}
 
 
-def _variables(term: str, names: Sequence[str]) -> list[str]:
-    own = term.strip("`").removesuffix(SUFFIX)
-    if own in names:
-        return [own]
-    return [] if term in ("1", "(Intercept)", "Intercept") else variables_of(f"~ {term}")
+def _variables(encoding: Encoding) -> dict[str, set[str]]:
+    """Return the columns of the data that each term of a formula is made of."""
+    columns = encoding.formula.columns
+    return {
+        str(term): {columns[str(variable)] for variable in variables if str(variable) in columns}
+        for term, variables in encoding.spec.term_variables.items()
+    }
 
 
 def named_covariates(named: Sequence[str] | str | None, known: Sequence[str], verb: str) -> list[str]:
