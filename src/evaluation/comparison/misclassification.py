@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation import wording
+from evaluation.comparison.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.effects import UNADJUSTED, evidence_of
 from evaluation.comparison.influences import estimates_of_weights, smooth_function
@@ -123,6 +124,7 @@ def misclassification_bounds(
     [0.5, 0.5625, 0.5]
     """
     require_design(design, VERB)
+    refuse_balanced(design, reported, VERB)
     evidence = evidence_of(comparability, UNADJUSTED)
     rates = {name: _range(value, name) for name, value in (("sensitivity", sensitivity), ("specificity", specificity))}
     if rates["sensitivity"][0] + rates["specificity"][0] <= 1:
