@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import evaluation as ev
+from evaluation.errors import SeparationError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import comparison_data as known
@@ -238,3 +239,45 @@ def test_nhanes_regression():
     known.close(tidy["estimate"], [expected["coef"][name] for name in names], known.ERROR)
     known.close(tidy["std_error"], [expected["se"][name] for name in names], known.ERROR)
     assert (tidy["df"] == expected["df_resid"]).all()
+
+
+def test_lalonde_quasi_separation_in_one_group_is_no_estimate():
+    design = known.lalonde()
+    works = ev.survey_design(design.data.assign(works=(design.data["re78"] > 0).astype(int)))
+    for verb in (ev.aipw, ev.ipwra, ev.g_computation):
+        with pytest.raises(SeparationError, match=r"participants \(1\): 'race\[T.hispan\]' separates") as caught:
+            verb(works, outcome="works", **WHO)
+        assert set(caught.value.failures["race"]) == {"hispan"}
+    assert np.isfinite(ev.ipw(works, outcome="works", **WHO).std_error).all()
+
+
+def test_lalonde_error_does_not_depend_on_units():
+    design = known.lalonde()
+    scaled = ev.survey_design(design.data.assign(re74=design.data["re74"] / 1e5, age=design.data["age"] * 1e4 - 3e5))
+    for estimand in ("ATO", "ATM", "ATE"):
+        one, other = (ev.ipw(own, outcome="re78", **WHO, estimand=estimand) for own in (design, scaled))
+        np.testing.assert_allclose(other.std_error, one.std_error, rtol=1e-9)
+
+
+def test_nhanes_weights_of_a_whole_population_leave_the_effect_adjusted():
+    million = known.nhanes().data.assign(
+        WTMEC2YR=lambda frame: frame["WTMEC2YR"] * 1e6, took_part=lambda f: f["participant"]
+    )
+    heavy = ev.survey_design(million, weights="WTMEC2YR", strata="SDMVSTRA", psu="SDMVPSU", nested=True)
+    for estimand in ("ATE", "ATT", "ATO"):
+        result = ev.ipw(
+            heavy, outcome="HI_CHOL", treatment="took_part", covariates=known.NHANES_COVARIATES, estimand=estimand
+        )
+        known.agree(result, NHANES[f"nhanes-adjusted-{estimand}"]["ipw"])
+
+
+@pytest.mark.parametrize("estimand", ["ATE", "ATT", "ATO"])
+def test_survey_balancing_weights_without_survey_weights_in_the_means(estimand):
+    expected = SURVEY[f"isurvey-adjusted-{estimand}"]["ipw_without_survey_weights_in_outcome"]
+    design = known.survey()
+    balanced = ev.propensity_weights(
+        design, treatment="participant", covariates=known.SURVEY_COVARIATES, estimand=estimand
+    )
+    alone = ev.survey_design(design.data.assign(own=balanced.weights / design.weights), weights="own")
+    result = ev.group_difference(alone, outcome="settle_high", treatment="participant")
+    known.close(result.estimate[0], expected["diff"], known.ESTIMATE)

@@ -14,6 +14,7 @@ from evaluation.errors import EstimationError, IdentificationError, SeparationEr
 from evaluation.estimation.groups import Groups
 from evaluation.regression.families import Kind, inverse_link
 from evaluation.regression.fitting import climb, fit
+from evaluation.regression.model import Model
 from evaluation.regression.separation import refuse_separation
 from evaluation.weighting.distances import Adjustment
 from evaluation.weighting.feasibility import explain_edge, explain_infeasible
@@ -250,7 +251,7 @@ def told(groups: Groups, attempt: Callable[[], Floats]) -> Floats:
         return attempt()
     except SeparationError as error:
         text = str(error).replace("the outcome's levels", "participants from the comparison group")
-        rows = _beyond_the_other_group(groups, text)
+        rows = beyond_the_other_side(groups.participation, groups.source.data, text)
         raise SeparationError(
             f"{groups.verb}: {text} Participants and others do not overlap there, so there is nobody to compare with.",
             failures=rows,
@@ -259,17 +260,18 @@ def told(groups: Groups, attempt: Callable[[], Floats]) -> Floats:
         raise type(error)(f"{groups.verb}: participation: {error}", failures=error.failures) from None
 
 
-def _beyond_the_other_group(groups: Groups, text: str) -> pd.DataFrame | None:
-    """Return respondents whose value of the separating column the other group does not have."""
-    named = [j for j, term in enumerate(groups.participation.terms) if text.startswith(f"'{term}'")]
-    if not named:
+def beyond_the_other_side(model: Model, data: pd.DataFrame, text: str) -> pd.DataFrame | None:
+    """Return respondents whose value of the column that ``text`` begins with nobody on the other side of 0/1 has."""
+    named = [j for j, term in enumerate(model.terms) if text.startswith(f"'{term}'")]
+    sides = [model.used & (model.y == side) for side in (0, 1)]
+    if not named or not all(side.any() for side in sides):
         return None
-    values = groups.participation.x[:, named[0]]
+    values = model.x[:, named[0]]
     beyond = np.zeros(len(values), dtype=bool)
-    for group in (0, 1):
-        other = values[groups.members(1 - group)]
-        beyond |= groups.members(group) & ((values < other.min()) | (values > other.max()))
-    return pd.DataFrame(groups.source.data.loc[beyond])
+    for own, other in (sides, sides[::-1]):
+        known = values[other]
+        beyond |= own & ((values < known.min()) | (values > known.max()))
+    return pd.DataFrame(data.loc[beyond])
 
 
 def _balancing_score(eta: Floats, t: Floats) -> tuple[Floats, Floats]:

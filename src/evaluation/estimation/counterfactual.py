@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.estimation.balance_equations import Coefficients
+from evaluation.estimation.balance_equations import Coefficients, beyond_the_other_side
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.tilts import (
     ESTIMANDS,
@@ -219,7 +219,8 @@ def _fitted(model: Model, weights: Floats, groups: Groups, what: str) -> Floats:
         return fit(model, weights, groups.family)
     except IdentificationError as error:
         other = " Or use family='gaussian', which always exists." if "separates" in str(error) else ""
-        raise type(error)(f"{groups.verb}: model of {what}: {error}{other}", failures=error.failures) from None
+        rows = beyond_the_other_side(model, groups.source.data, str(error))
+        raise type(error)(f"{groups.verb}: model of {what}: {error}{other}", failures=rows) from None
     except EstimationError as error:
         raise type(error)(f"{groups.verb}: model of {what}: {error}", failures=error.failures) from None
 

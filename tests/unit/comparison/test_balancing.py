@@ -200,6 +200,7 @@ CHANGES = {
     ),
     "rows in another order": lambda frame: frame.sample(frac=1, random_state=4),
     "treatment in words": lambda frame: frame.assign(joined=np.where(frame["joined"] == 1, "yes", "no")),
+    "treatment as decimals": lambda frame: frame.assign(joined=frame["joined"].astype(float)),
     "treatment yes and no": lambda frame: frame.assign(joined=frame["joined"] == 1),
     "another reference level": lambda frame: frame.assign(
         district=pd.Categorical(frame["district"], categories=["west", "south", "north"])

@@ -161,8 +161,11 @@ def test_an_outcome_model_that_does_not_exist_names_group_and_column(respondents
     west = (respondents["joined"] == 1) & (respondents["district"] == "west")
     sure = respondents.assign(stays=respondents["stays"].where(~west, 1))
     for verb in (ev.aipw, ev.ipwra, ev.g_computation):
-        with pytest.raises(SeparationError, match=r"participants \(1\): 'district\[T.west\]' separates .*gaussian"):
+        with pytest.raises(
+            SeparationError, match=r"participants \(1\): 'district\[T.west\]' separates .*gaussian"
+        ) as caught:
             verb(ev.survey_design(sure), outcome="stays", **WHO)
+        assert caught.value.failures.index.tolist() == respondents.index[west].tolist()
     with pytest.raises(IdentificationError, match=r"comparison group \(0\): district\[T.west\] is constant or"):
         ev.g_computation(ev.survey_design(without_others_in_the_west), outcome="trust", **WHO)
 
@@ -173,6 +176,20 @@ def test_a_search_that_does_not_end_is_an_error(respondents, monkeypatch):
         ev.propensity_weights(ev.survey_design(respondents), **WHO)
     with pytest.raises(EstimationError, match="cbps: participation: the regression did not converge"):
         ev.cbps(ev.survey_design(respondents), **WHO, estimand="ATE")
+
+
+def test_weights_of_zero_are_nobody_and_negative_ones_are_refused(respondents):
+    halved = respondents.assign(w=np.where(respondents.index % 2 == 0, 2.0, 0.0))
+    for verb in BALANCERS:
+        made = verb(ev.survey_design(halved, weights="w"), **WHO)
+        alone = verb(ev.survey_design(halved[halved["w"] > 0], weights="w"), **WHO)
+        np.testing.assert_allclose(made.weights[::2], alone.weights, rtol=1e-9)
+        assert (made.weights[1::2] == 0).all()
+    below = ev.calibrate(ev.survey_design(respondents), {"total": 400, "income": respondents["income"].sum() * 2.2})
+    assert below.weights.min() < 0
+    for verb in BALANCERS:
+        with pytest.raises(EstimationError, match="needs weights of zero and above"):
+            verb(below, **WHO)
 
 
 # --- missing values -------------------------------------------------------------------------------------------
