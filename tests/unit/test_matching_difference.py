@@ -264,3 +264,21 @@ def test_a_matched_difference_reads_in_both_languages():
     made = ev.matched_difference(ev.match(ev.survey_design(four_pairs()), **BY_AGE), outcome="y")
     assert "짝지은 집단의 차이" in repr(ev.table(made, lang="ko"))
     assert "Difference of matched groups" in repr(ev.table(made, lang="en"))
+
+
+@pytest.mark.parametrize("options", [{}, {"replacement": True}, {"method": "full"}, {"method": "subclass"}])
+def test_scale_of_weights_units_of_covariates_and_coding_of_participation_change_nothing(options):
+    frame = sample().assign(sex=lambda data: np.where(data["block"] % 2 == 0, "f", "m"))
+    call = {"covariates": ["age", "sex"], "distance": "logit", **options}
+    plain = ev.match(ev.survey_design(frame, weights="w"), treatment="joined", **call)
+    changed = frame.assign(
+        w=frame["w"] * 1e6,
+        age=frame["age"] * 1000 - 7,
+        sex=frame["sex"].map({"f": "x", "m": "a"}),
+        took_part=frame["joined"].map({0: "no", 1: "yes"}),
+    )
+    other = ev.match(ev.survey_design(changed, weights="w"), treatment="took_part", **call)
+    np.testing.assert_allclose(other.weights, plain.weights * 1e6, rtol=1e-9)
+    ours, theirs = (ev.matched_difference(made, outcome="y") for made in (plain, other))
+    np.testing.assert_allclose(theirs.estimate, ours.estimate, rtol=1e-9)
+    np.testing.assert_allclose(theirs.std_error, ours.std_error, rtol=1e-8)
