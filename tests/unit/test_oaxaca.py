@@ -145,6 +145,26 @@ def test_replicates_give_nearly_the_same_errors(respondents):
     assert jackknife.std_error == pytest.approx(parted(design).std_error, rel=0.15)
 
 
+def test_an_answer_in_words_is_the_share_of_its_second_level(respondents):
+    numbers = parted(made.design_of(respondents))
+    said = respondents.assign(stays=respondents["stays"].map({0.0: "goes", 1.0: "stays"}))
+    words = parted(made.design_of(said))
+    assert words.estimate == pytest.approx(numbers.estimate, abs=SAME)
+    assert words.std_error == pytest.approx(numbers.std_error, rel=1e-9)
+
+
+def test_errors_go_through_a_weighting_chain(respondents):
+    size = respondents["w"].sum()
+    raked = ev.rake(made.design_of(respondents), {"sex": {"f": 0.55 * size, "m": 0.45 * size}})
+    rest = parted(raked, covariates=["age"])
+    alone = ev.g_computation(
+        raked, outcome="stays", treatment="joined", covariates=["age"], family="gaussian", estimand="ATT"
+    )
+    assert rest.estimate[-1] == pytest.approx(alone.estimate[0], abs=IDENTITY)
+    assert rest.std_error[-1] == pytest.approx(alone.std_error[0], rel=IDENTITY)
+    assert rest.influence.shape == (len(respondents), len(rest))
+
+
 def test_without_shares_there_are_three_rows(respondents):
     result = parted(made.design_of(respondents), by_covariate=False)
     assert result.keys["part"].tolist() == ["gap", "explained", "unexplained"]

@@ -50,7 +50,7 @@ def oaxaca_blinder(
     design : Design
         Any design; survey weights enter means and regressions.
     outcome : str
-        Numeric or 0/1, explained by a linear regression (of a 0/1 answer: a linear probability).
+        Numeric, 0/1, or text with two levels, explained by a linear regression (of two levels: a linear probability).
     treatment : str
         Two values, as in ``group_difference``.
     covariates : str or list of str
@@ -114,7 +114,6 @@ def oaxaca_blinder(
         treatment=treatment,
         covariates=covariates,
         outcome=outcome,
-        family="gaussian",
         verb="oaxaca_blinder",
         missing=missing,
     )
