@@ -96,10 +96,11 @@ class ScalePlan(Question):
 
 
 class DosePlan(Question):
-    """An outcome by how often somebody took part."""
+    """An outcome by how often somebody took part; ``treatment`` where those who did not were not asked how often."""
 
     outcome: str
     dose: str
+    treatment: str | None = None
     covariates: Covariates | None = None
 
 

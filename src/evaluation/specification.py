@@ -37,6 +37,8 @@ Section = Literal[
     "distribution",
     "truth",
     "modes",
+    "margins",
+    "estimates",
     "scales",
     "doses",
     "negative_controls",

@@ -394,6 +394,15 @@ TERMS: dict[str, tuple[str, str]] = {
     "level_of_test": ("유의수준", "level of the test"),
     "two_sided": ("양측", "two-sided"),
     "one_sided": ("단측", "one-sided"),
+    "power_title": ("차이의 크기에 따른 검정력", "Power of differences"),
+    "power_curve": ("검정력", "power"),
+    "point_effect": ("찾아낼 수 있는 최소 차이", "minimum detectable difference"),
+    "point_power": ("물은 차이", "the difference asked about"),
+    "point_sample_size": ("찾아내려는 차이", "the difference to be found"),
+    "power_counts": (
+        "참여자 {n1}명, 비교집단 {n0}명, {sides} {alpha} 수준",
+        "{n1} participants, {n0} others, {sides} at the {alpha} level",
+    ),
     "power_note": (
         "반대 방향으로 유의한 결과는 찾아낸 것으로 세지 않음",
         "A significant result in the wrong direction does not count as found",

@@ -48,6 +48,7 @@ _THRESHOLD, _LESS = "|", " - "
 _EXPLAINED_BY = "explained:"
 _REPLICATES = re.compile(r"^replicates \((?P<parts>.+)\)$")
 _WHOLE = re.compile(r"^-?\d+\.0+$")
+_SQUARED = re.compile(r"\{?([^\W\d]\w*) ?\*\* ?2\}?")
 _CATEGORICAL = re.compile(r"^C\((?P<variable>\w+)\)$")
 _DUMMY = re.compile(r"^(?P<variable>.+)\[(?:T\.)?(?P<value>[^\[\]]*)\]$")
 
@@ -226,6 +227,8 @@ def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
     first, _, second = text.partition(CROSS)
     if first and first == second:
         return f"{term_label(first, labels, lang)}²"
+    if squared := _SQUARED.fullmatch(text):
+        return f"{term_label(squared[1], labels, lang)}²"
     if CROSS in text:
         return " × ".join(term_label(part, labels, lang) for part in text.split(CROSS))
     if dummy:

@@ -91,10 +91,10 @@ class DeclaredComparison:
 
     @property
     def balanced(self) -> dict[str, Design]:
-        """The design under each kind of balancing, by its name in the ladder; no outcome is read."""
+        """The design under each kind of balancing, by the verb that makes it; no outcome is read."""
         return {
-            "ipw": propensity_weights(self.design, **self.groups),
-            "entropy": entropy_balance(self.design, **self.groups),
+            "propensity_weights": propensity_weights(self.design, **self.groups),
+            "entropy_balance": entropy_balance(self.design, **self.groups),
         }
 
     @property

@@ -98,7 +98,7 @@ def declared_doses(study: str, **parameters: Any) -> DeclaredEstimates:
             design,
             outcome=asked.outcome,
             dose=asked.dose,
-            treatment=plan.content.treatment,
+            treatment=asked.treatment,
             covariates=asked.covariates or plan.content.covariates,
         )
 
