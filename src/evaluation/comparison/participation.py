@@ -80,7 +80,8 @@ def participation_agreement(design: Design, *, reported: str, recorded: str, con
     made = smooth_function(cells, lambda shares: np.array([_quantity(kind, shares) for kind in kinds]), verb=verb,
                            keys=keys)  # fmt: skip
     bases = np.array([_base(kind, counts) for kind in kinds])
-    made = replace(made, conf_level=conf_level, n_obs=bases, bases=bases)
+    rarer = np.array([_rarer(kind, counts) for kind in kinds])
+    made = replace(made, conf_level=conf_level, n_obs=bases, bases=bases, cell_counts=rarer)
     left_out = int(design.present.sum()) - int(used.sum())
     return replace(
         made,
@@ -252,6 +253,23 @@ def _base(kind: str, counts: dict[tuple[int, int], int]) -> int:
         "negative_predictive": ((0, 0), (0, 1)),
     }
     return sum(counts[cell] for cell in behind.get(kind, tuple(counts)))
+
+
+def _rarer(kind: str, counts: dict[tuple[int, int], int]) -> int:
+    """Return the respondents behind the rarer of the two answers that a share shows; 0 for kappa."""
+    if kind == "kappa":
+        return 0
+    part = {
+        "sensitivity": ((1, 1),),
+        "specificity": ((0, 0),),
+        "positive_predictive": ((1, 1),),
+        "negative_predictive": ((0, 0),),
+        "share_reported": ((1, 0), (1, 1)),
+        "share_recorded": ((0, 1), (1, 1)),
+        "share_agreeing": ((0, 0), (1, 1)),
+    }
+    own = sum(counts[cell] for cell in part[kind])
+    return min(own, _base(kind, counts) - own)
 
 
 def _limits(made: Estimates, kinds: Sequence[str]) -> Floats:

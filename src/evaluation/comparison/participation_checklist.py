@@ -37,8 +37,13 @@ _SAID: dict[tuple[str, str], tuple[str, str]] = {
         "recent=)",
     ),
     ("self_report", "answered"): (
-        "응답과 기록을 맞추어 봄: 민감도 {0}%{1}. 차이의 범위는 ev.misclassification_bounds",
-        "answers held against the record: sensitivity {0}%{1}; ev.misclassification_bounds bounds the difference",
+        "응답과 기록을 맞추어 봄: 민감도 {0}%, 특이도 {1}%. 차이의 범위는 ev.misclassification_bounds",
+        "answers held against the record: sensitivity {0}%, specificity {1}%; ev.misclassification_bounds bounds the "
+        "difference",
+    ),
+    ("self_report", "half"): (
+        "명부의 참여자에게만 확인: 민감도 {0}%. 참여하지 않은 사람의 응답은 확인되지 않음",
+        "held against the record of participants alone: sensitivity {0}%; how others answer is not known",
     ),
     ("self_report", "open"): (
         "참여 응답이 기록과 맞는지 확인되지 않음: ev.participation_agreement, 기록이 없으면 "
@@ -277,8 +282,10 @@ def _self_report(agreement: Estimates | None) -> dict[str, Any]:
     if agreement is None:
         return _row("self_report", "open")
     found = _values(agreement, "participation_agreement", "agreement")
-    rest = f" / {_per_cent(found['specificity'])}%" if "specificity" in found else ""
-    return _row("self_report", "answered", found["sensitivity"], _per_cent(found["sensitivity"]), rest)
+    own = _per_cent(found["sensitivity"])
+    if "specificity" not in found:
+        return _row("self_report", "half", found["sensitivity"], own, status="answered")
+    return _row("self_report", "answered", found["sensitivity"], own, _per_cent(found["specificity"]))
 
 
 def _several(design: Design, groups: Groups, listings: str | None) -> dict[str, Any]:

@@ -223,3 +223,21 @@ def test_what_cannot_stand_side_by_side_is_refused(respondents):
         ev.balance_table({"all": att, "some": other})
     with pytest.raises(EstimationError, match="names no method"):
         ev.balance_table({})
+
+
+def test_matched_pairs_stand_beside_weights(respondents):
+    design, groups = design_of(respondents), {"treatment": "joined", "covariates": COVARIATES}
+    matched = ev.match(design, **groups, method="nearest", replacement=True)
+    made = ev.balance_table({"pairs": matched, "scores": ev.propensity_weights(design, **groups)})
+    rows = made.tidy().set_index(["covariate", "level", "method"])
+    own = respondents["joined"] == 0
+    mean = np.average(respondents["age"][own], weights=matched.weights[own])
+    assert rows.loc[("age", "", "pairs"), "mean_comparison"] == pytest.approx(mean)
+    assert rows.loc[("age", "", "survey_weighted"), "mean_comparison"] == pytest.approx(
+        np.average(respondents["age"][own], weights=respondents["w"][own])
+    )
+    one = ev.balance_table(matched)
+    np.testing.assert_allclose(one.tidy()["smd_weighted"], rows.xs("pairs", level="method")["smd"])
+    effective = ev.overlap(matched).tidy().set_index("group").loc["0", "ess"]
+    kept = matched.weights[own]
+    assert effective == pytest.approx(kept.sum() ** 2 / (kept**2).sum())

@@ -1,5 +1,7 @@
 """Who is a participant: answers against records, windows, and differences under misreporting, against brute force."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,6 +75,15 @@ def test_who_misses_one_answer_is_left_out_and_counted(linked):
     gaps = linked.assign(said=linked["said"].where(linked.index % 8 != 0))
     made, _ = agreement(gaps)
     assert made.fit["n_left_out"] == 30
+
+
+def test_a_share_that_few_wrong_answers_make_is_hidden(linked):
+    design = design_of(linked)
+    few = dataclasses.replace(design, provenance=dataclasses.replace(design.provenance, min_cell=20))
+    made = ev.participation_agreement(few, reported="said", recorded="joined")
+    wrong = int(((linked["said"] == 0) & (linked["joined"] == 1)).sum())
+    assert wrong < 20
+    assert made.marks[made.keys["quantity"].tolist().index("sensitivity")] == "[c]"
 
 
 def test_what_is_no_yes_or_no_is_refused(linked):

@@ -62,6 +62,13 @@ def test_each_answer_closes_its_item(people):
     assert rows.loc["interference", "value"] == 1.0
 
 
+def test_the_roster_alone_tells_half(people):
+    roster = design_of(people[people["joined"] == 1])
+    rows = rows_of(design_of(people), agreement=ev.participation_agreement(roster, reported="said", recorded="joined"))
+    assert rows.loc["self_report", "status"] == "answered"
+    assert "how others answer is not known" in rows.loc["self_report", "text_en"]
+
+
 def test_projects_that_are_sampling_units_need_no_more(people):
     roster = people[people["joined"] == 1].assign(joined=1)
     citizens = people.assign(project=None)
