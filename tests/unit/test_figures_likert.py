@@ -119,7 +119,7 @@ def test_a_group_with_an_answer_too_small_to_show_is_not_drawn():
 def test_what_is_no_ordered_item_is_refused(both):
     design = design_of()
     with pytest.raises(PublishError, match="likert_difference"):
-        ev.plot({"a": ev.survey_mean(design, "trust")})
+        ev.plot({"a": ev.survey_mean(design, "trust"), **both})
     three = design.data.assign(short=np.minimum(design.data["trust"], 3))
     short = ev.likert_difference(ev.survey_design(three), outcome="short", treatment="joined", levels=[1, 2, 3])
     with pytest.raises(PublishError, match="different answers"):

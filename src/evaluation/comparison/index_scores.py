@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.comparison.influences import STEP
+from evaluation.comparison.influences import gradient
 from evaluation.comparison.items import Items
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.results import NOISE
@@ -67,22 +68,25 @@ class IndexScores:
         p = len(self.items.names)
         return list(combinations_with_replacement(range(p), 2)) if self.method == "anderson" else []
 
-    def moments(self, weights: Floats) -> tuple[Floats, Floats]:
+    def moments(self, weights: Floats, *, derive: bool = False) -> tuple[Floats, Floats]:
         """Return what the scores are made with, and its derivative in the weights, shapes (q,) and (n, q).
 
         Means and variances of the items in the comparison group, then covariances among everybody. Each rests on
-        those who answered what it is made of and have a score.
+        those who answered what it is made of and have a score. The derivative has no columns unless it is asked for.
         """
         p = len(self.items.names) if self.method != "mean" else 0
         own = [((j,), self.reference) for j in range(p)] + [((j, j), self.reference) for j in range(p)]
         found, columns = [], []
         for places, group in [*own, *((pair, self.used) for pair in self.pairs)]:
-            rows = group & self.used & self.items.answered[:, list(places)].all(axis=1)
+            rows = group & self.used
+            for j in set(places):
+                rows = rows & self.items.answered[:, j]
             share = self._share(weights, rows)
             parts = [self.items.values[:, j] for j in places]
             value = parts[0] if len(parts) == 1 else (parts[0] - share @ parts[0]) * (parts[1] - share @ parts[1])
             found.append(share @ value)
-            columns.append(self._of(weights, rows, value - found[-1]))
+            if derive:
+                columns.append(self._of(weights, rows, value - found[-1]))
         return np.array(found), np.column_stack(columns) if columns else np.zeros((len(weights), 0))
 
     def weights_of_items(self, moments: NDArray[Any]) -> NDArray[Any]:
@@ -103,14 +107,33 @@ class IndexScores:
         sums = np.linalg.solve(standardised, np.ones(p))
         return np.asarray(sums / sums.sum())
 
-    def scores(self, moments: NDArray[Any]) -> NDArray[Any]:
+    def lines(self, moments: NDArray[Any], pattern: NDArray[np.bool_]) -> tuple[NDArray[Any], Any]:
+        """Return the slope in each item, shape (p,), and the constant of the score of those who answered some items."""
+        p = len(self.items.names)
+        weights = self.weights_of_items(moments) * pattern
+        weights = weights / weights.sum()
+        if self.method == "mean":
+            return weights, 0.0
+        slopes = weights / np.sqrt(moments[p : 2 * p])
+        return slopes, -(slopes @ moments[:p])
+
+    @cached_property
+    def patterns(self) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
+        """Which items are answered together, and the rows of those with a score who answered just them."""
+        rows = np.flatnonzero(self.used)
+        answered = self.items.answered[rows]
+        if answered.all():
+            return [(np.ones(answered.shape[1], dtype=bool), rows)]
+        found, code = np.unique(answered, axis=0, return_inverse=True)
+        return [(pattern, rows[code.ravel() == place]) for place, pattern in enumerate(found)]
+
+    def scores(self, moments: Floats) -> Floats:
         """Return everybody's score before rescaling, shape (n,), zero for those without one."""
-        p, y, answered = len(self.items.names), self.items.values, self.items.answered
-        weights = self.weights_of_items(moments)
-        z: NDArray[Any] = y if self.method == "mean" else (y - moments[:p]) / np.sqrt(moments[p : 2 * p])
-        counted = answered * weights
-        total = counted.sum(axis=1)
-        return np.where(self.used, (z * counted).sum(axis=1) / np.where(total == 0, 1.0, total), 0.0)
+        found = np.zeros(len(self.used))
+        for pattern, rows in self.patterns:
+            slopes, constant = self.lines(moments, pattern)
+            found[rows] = self.items.values[rows] @ slopes + constant
+        return found
 
     def means(self, before: Floats, after: Floats, members: list[Mask], *, derive: bool) -> Moved:
         """Return the mean score of groups, and how it moves with both sets of weights.
@@ -124,7 +147,7 @@ class IndexScores:
         derive : bool
             Without it the derivatives are left out, as on replicates.
         """
-        moments, moved = self.moments(before)
+        moments, moved = self.moments(before, derive=derive)
         self._refuse_flat(moments)
         raw = self.scores(moments)
         shares = [self._share(before, self.reference & self.used)]
@@ -151,9 +174,19 @@ class IndexScores:
 
     def _slopes(self, moments: Floats, lines: Floats) -> Floats:
         """Return the derivatives in the moments of sums of scores over rows, shape (m, q)."""
-        steps = np.eye(len(moments)) * STEP * 1j
-        slopes = [np.imag(self.scores(moments + step)) @ lines / STEP for step in steps]
-        return np.array(slopes).T if slopes else np.zeros((lines.shape[1], 0))
+        if not len(moments):
+            return np.zeros((lines.shape[1], 0))
+        # Scores are linear in the answers of those who answered the same items: their sums are enough.
+        sums = [
+            (pattern, lines[rows].T @ self.items.values[rows], lines[rows].sum(axis=0))
+            for pattern, rows in self.patterns
+        ]
+
+        def function(x: NDArray[Any]) -> NDArray[Any]:
+            made = ((self.lines(x, pattern), by_item, size) for pattern, by_item, size in sums)
+            return np.asarray(sum(by_item @ slopes + size * constant for (slopes, constant), by_item, size in made))
+
+        return gradient(function, moments)
 
     def _share(self, weights: Floats, rows: Mask) -> Floats:
         own = np.where(rows, weights, 0.0)

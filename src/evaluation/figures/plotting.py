@@ -21,6 +21,7 @@ from evaluation.figures.forest import MARGIN_TEST_COLUMNS, draw_margin_test, dra
 from evaluation.figures.intervals import draw_estimates
 from evaluation.figures.ladder import draw_ladder
 from evaluation.figures.likert import draw_likert
+from evaluation.figures.power import draw_power
 from evaluation.figures.rollout import (
     CELL_COLUMNS,
     STAGE_COLUMNS,
@@ -90,7 +91,8 @@ def plot(
         return draw_benchmark(result, title=title, lang=lang)
     if is_sensitivity(result):
         return draw_sensitivity(result, title=title, lang=lang)
-    if isinstance(result, Mapping) or getattr(result, "verb", "") == "likert_difference":
+    several = list(result.values()) if isinstance(result, Mapping) else [result]
+    if any(getattr(one, "verb", "") == "likert_difference" for one in several):
         return draw_likert(result, title=title, lang=lang)
     if isinstance(result, Estimates) and result.verb == "dose_response":
         return draw_dose(result, title=title, lang=lang)
@@ -125,6 +127,8 @@ def plot(
         return draw_methods(result, title=title, lang=lang)
     if set(BALANCE_COLUMNS) <= set(frame.columns):
         return draw_balance(result, title=title, lang=lang)
+    if all(hasattr(result, name) for name in ("curve", "power", "solved_for")):
+        return draw_power(result, title=title, lang=lang)
     if set(MARGIN_TEST_COLUMNS) <= set(frame.columns):
         return draw_margin_test(result, title=title, lang=lang)
     if set(DESIGN_EFFECT_COLUMNS) <= set(frame.columns):
