@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.optimize import brentq
 
 from evaluation import wording
@@ -169,7 +171,7 @@ def sensitivity_bounds(
     model = marginal_model(design, outcome, treatment, covariates, estimand, "sensitivity_bounds", missing)
     made = bounds_of(design, model, lambdas, outcome, conf_level)
     if drawn is None:
-        by_interval = _breakdown_of_interval(design, model, outcome, conf_level)
+        by_interval = _breakdown_of_interval(design, model, conf_level)
     else:
         limits, by_interval = _percentiles(drawn, model, lambdas, conf_level)
         made = replace(made, interval=limits, interval_method=f"percentile {_kind(drawn)}")
@@ -398,15 +400,23 @@ def breakdown_of(outside: Callable[[float], float]) -> float:
     return float(np.exp(float(root)))
 
 
-def _breakdown_of_interval(design: Design, model: MarginalModel, outcome: str, conf_level: float) -> float:
+def _breakdown_of_interval(design: Design, model: MarginalModel, conf_level: float) -> float:
     if design.replicates is not None:
         return np.nan
 
-    def outside(value: float) -> float:
-        limits = bounds_of(design, model, [value], outcome, conf_level).confidence_interval()
-        return nearest(np.array([limits[0, 0], limits[1, 1]]))
+    # Only the bound on the side of the estimate can be the last to hold out against zero.
+    upper = sum(model.bounds(1.0)) < 0
+    sign = -1.0 if upper else 1.0
+    df = float(design.degrees_of_freedom(model.groups.used))
+    quantile = float(stats.t.ppf((1 + conf_level) / 2, df)) if df > 0 else np.nan
 
-    return breakdown_of(outside)
+    def outside(value: float) -> float:
+        made = model.means(value, upper=upper)
+        z = (made.influence @ np.array([-1.0, 1.0]))[:, None]
+        error = math.sqrt(max(float(design.engine.covariance(design.contributions(z))[0, 0]), 0.0))
+        return sign * float(made.mean[1] - made.mean[0]) - quantile * error
+
+    return np.nan if np.isnan(quantile) else breakdown_of(outside)
 
 
 def _drawn(design: Design, interval: str, replicates: int, seed: int | None) -> Design | None:

@@ -196,7 +196,7 @@ def sensitivity_benchmarks(
 
 def _left_out(model: MarginalModel, name: str, columns: Any, whole: float, quantile: float) -> dict[str, Any]:
     groups = without(model.groups, columns)
-    odds, behind = fitted_odds(groups, model.weights)
+    odds, behind = fitted_odds(groups, model.weights, model.behind.values[~columns])
     smaller = replace(model, groups=groups, odds=odds, behind=behind)
     used = groups.used & (model.weights > 0)
     ratio = np.log(model.odds[used].sum(axis=1) / odds[used].sum(axis=1))

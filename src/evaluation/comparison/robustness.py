@@ -15,7 +15,7 @@ from evaluation.comparison.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.differences import ADJUSTED, evidence_of
 from evaluation.comparison.influences import estimates_of_weights
-from evaluation.comparison.linear_parts import LinearParts, linear_parts
+from evaluation.comparison.linear_parts import LinearParts, linear_parts, shares_of
 from evaluation.comparison.omitted_covariates import columns_by_covariate, named_covariates
 from evaluation.comparison.spoken import Spoken, shown_number, spoken
 from evaluation.design.design import Design, require_design
@@ -228,8 +228,8 @@ def robustness_value(
         error_df=float(left - 1) if is_model else float(rows.df[0]),
         error_factor=float(np.sqrt(left / (left - 1))) if is_model else 1.0,
     )
-    kept = {name: ~columns[name] for name in named}
-    traits = replace(whole.traits, rows=_traits(design, whole, groups, parts, kept, strengths))
+    own = {name: columns[name] for name in named}
+    traits = replace(whole.traits, rows=_traits(design, whole, groups, parts, own, strengths))
     return replace(whole, traits=traits, fit=_fit(whole, groups, treatment, q, std_error, left) | evidence)
 
 
@@ -310,17 +310,14 @@ def _traits(
     whole: Robustness,
     groups: Groups,
     parts: LinearParts,
-    kept: dict[str, NDArray[np.bool_]],
+    columns: dict[str, NDArray[np.bool_]],
     strengths: Sequence[float],
 ) -> pd.DataFrame:
     quantile = float(stats.t.ppf((1 + whole.conf_level) / 2, whole.error_df)) if whole.error_df > 0 else np.nan
     rows = [_trait_row("", 0.0, 0.0, 0.0, "", (float(whole.estimate[0]), whole.error), quantile)]
-    for name, columns in kept.items():
-        smaller = linear_parts(groups, design.domain_weights, columns, verb="robustness_value")
-        r2_d = 1 - parts.left_of_participation / smaller.left_of_participation
-        r2_y = 1 - parts.left / smaller.left
+    for name, (r2_d, r2_y) in zip(columns, shares_of(groups, design.domain_weights, parts, columns), strict=True):
         for k in strengths:
-            on_d, on_y, bound = _strength(max(r2_d, 0.0), max(r2_y, 0.0), k)
+            on_d, on_y, bound = _strength(float(r2_d), float(r2_y), k)
             beside = (np.nan, np.nan) if bound == "impossible" else _beside(whole, on_d, on_y)
             rows.append(_trait_row(name, k, on_d, on_y, bound, beside, quantile))
     return pd.DataFrame(rows)
