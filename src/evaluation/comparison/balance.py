@@ -251,11 +251,14 @@ def balance_table(
         for name, one in (design.items() if isinstance(design, Mapping) else [("", design)])
     }
     _refuse_unlike(entries)
+    shown = _shown(entries, covariates)
+    if not shown:
+        raise EstimationError(f"{VERB}: covariates names no column, so there is nothing to compare.")
     if not several:
         entries = {one.method: one for one in entries.values()}
     first = next(iter(entries.values()))
     chosen = _denominator(entries, denominator)
-    long = _long(entries, _shown(entries, covariates), chosen, squares, interactions)
+    long = _long(entries, shown, chosen, squares, interactions)
     verdicts = _verdicts(long, _methods(entries), first)
     if several:
         estimands = {name: one.estimand for name, one in entries.items()}

@@ -153,7 +153,8 @@ def _read(design: Design, name: str, at: NDArray[np.int64], used: Mask) -> Covar
     if not is_text(column):
         numbers = pd.to_numeric(column.astype("boolean") if column.dtype == object else column)
         values = numbers.to_numpy(dtype=float, na_value=np.nan)[at]
-        known = np.isfinite(values)
+        known = ~np.isnan(values)
+        _refuse_unusable(name, known, np.isinf(values), design, at)
         return CovariateColumn(name, None, values) if known.all() else CovariateColumn(
             name, known, np.where(known, values, 0.0)
         )  # fmt: skip
@@ -162,7 +163,21 @@ def _read(design: Design, name: str, at: NDArray[np.int64], used: Mask) -> Covar
         raise ColumnError(f"covariate '{name}' has {len(levels)} levels, so it is hardly a category. Group it first.")
     code = code[at]
     known = code >= 0
+    _refuse_unusable(name, known, np.zeros(len(at), dtype=bool), design, at)
     return CovariateColumn(name, None if known.all() else known, None, code, tuple(map(str, levels)))
+
+
+def _refuse_unusable(name: str, known: Mask, infinite: Mask, design: Design, at: NDArray[np.int64]) -> None:
+    if not known.any():
+        raise ColumnError(
+            f"covariate '{name}' is missing for all {len(at):,} respondents in the two groups, so there is nothing to "
+            f"compare. Leave it out."
+        )
+    if infinite.any():
+        raise ColumnError(
+            f"covariate '{name}' is infinite in {int(infinite.sum())} rows. Make them missing.",
+            failures=design.data.iloc[at[infinite]],
+        )
 
 
 def _products(columns: Sequence[CovariateColumn]) -> Iterator[CovariateColumn]:
@@ -256,8 +271,14 @@ def _moments(x: Floats, split: int, weightings: Floats) -> list[list[tuple[float
 
 
 def _of_shares(others: float, participants: float) -> GroupGap:
-    spreads = (others * (1 - others), participants * (1 - participants))
-    return GroupGap((others, participants), spreads, abs(participants - others), True)
+    return GroupGap(
+        (others, participants), (_spread_of(others), _spread_of(participants)), abs(participants - others), True
+    )
+
+
+def _spread_of(share: float) -> float:
+    """Return ``p (1 - p)``, zero where rounding puts a share just above 1."""
+    return max(share * (1 - share), 0.0) if share == share else share
 
 
 def _of_numbers(moments: list[tuple[float, float]], ks: float) -> GroupGap:
@@ -320,9 +341,9 @@ def weighted_variance(column: CovariateColumn, weights: Floats) -> list[float]:
     weights = weights if column.known is None else np.where(column.known, weights, 0.0)
     means = weighted_mean(column, weights)
     if column.code is not None:
-        return [mean * (1 - mean) for mean in means]
+        return [_spread_of(mean) for mean in means]
     x, mean = np.asarray(column.values), means[0]
     if column.is_binary:
-        return [mean * (1 - mean)]
+        return [_spread_of(mean)]
     size = float(weights.sum() - (weights**2).sum() / weights.sum())
     return [float(weights @ (x - mean) ** 2) / size if size > 0 else float("nan")]

@@ -201,6 +201,8 @@ def table_one(
         raise EstimationError(
             f"{VERB}: denominator must be 'participants', 'comparison' or 'pooled', got {denominator!r}."
         )
+    if isinstance(covariates, str) and covariates.lstrip().startswith("~"):
+        raise EstimationError(f"{VERB}: covariates are names of columns here, got the formula {covariates!r}.")
     names = list(column_names(covariates, f"{VERB}: covariates", "'age'"))
     if not names:
         raise EstimationError(f"{VERB}: covariates names no column, so there is nothing to describe.")

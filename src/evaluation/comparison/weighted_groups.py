@@ -14,6 +14,7 @@ from evaluation import wording
 from evaluation.comparison.balancing import BalancingStep, balancing_of
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
+from evaluation.estimation.group_checks import refuse_later
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.tilts import Estimand, require_estimand, tilt_of
 from evaluation.results import Provenance
@@ -145,6 +146,9 @@ def weighted_groups(
     """
     if estimand is not None:
         require_estimand(estimand)
+    of_design = compared.design if isinstance(compared, MatchedPairs) else compared
+    if covariates is not None and isinstance(of_design, Design):
+        refuse_later(of_design, covariates, verb)
     if isinstance(compared, MatchedPairs):
         return _of_matching(compared, treatment, covariates, estimand, verb)
     require_design(compared, verb)

@@ -116,6 +116,13 @@ def test_what_cannot_be_described_is_refused():
         made(denominator="balanced")
     with pytest.raises(EstimationError, match="which is no covariate"):
         made(in_levels=["w"])
+    with pytest.raises(EstimationError, match="names of columns here"):
+        made(covariates="~ age")
+    with pytest.raises(ColumnError, match="missing for all 6 respondents"):
+        made(PEOPLE.assign(age=np.nan))
+    with pytest.raises(ColumnError, match="infinite in 1 rows") as caught:
+        made(PEOPLE.assign(age=[np.inf, 1, 2, 3, 4, 5]))
+    assert len(caught.value.failures) == 1
     with pytest.raises(EstimationError, match="p_values must be True or False"):
         made(p_values="no")
     survey = ev.read_survey("seoul_2016")
