@@ -149,7 +149,8 @@ def outcome_index(
     is_rescaled = method == "anderson" if rescale is None else rescale
     index = IndexScores(read, groups.members(0), groups.used, method, is_rescaled)
     made = _difference(design, base, index, groups, name, conf_level)
-    table = _items_table(index, base, verb)
+    moments, _ = index.moments(base.domain_weights)
+    table = _items_table(index, base, moments, verb)
     record = {
         "treatment": treatment,
         "participants": groups.levels[1],
@@ -163,9 +164,8 @@ def outcome_index(
         "contrary": table.loc[table["is_contrary"], "item"].tolist(),
         "n_left_out": int(base.present.sum()) - int(groups.used.sum()),
     }
-    return replace(
-        made, fit={**record, **adjusted_by, **evidence}, items=table, scored=_scored(design, base, index, name)
-    )
+    scored = _scored(design, base, index, moments, name)
+    return replace(made, fit={**record, **adjusted_by, **evidence}, items=table, scored=scored)
 
 
 def _require_options(
@@ -244,11 +244,10 @@ def _refitted(design: Design, base: Design, index: IndexScores, members: list[Ma
     return np.vstack([*rows, full])
 
 
-def _items_table(index: IndexScores, base: Design, verb: str) -> pd.DataFrame:
+def _items_table(index: IndexScores, base: Design, moments: Floats, verb: str) -> pd.DataFrame:
     read, weights = index.items, base.domain_weights
     correlations = item_rest(read, index.used, weights)
     contrary = contrary_items(read, correlations, int((index.used & read.complete).sum()), verb)
-    moments, _ = index.moments(weights)
     means, spreads = [], []
     for place in range(len(read.names)):
         rows = index.reference & index.used & read.answered[:, place]
@@ -269,9 +268,8 @@ def _items_table(index: IndexScores, base: Design, verb: str) -> pd.DataFrame:
     )
 
 
-def _scored(design: Design, base: Design, index: IndexScores, name: str) -> Design:
+def _scored(design: Design, base: Design, index: IndexScores, moments: Floats, name: str) -> Design:
     """Return the design with everybody's score as a column, missing where there is none."""
-    moments, _ = index.moments(base.domain_weights)
     raw = index.scores(moments)
     if index.is_rescaled:
         rows = index.reference & index.used

@@ -48,7 +48,8 @@ def plot(
 
     Estimates are points with intervals: a row each, or a ladder (key ``method`` or ``part``), an event study
     (``event_time``), a panel per cohort (``cohort`` and ``time``), a trend (``survey_trend``, or ``time=``). Weights
-    and propensity scores are distributions, margins and covariates dots.
+    and propensity scores are distributions, margins and covariates dots. Answers to an ordered item are diverging bars:
+    of one ``likert_difference``, or of a mapping such as ``{"raw": ..., "adjusted": ...}``.
 
     Parameters
     ----------
