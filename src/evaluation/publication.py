@@ -442,9 +442,17 @@ def _restored(content: Mapping[str, Any], words: Path) -> Estimates:
         interval=np.column_stack([numbers["conf_low"], numbers["conf_high"]]),
         interval_method=content["interval_method"],
         method=content["variance_method"],
-        columns={name: np.array([row[name] for row in rows]) for name in columns[first + len(TIDY_COLUMNS) :]},
+        columns={name: _column([row[name] for row in rows]) for name in columns[first + len(TIDY_COLUMNS) :]},
         fit=content["fit"],
     )
+
+
+def _column(values: list[Any]) -> np.ndarray[Any, Any]:
+    """Return a further column: numbers with NaN where JSON has none, anything else as it is."""
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values) and all(isinstance(value, (int, float)) for value in numbers):
+        return np.array([_float(value) for value in values])
+    return np.array(values)
 
 
 def _float(value: Any) -> float:
@@ -480,7 +488,9 @@ def _recorded_labels(keys: pd.DataFrame, file: Path, of: str) -> RecordedLabels:
         for column, value in key.items():
             owner = str(column)
             if column == "level":
-                owner = str(of or key["term"])
+                owner = str(of or key.get("subgroup", key["term"]))
+            elif column == "subgroup":
+                owner = "term"
             elif of and column in ("value", "contrast"):
                 owner = str(key["term"])
             words |= {

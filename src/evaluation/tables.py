@@ -309,7 +309,7 @@ def _estimates_table(result: Estimates, title: str | None, lang: str, notes: tup
     lines = [f"{wording.term('population', lang)}: {population}"] if population else []
     if (result.std_error > 0).any():
         lines.append(wording.term("rounding", lang))
-    lines += wording.families_note(result, lang)
+    lines += map(wording.capital, wording.families_note(result, lang))
     return Table(
         title=title or wording.estimates_title(result, lang),
         frame=_frame(keys | numbers),

@@ -405,7 +405,7 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "power_note": (
         "반대 방향으로 유의한 결과는 찾아낸 것으로 세지 않음",
-        "A significant result in the wrong direction does not count as found",
+        "a significant result in the wrong direction does not count as found",
     ),
     "said_power_effect": (
         "참여자 {n1}명, 비교집단 {n0}명: {effect} 이상의 차이를 {power}의 확률로 찾아냄 ({sides} {alpha} 수준)",

@@ -6,6 +6,7 @@ import pytest
 
 import evaluation as ev
 from evaluation.errors import PublishError
+from evaluation.publication import read_published
 
 
 def found(**more):
@@ -84,3 +85,13 @@ def test_what_is_shown_is_full_and_margins_are_lines():
     full = [line for line in axes.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "#0072B2"]
     assert sum(len(line.get_xdata()) for line in full) == (figure.data["conclusion"] == "shown").sum()
     assert "비열등성" in ev.plot(ev.non_inferiority_test(found(), margin=0.1), lang="ko").title
+
+
+def test_what_was_published_is_drawn_and_laid_out_again(tmp_path, monkeypatch):
+    result = found()
+    monkeypatch.setenv("EVALUATION_RUN", str(tmp_path))
+    monkeypatch.setenv("EVALUATION_STEP", "comparison")
+    ev.publish("subgroups", result)
+    again = read_published(tmp_path)["subgroups"]
+    assert ev.table(again, lang="en").frame.equals(ev.table(result, lang="en").frame)
+    assert texts(ev.plot(again, lang="en")) == texts(ev.plot(result, lang="en"))

@@ -186,6 +186,17 @@ def test_stepdown_without_influence_names_what_serves_instead():
         ev.stepdown(median)
 
 
+def test_matching_has_no_influence_but_p_values_that_holm_can_take():
+    matched = ev.match(answers(), treatment="joined", covariates="w", caliper=0.2)
+    parts = {name: ev.matched_difference(matched, outcome=name) for name in ("a", "b")}
+    with pytest.raises(EstimationError, match=r"matched_difference has none .*method='holm'"):
+        ev.stepdown(list(parts.values()))
+    adjusted = ev.adjust_p_values(parts)
+    raw = [part.tidy()["p_value"][0] for part in parts.values()]
+    assert [adjusted[name].tidy()["p_holm"][0] for name in parts] == pytest.approx(list(ev.adjust_p_values(raw)))
+    assert ev.equivalence_test(parts["a"], margin=50).tidy()["conclusion"][0] == "shown"
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

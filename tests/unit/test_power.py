@@ -157,3 +157,26 @@ def test_a_design_needs_participants_and_an_outcome_that_varies():
         ev.minimum_detectable_effect(ev.survey_mean(design, ["stays", "trust"]))
     with pytest.raises(EstimationError, match="leave out share"):
         ev.minimum_detectable_effect(ev.survey_mean(design, "trust"), share=0.4)
+
+
+def test_the_curve_passes_through_the_answer_and_ends_where_shares_end():
+    found = ev.minimum_detectable_effect(share=0.9, **GROUPS)
+    assert found.curve["power"].is_monotonic_increasing
+    assert np.interp(found.effect, found.curve["effect"], found.curve["power"]) == pytest.approx(0.8, abs=1e-3)
+    assert found.curve["effect"].max() <= 0.1 + 1e-12
+    assert found.curve["power"][0] == pytest.approx(0.025)
+    lower = ev.minimum_detectable_effect(share=0.9, **GROUPS, direction="lower")
+    assert lower.curve["effect"].iloc[-1] == pytest.approx(2 * lower.effect)
+
+
+@pytest.mark.parametrize("lang", ["ko", "en"])
+def test_the_figure_marks_the_answer_in_percentage_points(lang):
+    found = ev.minimum_detectable_effect(share=0.594, n_participants=620, n_comparison=980, deff=1.8)
+    figure = ev.plot(found, lang=lang)
+    axes = figure.figure.axes[0]
+    points = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    assert points == pytest.approx([100 * found.effect])
+    assert "620" in figure.caption
+    assert ("%p" if lang == "ko" else "points") in axes.get_xlabel()
+    means = ev.plot(ev.power_of_difference(effect=-0.4, std_dev=2, **GROUPS), lang=lang)
+    assert "points" not in means.figure.axes[0].get_xlabel()

@@ -20,6 +20,8 @@ from evaluation.estimation.counterfactual import groups_of
 from evaluation.results import Estimates, Provenance
 
 Direction = Literal["higher", "lower"]
+#: What stands in captions where no data were read.
+PLANNED = Provenance("planning", title={"ko": "계획", "en": "Plan"})
 Effects = float | tuple[float, float] | Sequence[float]
 
 
@@ -266,7 +268,7 @@ def _setting(
         two_sided=bool(two_sided),
         df=np.inf,
         null=variance,
-        provenance=Provenance(),
+        provenance=PLANNED,
     )
     if isinstance(design, Estimates):
         return _of_estimate(design, given, plain_setting, verb)

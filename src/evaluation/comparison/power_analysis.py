@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Literal
 
@@ -13,10 +13,12 @@ from scipy import stats
 from evaluation import wording
 from evaluation.results import Provenance, plain
 
+#: Points of a power curve.
+POINTS = 81
 NullVariance = Literal["unpooled", "pooled"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PowerAnalysis:
     """A difference, and the probability to find it.
 
@@ -48,6 +50,8 @@ class PowerAnalysis:
         Degrees of freedom of the test; ``inf`` for normal.
     provenance : Provenance
         For captions.
+    curve : pandas.DataFrame
+        Columns ``effect`` and ``power``: how the one grows with the other, up to twice the effect.
     """
 
     solved_for: Literal["effect", "power", "sample_size"]
@@ -66,10 +70,11 @@ class PowerAnalysis:
     two_sided: bool
     df: float
     provenance: Provenance
+    curve: pd.DataFrame = field(repr=False)
 
     def tidy(self) -> pd.DataFrame:
         """Return one row."""
-        names = [name for name in self.__dataclass_fields__ if name != "provenance"]
+        names = [name for name in self.__dataclass_fields__ if name not in ("provenance", "curve")]
         return pd.DataFrame([{name: getattr(self, name) for name in names}])
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,16 +96,20 @@ class PowerAnalysis:
             rows["std_dev"] = f"{self.std_dev_participants:.4g}, {self.std_dev_comparison:.4g}"
         rows["std_error"] = wording.plain_number(self.std_error)
         if not np.isnan(self.deff_participants):
-            both = dict.fromkeys(f"{one:.3g}" for one in (self.deff_participants, self.deff_comparison))
-            rows["deff"] = ", ".join(both)
+            rows["deff"] = self.design_effects()
         rows["level_of_test"] = f"{self.alpha:g} ({wording.term('two_sided' if self.two_sided else 'one_sided', lang)})"
         if np.isfinite(self.df):
             rows["df"] = wording.plain_number(self.df)
         shown = {name: value for name, value in rows.items() if value != wording.ABSENT}
         names = [wording.term(name, lang) for name in shown]
         return {wording.term("term", lang): names, wording.term("value", lang): list(shown.values())}, [
-            wording.term("power_note", lang)
+            wording.capital(wording.term("power_note", lang))
         ]
+
+    def design_effects(self) -> str:
+        """Return the design effect as text, of both groups where they differ; empty where an estimate's error holds."""
+        both = (self.deff_participants, self.deff_comparison)
+        return ", ".join(dict.fromkeys(f"{one:.3g}" for one in both if not np.isnan(one)))
 
     def _effect(self, lang: str | None) -> str:
         if np.isnan(self.mean_comparison):
@@ -197,4 +206,13 @@ class Setting:
             two_sided=self.two_sided,
             df=self.df,
             provenance=self.provenance,
+            curve=self.curve(effect),
         )
+
+    def curve(self, effect: float) -> pd.DataFrame:
+        """Return the power of effects up to twice the given one, as far as a share can go."""
+        farthest = 2 * effect
+        if self.share is not None:
+            farthest = float(np.clip(farthest, -self.share, 1 - self.share))
+        effects = np.linspace(0.0, farthest, POINTS)
+        return pd.DataFrame({"effect": effects, "power": [self.power(float(one)) for one in effects]})

@@ -106,7 +106,7 @@ def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
         said = tidy.groupby(["term", "subgroup", "level"], sort=False, dropna=False)["mark"].transform("max")
         row = (row + " " + said).str.rstrip()
     return tidy.assign(
-        panel=words["term"] + "\n" + words["subgroup"],
+        panel=words["term"] + " · " + words["subgroup"],
         outcome=words["term"],
         column=words["subgroup"],
         row=row,
