@@ -23,7 +23,8 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
    ``overlap`` and ``balance_table`` come before any outcome; ``group_difference``, ``regression_adjusted``,
    ``g_computation``, ``ipw``, ``aipw``, ``ipwra`` estimate differences, ``benchmark_difference`` one from a published
    figure; ``likert_difference``, ``outcome_index`` with ``cronbach_alpha`` and ``dose_response`` take outcomes and
-   participation that are more than yes and no, ``standardised_difference`` their unit; ``effect_ladder`` sets them side by side, ``decompose_gap`` takes a published gap apart; ``e_value``,
+   participation that are more than yes and no, ``standardised_difference`` their unit;
+   ``effect_ladder`` sets them side by side, ``decompose_gap`` takes a published gap apart; ``e_value``,
    ``sensitivity_bounds``, ``sensitivity_curve`` with ``sensitivity_benchmarks``, ``robustness_value``, ``oster_delta``
    and ``tipping_point`` say what it would take to explain them, ``manski_bounds`` what is left without a model,
    ``negative_controls`` whether outcomes differ that cannot.
