@@ -23,7 +23,7 @@ from evaluation.comparison.effects import (
 )
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, EvaluationError
-from evaluation.estimation.arguments import require_choice
+from evaluation.estimation.arguments import require_choice, require_number
 from evaluation.estimation.contrasts import combined, joined
 from evaluation.estimation.term_tests import term_test
 from evaluation.estimation.tilts import Estimand
@@ -156,7 +156,7 @@ def dose_response(
     asked: dict[str, Any] = {"outcome": outcome, "measure": measure, "comparability": comparability, **options}
     if chosen != "difference":
         asked |= {"covariates": covariates, "estimand": estimand}
-    least = design.provenance.min_base if least is None else least
+    least = design.provenance.min_base if least is None else int(require_number(least, f"{verb}: least", least=1))
     sizes = [int(classes.members(at).sum()) for at in range(1, len(classes.titles) + 1)]
     large = np.array([place for place, size in enumerate(sizes) if size >= least])
     if len(large) < 2:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evaluation.comparison.scales import MAXIMUM_ANSWERS
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError
+from evaluation.estimation.arguments import is_number
 from evaluation.estimation.domains import code_levels, is_text
 from evaluation.regression.categories import title_of
 
@@ -143,7 +144,7 @@ def _cut(
                 f"breaks=[1, 2, 3, 5] makes 1, 2, 3-4 and 5+."
             )
         return [title_of(level) for level in levels], place, levels
-    bounds = list(breaks)
+    bounds = list(breaks) if isinstance(breaks, (list, tuple, range, np.ndarray)) else []
     whole = all(isinstance(bound, (int, np.integer)) and not isinstance(bound, bool) for bound in bounds)
     if not bounds or not whole or sorted(set(bounds)) != bounds or not pd.api.types.is_numeric_dtype(column):
         raise ColumnError(
@@ -177,9 +178,11 @@ def _scores(scores: Sequence[float] | None, levels: list[Any], verb: str) -> Flo
     if scores is None:
         numbers = all(isinstance(level, (int, float, np.number)) for level in levels)
         return np.array(levels, dtype=float) if numbers else np.arange(1.0, len(levels) + 1)
-    given = np.array(list(scores), dtype=float)
+    listed = list(scores) if isinstance(scores, (list, tuple, range, np.ndarray)) else []
+    numbers = all(is_number(score) for score in listed)
+    given = np.array(listed if numbers else [], dtype=float)
     if given.shape != (len(levels),) or not np.isfinite(given).all() or (np.diff(given) <= 0).any() or given[0] <= 0:
         raise EstimationError(
-            f"{verb}: scores must be {len(levels)} rising numbers above zero, one for each class, got {list(scores)!r}."
+            f"{verb}: scores must be {len(levels)} rising numbers above zero, one for each class, got {scores!r}."
         )
     return given

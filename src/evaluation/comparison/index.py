@@ -19,8 +19,8 @@ from evaluation.comparison.scales import refuse_reversed_group
 from evaluation.comparison.standardised import adjustment, unadjusted
 from evaluation.design.design import Design, require_design
 from evaluation.design.variance import TaylorEngine
-from evaluation.errors import ColumnError, EstimationError
-from evaluation.estimation.arguments import require_choice
+from evaluation.errors import ColumnError, EstimationError, require_flag
+from evaluation.estimation.arguments import column_names, require_choice
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.moments import survey_covariance
 from evaluation.results import NOISE, Estimates, VarianceEngine
@@ -135,7 +135,12 @@ def outcome_index(
     """
     verb = "outcome_index"
     require_design(design, verb)
+    items = column_names(items, f"{verb}: items", "'trust'")
     _require_options(method, missing, minimum, len(items), name, design, verb)
+    if treatment in items:
+        raise ColumnError(f"{verb}: '{treatment}' is the treatment and cannot be an item too. Leave it out of items.")
+    if rescale is not None:
+        require_flag(rescale, f"{verb}: rescale", EstimationError)
     adjusted_by = adjustment(design)
     evidence = evidence_of(comparability, ADJUSTED if adjusted_by else UNADJUSTED)
     base = unadjusted(design)

@@ -17,8 +17,8 @@ from evaluation.comparison.influences import estimates_of_weights, smooth_functi
 from evaluation.comparison.scales import Scale, entries_of, read_scale, refuse_reversed_group
 from evaluation.comparison.standardised import adjustment
 from evaluation.design.design import Design, require_design
-from evaluation.errors import EstimationError
-from evaluation.estimation.arguments import require_choice
+from evaluation.errors import ColumnError, EstimationError, require_flag
+from evaluation.estimation.arguments import column_names, require_choice
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.proportion_intervals import proportion_limits
@@ -175,6 +175,9 @@ def likert_difference(
     verb = "likert_difference"
     require_design(design, verb)
     require_choice(against, ("others", "all"), f"{verb}: against")
+    require_flag(odds_ratio, f"{verb}: odds_ratio", EstimationError)
+    if outcome == treatment:
+        raise ColumnError(f"{verb}: '{outcome}' is named as outcome and as treatment. They are two columns.")
     adjusted_by = adjustment(design)
     evidence = evidence_of(comparability, ADJUSTED if adjusted_by else UNADJUSTED)
     scale = read_scale(design, outcome, levels, verb=verb, groups=design.column(treatment))
@@ -215,13 +218,14 @@ def _refuse_reversed(
         books = getattr(design.provenance.labels, "variables", {})
         alike = [name for name, entry in books.items() if entry.scale == entries[0].scale and name != outcome]
         battery = [name for name in alike if name in design.data]
+    battery = column_names(battery, f"{verb}: battery", "'trust'")
     columns = [np.where(scale.place >= 0, scale.place, np.nan).astype(float)]
-    for name in battery or ():
+    for name in battery:
         values = pd.to_numeric(design.column(name), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
         other = entries_of(design, name)
         columns.append(-values if other and other[0].direction == "higher_is_less" else values)
     masks = {groups.levels[0]: groups.members(0), groups.levels[1]: groups.members(1)}
-    names = [outcome, *(battery or ())]
+    names = [outcome, *battery]
     refuse_reversed_group(np.column_stack(columns), names, design.domain_weights, masks, verb, design.data)
 
 

@@ -83,6 +83,7 @@ def read_scale(design: Design, name: str, levels: Sequence[Any] | None, *, verb:
     IdentificationError
         Two frames code the item in opposite directions.
     """
+    _require_levels(levels, verb)
     entries = entries_of(design, name)
     _refuse_opposed_frames(design, name, entries, verb)
     column = design.column(name)
@@ -98,6 +99,18 @@ def read_scale(design: Design, name: str, levels: Sequence[Any] | None, *, verb:
     place = np.asarray(pd.Index(answers, dtype=object).get_indexer(pd.Index(column, dtype=object)), dtype=np.int64)
     _refuse_outside(design, column, place, answers, verb, groups)
     return Scale(answers, _scores(answers, is_turned), place, is_turned)
+
+
+def _require_levels(levels: object, verb: str) -> None:
+    """Raise a ColumnError unless levels are None or a list that names each answer once."""
+    if levels is None:
+        return
+    listed = list(levels) if isinstance(levels, (list, tuple, np.ndarray, pd.Index, range)) else []
+    twice = [level for place, level in enumerate(listed) if level in listed[:place]]
+    if not listed or twice:
+        raise ColumnError(
+            f"{verb}: levels must list each answer once, from least to most, got {levels!r}. Write levels=[1, 2, 3]."
+        )
 
 
 def _refuse_opposed_frames(design: Design, name: str, entries: list[Variable], verb: str) -> None:

@@ -213,6 +213,12 @@ def test_categories_need_an_order(answers):
         ({"outcome": "age"}, ColumnError, "whole numbers"),
         ({"outcome": "itme"}, ColumnError, "item"),
         ({"treatment": "district"}, ColumnError, "two values"),
+        ({"treatment": "item"}, ColumnError, "two columns"),
+        ({"levels": "12345"}, ColumnError, "list each answer once"),
+        ({"levels": [1, 2, 2, 3]}, ColumnError, "list each answer once"),
+        ({"levels": [1, 2, 3]}, ColumnError, "not on its scale"),
+        ({"battery": ["trust", "nobody"]}, ColumnError, "nobody"),
+        ({"odds_ratio": "no"}, EstimationError, "odds_ratio"),
     ],
 )
 def test_what_is_refused(answers, options, error, message):

@@ -163,6 +163,9 @@ def test_a_scale_reversed_in_one_group_is_refused(answers):
         ({"missing": "impute"}, EstimationError, "missing must be one of"),
         ({"minimum": 2}, EstimationError, "belongs to missing='answered'"),
         ({"missing": "answered", "minimum": 4}, EstimationError, "1 to 3"),
+        ({"items": None}, ColumnError, "at least two items"),
+        ({"items": ["a", "b", "joined"]}, ColumnError, "is the treatment"),
+        ({"rescale": "yes"}, EstimationError, "rescale"),
         ({"name": "age"}, ColumnError, "column 'age' already"),
     ],
 )
