@@ -24,6 +24,7 @@ CAUSAL = re.compile(
     re.IGNORECASE,
 )
 REMAINS = {"en": "remains between participants and others alike in", "ko": "차이가 남는다"}
+APPEARS = {"en": "there is a difference of", "ko": "사이에는"}
 UNLESS = {"en": "unless a hidden trait", "ko": "않는 한 차이는 0이 되지 않는다"}
 FACTS = Facts(
     item="item",
@@ -88,7 +89,9 @@ def test_no_combination_of_checks_gives_a_causal_sentence_or_one_above_its_level
         for lang in ("en", "ko"):
             text = text_of(level, checks, lang)
             assert not CAUSAL.search(text), text
-            assert (REMAINS[lang] in text) == (level in ("B", "C"))
+            hidden = checks[list(CAPS).index("raw_difference")].verdict == "fails"
+            assert (REMAINS[lang] in text) == (level in ("B", "C") and not hidden)
+            assert (APPEARS[lang] in text) == (level == "B" and hidden)
             assert (UNLESS[lang] in text) == (level == "C")
             assert ("11 points" in text) == (level in ("B", "C"))
 

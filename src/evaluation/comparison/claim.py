@@ -182,10 +182,10 @@ def judge_comparison(
     -----
     A refused comparison (the item asks about a change) is not estimated. D: balance or overlap fails. A: the raw
     difference. B: balance and overlap pass, and ``aipw``, ``entropy`` and ``regression_adjusted``, which assume
-    different things, all tell the difference from zero on one side. C: they also agree within a standard error,
-    negative controls show nothing, both sides were asked the same, and the Lambda at which the interval of
-    ``sensitivity_bounds`` reaches zero is above that of the strongest observed covariate. A check that was not made
-    counts as one that does not pass. No level names a cause.
+    different things, all tell the difference from zero on one side; the raw difference may hide it. C: the raw
+    difference shows it too, the methods agree within a standard error, negative controls show nothing, both sides were
+    asked the same, and the Lambda at which the interval of ``sensitivity_bounds`` reaches zero is above that of the
+    strongest observed covariate. A check that was not made counts as one that does not pass. No level names a cause.
 
     Examples
     --------

@@ -29,7 +29,7 @@ CAPS: Mapping[str, Level] = {
     "share_outside": "D",
     "effective_share": "D",
     "largest_weight_share": "D",
-    "raw_difference": "A",
+    "raw_difference": "B",
     "adjusted_difference": "A",
     "same_side": "A",
     "agreement": "B",
@@ -245,10 +245,15 @@ def sentences_of(
     else:
         given |= dict(zip(("adjusted", "adjusted_low", "adjusted_high"), facts.adjusted, strict=True))
         given["covariates"] = _listed(facts.covariates, lang)
-        parts += [_REMAINS[k], (_UNLESS if level == LEVELS[-1] else _NOT_RULED_OUT)[k]]
+        masked = "raw_difference" in failed or _sign(facts.raw[0]) != _sign(facts.adjusted[0])
+        parts += [(_APPEARS if masked else _REMAINS)[k], (_UNLESS if level == LEVELS[-1] else _NOT_RULED_OUT)[k]]
     said = tuple(part.format(**given) for part in parts)
     reasons = _reasons(level, checks, lang, labels or PlainLabels())
     return (*said, _NO_MORE[k].format(reasons=reasons)) if reasons else said
+
+
+def _sign(number: str) -> bool:
+    return number.startswith(("-", "−"))
 
 
 def _reasons(level: Level, checks: Sequence[Check], lang: str, labels: Labels) -> str:
@@ -295,6 +300,12 @@ _REMAINS = (
     "관측된 특성({covariates})이 같은 참여자와 비참여자 사이에도 {adjusted} 차이가 남는다 ({interval} "
     "{adjusted_low}–{adjusted_high}).",
     "A difference of {adjusted} remains between participants and others alike in {covariates} ({interval} "
+    "{adjusted_low} to {adjusted_high}).",
+)
+_APPEARS = (
+    "관측된 특성({covariates})이 같은 참여자와 비참여자 사이에는 {adjusted} 차이가 있다 ({interval} "
+    "{adjusted_low}–{adjusted_high}).",
+    "Between participants and others alike in {covariates} there is a difference of {adjusted} ({interval} "
     "{adjusted_low} to {adjusted_high}).",
 )
 _NOT_RULED_OUT = ("관측되지 않은 특성은 배제되지 않는다.", "What was not observed is not ruled out.")
