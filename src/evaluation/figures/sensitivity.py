@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 from evaluation import wording
 from evaluation.disclosure import shown
 from evaluation.errors import PublishError
-from evaluation.figures.canvas import BLUE, DASHED, GREY, INK, ORANGE, WIDTH, Figure, Sheet, inches, theme
+from evaluation.figures.canvas import BLUE, DASHED, GREY, INK, ORANGE, WIDTH, Figure, Sheet, inches, theme, wrapped
 from evaluation.figures.intervals import draw_estimates
 from evaluation.results import Estimates
 
@@ -20,6 +20,8 @@ from evaluation.results import Estimates
 MOST_TRAITS = 4
 #: Height of a panel with a vertical scale, in inches.
 CURVE, CONTOURS = 2.3, 3.4
+#: Widest label of a covariate, in inches, as canvas breaks them.
+_LABEL = 1.9
 _BAND: dict[str, Any] = {"color": BLUE, "alpha": 0.25, "linewidth": 7, "linestyle": "-", "solid_capstyle": "butt"}
 _LIMIT: dict[str, Any] = {"color": BLUE, "linewidth": 1.0, "linestyle": (0, (2, 2))}
 _ZERO: dict[str, Any] = {"color": INK, "linewidth": 0.9, "linestyle": "-"}
@@ -72,9 +74,11 @@ def draw_lambda_curve(result: Any, *, title: str | None = None, lang: str | None
     axis = wording.term("lambda_axis", lang)
     with theme():
         rows: list[list[str] | float] = [CURVE, *([labels] if labels else [])]
-        titles = ["", *([wording.term("left_out_one", lang)] if labels else [])]
-        sheet = Sheet(name, caption, rows, marks, titles, axis)
-        _draw_bounds(sheet.axes[0], frame, wording.term("difference", lang))
+        titles = [
+            wording.capital(wording.term(key, lang)) for key in ("difference", *(["left_out_one"] if labels else []))
+        ]
+        sheet = Sheet(name, caption, rows, marks, titles, axis, left=_room(labels, frame))
+        _draw_bounds(sheet.axes[0], frame)
         if labels:
             _draw_covariates(sheet.axes[1], beside, last)
         for axes in sheet.axes:
@@ -104,14 +108,26 @@ def _curve_marks(result: Any, last: float, lang: str | None) -> dict[str, dict[s
     return marks
 
 
-def _draw_bounds(axes: Axes, frame: pd.DataFrame, scale: str) -> None:
+def _room(labels: list[str], frame: pd.DataFrame) -> float:
+    """Return the inches that the widest covariate or number beside the panels takes."""
+    lowest, highest = min(0.0, float(frame["conf_low"].min())), max(0.0, float(frame["conf_high"].max()))
+    numbers = [f"{tick:,.10g}" for tick in _vertical().tick_values(lowest, highest)]
+    lines = [line for label in labels for line in wrapped(label, _LABEL, "label")]
+    return max(inches(text, "label") for text in [*lines, *numbers]) + 0.14
+
+
+def _vertical() -> MaxNLocator:
+    """Return where a vertical scale has its marks."""
+    return MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
+
+
+def _draw_bounds(axes: Axes, frame: pd.DataFrame) -> None:
     x = frame["lambda"]
     axes.fill_between(x, frame["bound_low"], frame["bound_high"], color=BLUE, alpha=0.25, linewidth=0, zorder=1)
     for column in ("conf_low", "conf_high"):
         axes.plot(x, frame[column], zorder=2, **_LIMIT)
     axes.axhline(0, zorder=2, **_ZERO)
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.set_ylabel(scale)
+    axes.yaxis.set_major_locator(_vertical())
 
 
 def _draw_covariates(axes: Axes, beside: pd.DataFrame, last: float) -> None:
@@ -176,8 +192,7 @@ def draw_contours(result: Any, *, title: str | None = None, lang: str | None = N
     chosen = _strongest(traits, estimate)
     top = _edge(chosen["r2_outcome"], float(result.estimate[2]))
     right = _edge(chosen["r2_treatment"], float(result.estimate[2]))
-    notes = [f"{wording.term('robustness_value', lang)}: {100 * float(result.estimate[2]):.3g}%"]
-    caption = wording.caption(where, None, lang, notes=notes)
+    caption = wording.caption(where, result.conf_level, lang, marks="", notes=[_robustness_note(result, lang)])
     zero: dict[str, Any] = {"color": INK, "linewidth": 1.6, "linestyle": DASHED}
     marks: dict[str, dict[str, Any]] = {
         wording.term("contour_of", lang): {"color": GREY, "linewidth": 1.2, "linestyle": "-"},
@@ -196,7 +211,7 @@ def draw_contours(result: Any, *, title: str | None = None, lang: str | None = N
         axes.set_xlim(0, right)
         axes.set_ylim(0, top)
         axes.set_ylabel(wording.term("r2_outcome", lang))
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        axes.yaxis.set_major_locator(_vertical())
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
         _draw_levels(axes, estimate, float(result.ratio), zero)
         for (_, own), marker, shade in zip(drawn, _MARKERS, _SHADES, strict=False):
@@ -206,6 +221,14 @@ def draw_contours(result: Any, *, title: str | None = None, lang: str | None = N
                 **_point(marker, shade),
             )  # fmt: skip
     return Figure(sheet.canvas, traits, name, caption)
+
+
+def _robustness_note(result: Any, lang: str | None) -> str:
+    values = {
+        "value": f"{100 * float(result.estimate[2]):.3g}",
+        "by_interval": f"{100 * float(result.fit['robustness_value_interval']):.3g}",
+    }
+    return wording.term("robustness_note", lang).format(**values)
 
 
 def _point(marker: str, shade: str) -> dict[str, Any]:
@@ -243,10 +266,10 @@ def _draw_levels(axes: Axes, estimate: float, ratio: float, zero: dict[str, Any]
             continue
         axes.plot(x, y, zorder=3 if level == 0 else 2, **(zero if level == 0 else _LEVEL))
         place = (1.0, float(y[-1] / top))
-        if all(abs(place[1] - other[1]) >= 0.055 for other in taken):
+        if all(abs(place[1] - other[1]) > 0.042 for other in taken):
             taken.append(place)
             axes.annotate(
-                f"{level:.10g}".replace("-", "\u2212"), place, xycoords="axes fraction", xytext=(4, 0),
+                f"{level:,.10g}".replace("-", "\u2212"), place, xycoords="axes fraction", xytext=(4, 0),
                 textcoords="offset points", va="center", fontsize=9, color=INK,
                 weight="bold" if level == 0 else "normal",
             )  # fmt: skip
