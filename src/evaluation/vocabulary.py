@@ -518,6 +518,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "partial_r2": ("참여의 부분 R²", "partial R² of participation"),
     "robustness_value": ("강건도", "robustness value"),
     "robustness_title": ("숨은 특성이 있다면 남을 차이", "Difference left beside a hidden trait"),
+    "robustness_note": (
+        "강건도 {value}% (구간이 0을 담는 데 {by_interval}%)",
+        "robustness value {value}% ({by_interval}% for the interval to hold zero)",
+    ),
     "contour_of": ("남는 차이", "difference left"),
     "contour_of_zero": ("차이 0", "difference of zero"),
     "as_strong_as": ("{name}의 {times}배", "{times} times {name}"),
