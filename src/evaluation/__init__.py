@@ -27,7 +27,10 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
    ``effect_ladder`` sets them side by side, ``decompose_gap`` takes a published gap apart; ``e_value``,
    ``sensitivity_bounds``, ``sensitivity_curve`` with ``sensitivity_benchmarks``, ``robustness_value``, ``oster_delta``
    and ``tipping_point`` say what it would take to explain them, ``manski_bounds`` what is left without a model,
-   ``negative_controls`` whether outcomes differ that cannot.
+   ``negative_controls`` whether outcomes differ that cannot. ``minimum_detectable_effect`` and
+   ``power_of_difference`` say what can be found at all, ``subgroup_effects`` and ``heterogeneity_test`` for whom,
+   ``adjust_p_values`` and ``stepdown`` what many tests leave of it, ``equivalence_test``, ``superiority_test`` and
+   ``non_inferiority_test`` whether it clears a margin.
 6. ``read_rollout`` reads a staged policy, ``declared_policy`` opens a question about it; ``check_schedule`` tells the
    plan from what happened, ``exposure`` adds it to a design; ``panel`` and ``identified_cells`` come before any
    outcome; ``att_gt`` estimates by cohort and time, ``aggregate`` sums up, ``pretrend_test`` and ``leave_one_out``

@@ -228,6 +228,22 @@ def test_what_cannot_be_asked_is_refused(options, error, message):
         effects(**options)
 
 
+def test_arguments_of_a_model_do_no_harm_where_none_is_fitted():
+    plain, told = effects(method="raw"), effects(method="raw", missing="indicator", family="gaussian")
+    assert (told.estimate == plain.estimate).all()
+
+
+def test_missing_covariates_are_named_or_given_a_level_as_asked():
+    frame = respondents()
+    frame.loc[frame.index[:30], "age"] = np.nan
+    with pytest.raises(ColumnError, match="'age' for 30"):
+        effects(frame, by="sex")
+    left_out, indicated = (effects(frame, by="sex", missing=way) for way in ("complete_cases", "indicator"))
+    for result, lost in ((left_out, 30), (indicated, 0)):
+        rows = result.tidy().query("subgroup == 'overall'").set_index("method")
+        assert rows.loc["raw", "n_obs"] - rows.loc["aipw", "n_obs"] == lost
+
+
 def test_one_subgroup_alone_is_refused():
     frame = respondents()
     frame["all"] = "everybody"

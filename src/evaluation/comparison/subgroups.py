@@ -127,7 +127,7 @@ def subgroup_effects(
     conf_level : float, default 0.95
         Of the intervals, each for itself.
     **options
-        Further arguments of the method, such as ``family``.
+        Further arguments of the method, such as ``family`` and ``missing``; unadjusted rows have no use for them.
 
     Returns
     -------
@@ -252,7 +252,8 @@ def _columns_of(design: Design, by: Names, treatment: str, outcome: Names, verb:
 
 def _refuse_options(method: str, options: Mapping[str, Any]) -> None:
     taken = {"comparability", "conf_level", "measure", "estimand"}
-    known = set(signature(group_difference if method == RAW else _VERBS[method]).parameters) - taken
+    verbs = _VERBS.values() if method == RAW else [_VERBS[method]]
+    known = {name for verb in verbs for name in signature(verb).parameters} - taken
     known -= {"design", "outcome", "treatment", "covariates"}
     for name in options:
         if name not in known:
