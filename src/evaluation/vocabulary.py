@@ -175,6 +175,7 @@ TERMS: dict[str, tuple[str, str]] = {
         "{n} rows that differ less are not drawn (the file holds them)",
     ),
     "standardise_composition": ("구성 표준화", "composition standardised"),
+    "benchmark_difference": ("외부 수치와의 차이", "difference from an external figure"),
     "benchmark_title": ("참여자와 다른 곳에 공표된 수치", "Participants and figures published elsewhere"),
     "benchmark_participants": ("참여자", "participants"),
     "benchmark_implied_others": ("수치가 함의하는 비참여자", "others, as the figure implies"),

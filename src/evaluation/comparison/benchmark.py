@@ -2,19 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation import wording
 from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.spoken import Spoken, shown_number
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.arguments import require_choice
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BenchmarkDifference(Spoken):
+    """A difference from a published figure that says on what it is conditional, and when it would be gone."""
+
+    estimated = (
+        *("break_even_std_error", "break_even_n", "df_satterthwaite"),
+        *("implied_mean_of_others", "implied_std_error"),
+    )
+
+    def _said(self, lang: str) -> str:
+        if np.isnan(self.estimate[0]):
+            return f"{wording.verb_name(self.verb, lang)}: {wording.ABSENT} {self.marks[0]}".rstrip()
+        gap, mean, figure = (shown_number(float(value)) for value in self.estimate)
+        limits = [shown_number(float(value)) for value in self.confidence_interval()[0]]
+        interval, fit = wording.interval_name(self.conf_level, lang), self.fit
+        even, n = float(fit["break_even_std_error"]), float(fit["break_even_n"])
+        k = 0 if lang == "ko" else 1
+        lines = [
+            (
+                f"참여자 {mean}, 공표된 수치 {figure}: 차이 {gap} ({interval} {limits[0]}–{limits[1]}).",
+                f"Participants {mean}, published figure {figure}: difference {gap} ({interval} {limits[0]} to "
+                f"{limits[1]}).",
+            )[k]
+        ]
+        if fit["conditional_on_benchmark"]:
+            lines.append(_CONDITIONAL[k])
+        if np.isfinite(even):
+            alike = (f" (단순임의표본 {n:,.0f}명의 오차)", f" (that of a simple random sample of {n:,.0f})")[k]
+            lines.append(_BREAK_EVEN[k].format(error=shown_number(even), n=alike if np.isfinite(n) else ""))
+        else:
+            lines.append(_NO_DIFFERENCE[k])
+        if "implied_mean_of_others" in fit:
+            others = shown_number(float(fit["implied_mean_of_others"]))
+            possible = "implied" if fit["implied_is_possible"] else "impossible"
+            share = wording.number(100 * float(fit["participant_share"]), 1)
+            lines.append(_IMPLIED[possible][k].format(others=others, share=share))
+        return " ".join(lines)
+
+
+_CONDITIONAL = (
+    "수치의 오차가 알려지지 않아 그 수치를 조건으로 한 차이이다.",
+    "The figure's error is not known, so the difference is conditional on it.",
+)
+_BREAK_EVEN = (
+    "수치의 표준오차가 {error}{n}이면 구간이 0에 닿는다.",
+    "With a standard error of the figure of {error}{n} the interval would reach 0.",
+)
+_NO_DIFFERENCE = (
+    "수치에 오차가 없다고 보아도 구간이 0을 담는다.",
+    "Even if the figure had no error the interval would hold 0.",
+)
+_IMPLIED = {
+    "implied": (
+        "수치의 모집단에 참여자가 {share}% 들어 있다면 나머지는 {others}이다.",
+        "If {share}% of the figure's population take part, the others have {others}.",
+    ),
+    "impossible": (
+        "수치의 모집단에 참여자가 {share}% 들어 있다면 나머지는 {others}여야 하는데, 있을 수 없는 값이다. "
+        "모집단이나 문항이 다르다.",
+        "If {share}% of the figure's population took part, the others would have {others}, which cannot be: the "
+        "population or the item is another one.",
+    ),
+}
 
 
 def benchmark_difference(
@@ -29,7 +96,7 @@ def benchmark_difference(
     participant_share: float | None = None,
     interval: Literal["t", "logit"] = "t",
     conf_level: float = 0.95,
-) -> Estimates:
+) -> BenchmarkDifference:
     """Estimate how far a mean lies from a figure that was published elsewhere.
 
     Parameters
@@ -57,7 +124,7 @@ def benchmark_difference(
 
     Returns
     -------
-    Estimates
+    BenchmarkDifference
         Rows ``difference``, ``mean_participants``, ``benchmark``. Without ``std_error`` and ``n`` the error is
         conditional on the figure: ``fit["conditional_on_benchmark"]``. ``fit`` also has the standard error of
         the figure at which the difference would just reach zero (``break_even_std_error``), the simple random sample
@@ -102,7 +169,7 @@ def benchmark_difference(
     contributions = None if one.contributions is None else _three(one.contributions)
     influence_of = one.influence_of if conditional else None
     limits = None if interval == "t" else _logit_limits(one, benchmark, error, conf_level)
-    return Estimates(
+    return BenchmarkDifference(
         verb="benchmark_difference",
         keys=pd.DataFrame(
             {"term": one.keys["term"].iloc[0], "quantity": ["difference", "mean_participants", "benchmark"]}

@@ -138,6 +138,21 @@ def test_the_logit_interval_is_for_a_figure_taken_as_exact(respondents):
         held(respondents, interval="logit", std_error=0.01)
 
 
+def test_it_says_what_it_is_conditional_on_and_when_it_would_be_gone(respondents):
+    made = held(respondents, participant_share=0.2)
+    even = made.fit["break_even_std_error"]
+    assert "conditional on it" in made.text("en")
+    assert f"{even:.3g}" in made.text("en")
+    assert f"(that of a simple random sample of {made.fit['break_even_n']:,.0f})" in made.text("en")
+    assert "참여자가 20.0% 들어 있다면" in made.text("ko")
+    near = held(respondents, float(made.estimate[1]), std_error=0.02)
+    assert "Even if the figure had no error the interval would hold 0." in near.text("en")
+    assert "conditional" not in near.text("en")
+    assert "which cannot be" in held(respondents, 0.05, participant_share=0.9).text("en")
+    small = dataclasses.replace(made, provenance=dataclasses.replace(made.provenance, min_base=10_000))
+    assert small.text("en") == "difference from an external figure: – [u]"
+
+
 def test_the_panel_marks_conditional_figures_and_draws_the_break_even(respondents):
     results = {
         "exact": held(respondents, participant_share=0.2),
