@@ -46,7 +46,8 @@ class Spoken(Estimates):
         shown = self.masked()
         if np.isnan(shown.estimate).all() and len(shown):
             reason = next((mark for mark in shown.marks if mark), "")
-            return f"{wording.term(self.verb, chosen)}: {wording.ABSENT} {reason}".rstrip()
+            name = wording.capital(wording.verb_name(self.verb, chosen))
+            return f"{name}: {wording.ABSENT} {reason}".rstrip()
         return shown._said(chosen)
 
     @abstractmethod
