@@ -16,9 +16,12 @@ from evaluation.comparison.covariate_columns import (
     MISSING,
     CovariateColumn,
     GroupGap,
+    behind,
     by_group,
     covariate_columns,
     gaps,
+    marks_of_covariates,
+    smallest_group,
     weighted_variance,
     without_missing,
 )
@@ -58,7 +61,8 @@ class BalanceTable:
     rows : pandas.DataFrame
         One row per covariate or level: ``covariate``, ``level``, means, ``smd``, ``variance_ratio`` and
         ``ks``, each ``_raw`` (survey weights) and ``_weighted`` (survey times balancing weights), and
-        ``denominator``. A variance ratio of a yes-or-no covariate is missing.
+        ``denominator``. A variance ratio of a yes-or-no covariate is missing. Where too few of a group have a level
+        to show it, its means are missing and a last column ``mark`` says so.
     estimand : str
         Whose composition the balancing weights aim at.
     effective : dict of str to float
@@ -123,7 +127,7 @@ class BalanceComparison:
     by_method : pandas.DataFrame
         One row per covariate or level and method: ``covariate``, ``level``, ``method`` (``unweighted``, where the
         survey has weights ``survey_weighted``, then each name), ``mean_participants``, ``mean_comparison``, ``smd``,
-        ``denominator``, ``variance_ratio``, ``ks``.
+        ``denominator``, ``variance_ratio``, ``ks``, and ``mark`` as in ``BalanceTable``.
     verdicts : pandas.DataFrame
         One row per method: ``method``, respondents with a weight and effective number in each group, ``largest_smd``
         (absolute) and the row where it is, ``n_unbalanced`` (rows of 0.1 and more), range of the variance ratios,
@@ -348,17 +352,32 @@ def _long(
     columns = covariate_columns(first.design, first.treatment, covariates, at, squares=squares, interactions=products)
     everybody_weights, weightings = first.final[at], np.vstack(list(methods.values()))
     rows: list[dict[str, Any]] = []
+    few: list[tuple[str, str, int]] = []
     for column, levels in _with_missing(columns):
         compared = dict(zip(methods, gaps(column, split, weightings), strict=True))
         everybody = weighted_variance(column, everybody_weights) if denominator == "balanced" else None
         for place, level in enumerate(levels):
+            counted = behind(column, place)
+            few.append((column.name, level, smallest_group(int(counted[:split].sum()), int(counted[split:].sum()))))
             spread = (
                 everybody[place] if everybody is not None else _spread(compared[_before(methods)][place], denominator)
             )
             rows += [
                 _row(column.name, level, name, found[place], spread, denominator) for name, found in compared.items()
             ]
-    return pd.DataFrame(rows)
+    return _hidden(pd.DataFrame(rows), few, first.provenance)
+
+
+def _hidden(frame: pd.DataFrame, few: Sequence[tuple[str, str, int]], provenance: Provenance) -> pd.DataFrame:
+    """Blank the means of levels that too few of a group have; differences alone do not tell them."""
+    names, levels, counts = zip(*few, strict=True)
+    marks = marks_of_covariates(pd.Series(names), np.array(counts), provenance)
+    if not any(marks):
+        return frame
+    found = dict(zip(zip(names, levels, strict=True), marks, strict=True))
+    mark = np.array([found[pair] for pair in zip(frame["covariate"], frame["level"], strict=True)], dtype=object)
+    means = ["mean_participants", "mean_comparison"]
+    return frame.assign(**{name: frame[name].where(mark == "") for name in means}, mark=mark)
 
 
 def _with_missing(columns: Sequence[CovariateColumn]) -> Iterator[tuple[CovariateColumn, tuple[str, ...]]]:
@@ -403,6 +422,7 @@ def _wide(long: pd.DataFrame, method: str) -> pd.DataFrame:
         | {f"{name}_{side}": frame[name] for side, frame in sides.items() for name in centre}
         | {"denominator": before["denominator"]}
         | {f"{name}_{side}": frame[name] for name in ("variance_ratio", "ks") for side, frame in sides.items()}
+        | ({"mark": before["mark"]} if "mark" in before else {})
     )
 
 

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError
+from evaluation.estimation.diagnostic_frames import marks_of_parts
 from evaluation.estimation.domains import MAXIMUM_LEVELS, code_levels, is_text
 from evaluation.regression.model import read_model
+from evaluation.results import Provenance
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -347,3 +349,32 @@ def weighted_variance(column: CovariateColumn, weights: Floats) -> list[float]:
         return [_spread_of(mean)]
     size = float(weights.sum() - (weights**2).sum() / weights.sum())
     return [float(weights @ (x - mean) ** 2) / size if size > 0 else float("nan")]
+
+
+def behind(column: CovariateColumn, place: int) -> Mask:
+    """Return who stands behind a row, shape (m,): at the level, with a 1, or with a number."""
+    if column.code is not None:
+        return np.asarray(column.code == place)
+    values = np.asarray(column.values)
+    if column.is_binary:
+        return np.asarray(values == 1)
+    return np.ones(len(values), dtype=bool) if column.known is None else column.known
+
+
+def smallest_group(one: int, other: int) -> int:
+    """Return the smaller of two counts that is not zero, which is nobody to be protected."""
+    return min(one, other) or max(one, other)
+
+
+def marks_of_covariates(covariates: pd.Series, counts: NDArray[np.int64], provenance: Provenance) -> list[str]:
+    """Return why rows may not be shown, those of one covariate belonging together; empty where they may.
+
+    Examples
+    --------
+    >>> marks_of_covariates(pd.Series(["age", "sex", "sex"]), np.array([90, 2, 80]), Provenance(min_cell=5))
+    ['', '[c]', '[c]']
+    """
+    marks: list[str] = []
+    for _, own in covariates.reset_index(drop=True).groupby(covariates.to_numpy(), sort=False):
+        marks += marks_of_parts(counts[own.index.to_numpy()], provenance)
+    return marks

@@ -15,9 +15,12 @@ from evaluation.comparison.covariate_columns import (
     MISSING,
     CovariateColumn,
     GroupGap,
+    behind,
     by_group,
     covariate_columns,
     gaps,
+    marks_of_covariates,
+    smallest_group,
     weighted_mean,
     weighted_variance,
     without_missing,
@@ -25,7 +28,7 @@ from evaluation.comparison.covariate_columns import (
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, require_flag
 from evaluation.estimation.arguments import column_names
-from evaluation.estimation.diagnostic_frames import hidden, marks_of_parts
+from evaluation.estimation.diagnostic_frames import hidden
 from evaluation.estimation.group_checks import refuse_later, refuse_two_roles
 from evaluation.estimation.groups import groups_of
 from evaluation.estimation.tests import survey_chisq
@@ -249,7 +252,7 @@ def _rows(
     rows = []
     levels = zip(column.levels or (missing,), found, everybody, strict=True)
     for place, (level, gap, (mean, variance)) in enumerate(levels):
-        counted = _counted(column, place)
+        counted = behind(column, place)
         spread = _spread(gap, denominator)
         rows.append(
             {"covariate": column.name, "level": level, "kind": kind}
@@ -260,16 +263,6 @@ def _rows(
             | {"smd": gap.standardised(spread), "denominator": denominator}
         )
     return rows
-
-
-def _counted(column: CovariateColumn, place: int) -> NDArray[np.bool_]:
-    """Return who stands behind a row: at the level, with a 1, or with a number."""
-    if column.code is not None:
-        return np.asarray(column.code == place)
-    values = np.asarray(column.values)
-    if column.is_binary:
-        return np.asarray(values == 1)
-    return np.ones(len(values), dtype=bool) if column.known is None else column.known
 
 
 def _spread(gap: GroupGap, denominator: Denominator) -> float:
@@ -305,11 +298,9 @@ def _p_values(design: Design, treatment: str, frame: pd.DataFrame) -> Floats:
 
 def _masked(frame: pd.DataFrame, provenance: Provenance) -> pd.DataFrame:
     """Blank rows that rest on too few respondents of one group, and one more where a single one would be left."""
-    fewest = frame[["n_participants", "n_comparison"]].to_numpy()
-    smallest = np.where((fewest > 0).all(axis=1), fewest.min(axis=1), fewest.max(axis=1))
-    marks: list[str] = []
-    for _, own in frame.groupby("covariate", sort=False):
-        marks += marks_of_parts(smallest[own.index.to_numpy()], provenance)
+    counts = frame[["n_participants", "n_comparison"]].to_numpy()
+    smallest = np.array([smallest_group(int(one), int(other)) for one, other in counts])
+    marks = marks_of_covariates(frame["covariate"], smallest, provenance)
     return hidden(frame, ["covariate", "level", "kind", "denominator"], marks)
 
 

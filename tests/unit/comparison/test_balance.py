@@ -243,3 +243,22 @@ def test_matched_pairs_stand_beside_weights(respondents):
     effective = ev.overlap(matched).tidy().set_index("group").loc["0", "ess"]
     kept = matched.weights[own]
     assert effective == pytest.approx(kept.sum() ** 2 / (kept**2).sum())
+
+
+def test_means_of_levels_that_few_have_are_hidden_and_their_differences_stay():
+    survey = ev.read_survey("seoul_2016")
+    design = ev.survey_design(survey, weights="weight", strata="district", psu="block_draw")
+    groups = {"treatment": "participant", "covariates": ["sex", "age_class"]}
+    described = ev.table_one(design, **groups).tidy()
+    for made in (
+        ev.balance_table(design, **groups),
+        ev.balance_table({"entropy": ev.entropy_balance(design, **groups)}),
+    ):
+        rows = made.tidy()
+        few = rows["mark"] != ""
+        assert set(rows.loc[few, "level"]) == set(described.loc[described["mark"] != "", "level"])
+        means = [name for name in rows if name.startswith("mean_")]
+        assert rows.loc[few, means].isna().all().all()
+        assert rows.loc[~few, means].notna().all().all()
+        assert rows[[name for name in rows if name.startswith("smd")]].notna().all().all()
+        assert "[c]" in repr(ev.table(made, lang="en"))
