@@ -385,7 +385,6 @@ TERMS: dict[str, tuple[str, str]] = {
     "p_romano_wolf": ("Romano–Wolf 보정 p값", "p-value (Romano–Wolf)"),
     "p_heterogeneity": ("이질성 p값", "p-value, heterogeneity"),
     "heterogeneity": ("이질성", "heterogeneity"),
-    "p_short_holm": ("p (Holm)", "p (Holm)"),
     "n_beside": ("오른쪽 수: 응답수", "beside the bars: n"),
     "p_beside": ("오른쪽 수: 응답수와 Holm 보정 p값", "beside the bars: n and Holm-adjusted p-value"),
     "PowerAnalysis": ("검정력", "Power"),

@@ -244,6 +244,21 @@ def test_missing_covariates_are_named_or_given_a_level_as_asked():
         assert rows.loc["raw", "n_obs"] - rows.loc["aipw", "n_obs"] == lost
 
 
+def test_a_subgroup_in_one_unit_has_an_estimate_but_no_error_and_leaves_the_others_their_tests():
+    frame = respondents()
+    here = frame["psu"] == 7
+    frame["place"] = np.where(here, "island", frame["district"])
+    frame.loc[frame.index[here], "joined"] = [0, 1] * 5
+    result = effects(frame, by="place", method="raw", minimum=5)
+    rows = rows_of(result, "place", "raw").set_index("level")
+    assert rows.loc["island", "reason"] == "no sampling error can be estimated"
+    assert np.isfinite(rows.loc["island", "estimate"])
+    assert np.isnan(rows.loc["island", "p_holm"])
+    assert rows.drop(index="island")["p_holm"].notna().all()
+    assert ev.heterogeneity_test(result).ndf == 2
+    assert "no sampling error" in ev.plot(result, lang="en").data["row"].str.cat()
+
+
 def test_one_subgroup_alone_is_refused():
     frame = respondents()
     frame["all"] = "everybody"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.errors import EstimationError, did_you_mean
@@ -73,8 +74,14 @@ def heterogeneity_test(
             hint = did_you_mean(wanted, known) if wanted is not None else f"Known: {', '.join(known)}."
             raise EstimationError(f"heterogeneity_test: say which in {argument}=, got {wanted!r}. {hint}")
         rows = rows & (keys[column] == wanted).to_numpy()
-    at = np.flatnonzero(rows & np.isfinite(effects.estimate))
+    at = np.flatnonzero(rows & can_be_held(effects))
     return equal_rows(effects.take(at), str(keys["subgroup"].iloc[at[0]]) if len(at) else str(by))
+
+
+def can_be_held(effects: Estimates) -> NDArray[np.bool_]:
+    """Tell which rows have an estimate, an error and degrees of freedom, shape (k,)."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.isfinite(effects.estimate) & (effects.std_error > 0) & (effects.df > 0))
 
 
 def equal_rows(rows: Estimates, by: str) -> TestResult:

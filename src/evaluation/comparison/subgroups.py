@@ -25,7 +25,7 @@ from evaluation.comparison.effects import (
     ipwra,
     regression_adjusted,
 )
-from evaluation.comparison.heterogeneity import OVERALL, RAW, equal_rows
+from evaluation.comparison.heterogeneity import OVERALL, RAW, can_be_held, equal_rows
 from evaluation.comparison.multiplicity import adjusted, draws_asked, families_of, hypotheses, romano_wolf
 from evaluation.design.design import Design, domain, require_design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError, did_you_mean
@@ -60,6 +60,8 @@ _WITHIN: Mapping[str, list[str]] = {
 #: Why a row has no estimate.
 NO_PARTICIPANTS, NO_OTHERS, NOBODY = "nobody takes part", "everybody takes part", "no respondents"
 TOO_FEW, NOT_IDENTIFIED = "too few in a group", "the adjustment is not identified"
+#: Why a row has an estimate but no test: its respondents lie in one sampling unit of each stratum.
+NO_ERROR = "no sampling error can be estimated"
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +138,8 @@ def subgroup_effects(
         method; of a balanced design "ipw", "entropy" or "cbps"). Columns ``n_participants``, ``n_comparison``;
         ``p_holm`` (to lead with), ``p_bh`` (to explore) and ``p_romano_wolf``, counted over the subgroups of a family
         and not over the overall rows; ``p_heterogeneity``, whether the levels of the column differ at all
-        (``heterogeneity_test``); ``reason``, why a row has no estimate, else empty. ``fit["refused"]`` has the whole
-        reason by address.
+        (``heterogeneity_test``); ``reason``, why a row has no estimate or no error, else empty. ``fit["refused"]`` has
+        the whole reason by address.
 
     Raises
     ------
@@ -386,11 +388,12 @@ def _reason(counts: tuple[int, int], there: NDArray[np.bool_], minimum: int) -> 
 
 def _row(made: Estimates, asked: _Asked, key: tuple[str, Any, str]) -> Estimates:
     """Return row 0 of a difference as a row of the subgroups."""
+    row = made.take(np.array([0]))
     return replace(
-        made.take(np.array([0])),
+        row,
         keys=_keys(asked, key),
         interval=None,
-        columns=_columns(int(made.n_obs[2]), int(made.n_obs[1]), ""),
+        columns=_columns(int(made.n_obs[2]), int(made.n_obs[1]), "" if row.df[0] > 0 else NO_ERROR),
         fit={},
     )
 
@@ -450,7 +453,7 @@ def _heterogeneities(whole: Estimates) -> Floats:
     columns = ["term", "subgroup", "method"]
     for key, rows in whole.keys[whole.keys["subgroup"] != OVERALL].groupby(columns, sort=False).groups.items():
         at = np.asarray(rows, dtype=np.int64)
-        known = at[np.isfinite(np.diag(whole.vcov)[at])]
+        known = at[can_be_held(whole)[at]]
         if len(known) > 1:
             try:
                 made[at] = equal_rows(whole.take(known), key[1]).p_value  # type: ignore[index]
