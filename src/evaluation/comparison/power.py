@@ -258,7 +258,7 @@ def _setting(
     require_choice(variance, ("unpooled", "pooled"), f"{verb}: variance")
     if not isinstance(two_sided, (bool, np.bool_)):
         raise EstimationError(f"{verb}: two_sided must be True or False, got {two_sided!r}.")
-    plain_setting = Setting(
+    setting = Setting(
         n=(np.nan, np.nan),
         deff=(1.0, 1.0),
         share=None,
@@ -271,26 +271,26 @@ def _setting(
         provenance=PLANNED,
     )
     if isinstance(design, Estimates):
-        return _of_estimate(design, given, plain_setting, verb)
+        return _of_estimate(design, given, setting, verb)
     if given.share is not None and given.std_dev is not None:
         raise EstimationError(f"{verb}: give share (of the comparison group) or std_dev (for means), not both.")
-    if design is not None:
-        plain_setting = _of_design(design, given, plain_setting, verb)
-    sizes = [given.n_participants, given.n_comparison]
-    if design is None and None in sizes:
+    if design is None and None in (given.n_participants, given.n_comparison):
         raise EstimationError(f"{verb} needs n_participants= and n_comparison=, or a design with treatment=.")
-    move = "It is a number of respondents."
-    n = tuple(
-        own if size is None else require_number(size, f"{verb}: group size", above=0, move=move)
-        for size, own in zip(sizes, plain_setting.n, strict=True)
-    )
-    changed = replace(plain_setting, n=(n[0], n[1]))
+    return _overruled(setting if design is None else _of_design(design, given, setting, verb), given, verb)
+
+
+def _overruled(setting: Setting, given: _Given, verb: str) -> Setting:
+    """Return the setting with whatever the caller gave in place of what a design says."""
+    sizes = [
+        own if size is None else require_number(size, f"{verb}: group size", above=0, move="It counts respondents.")
+        for size, own in zip((given.n_participants, given.n_comparison), setting.n, strict=True)
+    ]
+    changed = replace(setting, n=(sizes[0], sizes[1]))
     if given.deff is not None:
         changed = replace(changed, deff=_pair(given.deff, f"{verb}: deff"))
     if given.share is not None:
-        changed = replace(
-            changed, share=_probability(given.share, f"{verb}: share", above=0, example=0.6), std_dev=None
-        )
+        share = _probability(given.share, f"{verb}: share", above=0, example=0.6)
+        changed = replace(changed, share=share, std_dev=None)
     if given.std_dev is not None:
         changed = replace(changed, share=None, std_dev=_pair(given.std_dev, f"{verb}: std_dev"))
     if changed.share is None and changed.std_dev is None:

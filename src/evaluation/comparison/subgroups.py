@@ -186,25 +186,11 @@ def subgroup_effects(
     _refuse_options(method, options)
     _refuse_covariates(covariates, method)
     levels = {name: _levels_of(design, name) for name in columns}
-    rows: list[Estimates] = []
-    refused: dict[str, str] = {}
-    for name in outcomes:
-        asked = _Asked(name, treatment, covariates, method, plain, estimand, measure, conf_level, int(minimum), options)
-        for row, told in _of_outcome(design, asked, levels):
-            rows.append(row)
-            refused |= {row.addresses()[0]: told} if told else {}
-    whole = joined(rows)
-    if not np.isfinite(whole.estimate[(whole.keys["subgroup"] != OVERALL).to_numpy()]).any():
-        raise EstimationError(
-            f"{verb}: no subgroup of {', '.join(columns)} has an estimate. The first: {next(iter(refused.values()))}"
-        )
+    asked = _Asked("", treatment, covariates, method, plain, estimand, measure, conf_level, int(minimum), options)
+    whole, refused = _estimate_all(design, asked, outcomes, levels)
     fit = {
-        "treatment": treatment,
-        "adjusted_by": plain if method == RAW else method,
-        **({} if method == RAW else {"estimand": estimand, "covariates": list(variables_of(covariates))}),
-        "measure": measure,
+        **_told(asked),
         "families": families,
-        "minimum": int(minimum),
         "stepdown_replicates": count,
         "stepdown_seed": chosen,
         "n_without_subgroup": {name: _missing(design, name) for name in columns},
@@ -213,6 +199,37 @@ def subgroup_effects(
         **evidence,
     }
     return _with_p_values(replace(whole, verb=verb, provenance=design.provenance, fit=fit), families, count, chosen)
+
+
+def _told(asked: _Asked) -> dict[str, object]:
+    """Return what the result says of how it was made."""
+    adjusted_for = {"estimand": asked.estimand, "covariates": list(variables_of(asked.covariates))}
+    return {
+        "treatment": asked.treatment,
+        "adjusted_by": asked.plain if asked.method == RAW else asked.method,
+        **({} if asked.method == RAW else adjusted_for),
+        "measure": asked.measure,
+        "minimum": asked.minimum,
+    }
+
+
+def _estimate_all(
+    design: Design, asked: _Asked, outcomes: Sequence[str], levels: Mapping[str, list[Any]]
+) -> tuple[Estimates, dict[str, str]]:
+    """Return the rows of all outcomes with their joint covariance, and why rows have no estimate."""
+    rows: list[Estimates] = []
+    refused: dict[str, str] = {}
+    for name in outcomes:
+        for row, told in _of_outcome(design, replace(asked, outcome=name), levels):
+            rows.append(row)
+            refused |= {row.addresses()[0]: told} if told else {}
+    whole = joined(rows)
+    if not np.isfinite(whole.estimate[(whole.keys["subgroup"] != OVERALL).to_numpy()]).any():
+        raise EstimationError(
+            f"subgroup_effects: no subgroup of {', '.join(levels)} has an estimate. The first: "
+            f"{next(iter(refused.values()))}"
+        )
+    return whole, refused
 
 
 def _unadjusted(design: Design, treatment: str) -> str:
@@ -331,7 +348,9 @@ def _within(design: Design, asked: _Asked, column: str, level: Any) -> Iterator[
     try:
         made = _adjusted(inside, asked, _constant(inside, asked.covariates, column))
     except EstimationError as error:
-        yield _refused(design, asked, key, counts, NOT_IDENTIFIED), f"{column}={level}: {error}"
+        # The message may count respondents, which a small cell does not allow.
+        told = f"{column}={level}: {error if min(counts) >= design.provenance.min_cell else NOT_IDENTIFIED}"
+        yield _refused(design, asked, key, counts, NOT_IDENTIFIED), told
         return
     yield _row(made, asked, key), ""
 
