@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
+from evaluation.comparison.claim_levels import LEVELS
 from evaluation.comparison.comparability import GRADES, Measurement, assess_comparability
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SEOUL, OWN_CSV, ENGINE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+SEOUL, SMOKERS, OWN_CSV, ENGINE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def own_survey(n=600):
@@ -66,6 +67,30 @@ def test_the_seoul_walk_through_runs_and_finds_what_the_readme_says():
     assert found["selection"] < true_parts()["selection"]
 
 
+def test_the_comparison_walk_through_runs_and_finds_what_the_readme_says():
+    names = run_as_a_notebook_would(SMOKERS)
+    claim, rungs = names["claim"], names["ladder"].tidy().set_index("method")
+    stated = re.search(
+        r"quit gained ([\d.]+) kg, those who went on ([\d.]+)\..*?like them the gain is ([\d.]+) kg\..*?difference is "
+        r"([\d.]+) kg \(95 % interval ([\d.]+) to\s+([\d.]+)\);.*?between ([\d.]+) and ([\d.]+)\.",
+        README,
+        re.S,
+    ).groups()
+    others, participants = ev.survey_mean(names["smokers"], "wt82_71", by="qsmk").estimate
+    alike = ev.survey_mean(names["balanced"], "wt82_71", by="qsmk").estimate[0]
+    adjusted = rungs.loc[["regression_adjusted", "g_computation", "entropy", "ipw", "aipw", "overlap"], "estimate"]
+    headline = rungs.loc["aipw", ["estimate", "conf_low", "conf_high"]]
+    found = (participants, others, alike, *headline, adjusted.min(), adjusted.max())
+    assert stated == tuple(f"{value:.1f}" for value in found)
+    reached = re.search(
+        r"The smokers reach (\w):.*?by a factor of ([\d.]+), and age shifts somebody's by ([\d.]+)\.\s", README, re.S
+    )
+    assert reached.groups() == (claim.level, claim.facts["en"].breakdown, claim.facts["en"].factor)
+    assert claim.facts["en"].strongest == "Age"
+    assert len(claim.checks) == 15
+    assert "makes fifteen checks" in README
+
+
 def test_the_engine_walk_through_runs_and_finds_what_the_readme_says(tmp_path, monkeypatch):
     monkeypatch.setenv("EVALUATION_PROJECT", str(ROOT))
     monkeypatch.chdir(tmp_path)
@@ -97,10 +122,11 @@ def test_the_engine_walk_through_runs_and_finds_what_the_readme_says(tmp_path, m
     assert "taken as given" in (tmp_path / "second_opinion" / "script.R").read_text(encoding="utf-8")
 
 
-def test_the_readme_names_verbs_that_exist():
-    translation = re.findall(r"^\| `?[^|]+ \| ([^|]+) \|$", README.split("| R (`survey`")[1].split("\n\n")[0], re.M)
+@pytest.mark.parametrize(("heading", "fewest"), [("| R (`survey`", 40), ("| R, Stata |", 35)])
+def test_the_readme_names_verbs_that_exist(heading, fewest):
+    translation = re.findall(r"^\| `?[^|]+ \| ([^|]+) \|$", README.split(heading)[1].split("\n\n")[0], re.M)
     verbs = {name for cell in translation for name in re.findall(r"`(\w+)`", cell)}
-    assert len(verbs) > 40
+    assert len(verbs) > fewest
     assert verbs <= set(ev.__all__)
 
 
@@ -175,6 +201,26 @@ def test_the_readme_counts_the_claims_of_the_register():
     stated = int(re.search(r"(\d+) printed numbers, all reproduced", README)[1])
     assert stated == len(register)
     assert (register["reproducible"] == "yes").all()
+
+
+def test_the_readme_counts_the_numbers_of_the_textbook():
+    register = pd.read_csv(ROOT / "params" / "claims" / "nhefs_1982.csv")
+    reproducible = int((register["reproducible"] == "yes").sum())
+    counts = [str(len(register)), str(reproducible), str(len(register) - reproducible)]
+    said = re.search(r"(\d+) numbers of the book against ours: (\d+) come out as printed; the other (\d+) are", README)
+    listed = re.search(r"(\d+) printed numbers: (\d+) reproduced, (\d+) with the reason why not", README)
+    assert list(said.groups()) == list(listed.groups()) == counts
+
+
+def test_the_readme_names_the_levels_of_a_claim():
+    levels = re.findall(r"^\| ([A-D]) \| [^|]* \| [^|]+ \|$", README, flags=re.MULTILINE)
+    assert levels == [level for level in LEVELS if level != "refused"]
+
+
+def test_the_readme_counts_the_reference_cases():
+    files = (ROOT / "tests" / "reference" / "comparison").glob("*_expected.json")
+    cases = sum(len(json.loads(path.read_text(encoding="utf-8"))["cases"]) for path in files)
+    assert f"[{cases} cases](tests/reference/comparison/README.md)" in README
 
 
 def test_the_readme_counts_the_judged_claims():
