@@ -105,6 +105,16 @@ def test_percentiles_of_bootstrap_samples_are_drawn_by_psu_and_repeat_with_the_s
     np.testing.assert_allclose(given.confidence_interval(), ours.confidence_interval())
 
 
+def test_percentiles_repeat_the_whole_weighting_chain(respondents):
+    size = respondents["w"].sum()
+    raked = ev.rake(made.design_of(respondents), {"sex": {"f": 0.55 * size, "m": 0.45 * size}})
+    linear = ev.sensitivity_bounds(raked, **GIVEN)
+    ours = ev.sensitivity_bounds(raked, **GIVEN, interval="bootstrap", replicates=100, seed=4)
+    width = np.diff(ours.confidence_interval()).ravel() / np.diff(linear.confidence_interval()).ravel()
+    assert (width > 0.7).all()
+    assert (width < 1.35).all()
+
+
 def test_the_lambda_of_the_percentile_interval_is_where_its_end_crosses_zero(respondents):
     options = {"outcome": "trust", "interval": "bootstrap", "replicates": 100, "seed": 1}
     respondents["trust"] = 3 + 2 * respondents["joined"] + np.random.default_rng(5).normal(0, 1, len(respondents))
@@ -192,6 +202,21 @@ def test_a_covariate_goes_with_its_interactions_and_squares(respondents):
     assert set(rows.index) == {"age", "sex"}
     alone = ev.ipw(design, **{**GIVEN, "covariates": ["sex"]})
     assert rows.loc["age", "estimate_without"] == pytest.approx(alone.estimate[0])
+
+
+@pytest.mark.parametrize("missing", ["complete_cases", "indicator"])
+@pytest.mark.parametrize(
+    "covariates",
+    [["거주 구", "나이 (세)"], "~ `거주 구` * `나이 (세)`", "~ `거주 구` + {`나이 (세)`**2} + `나이 (세)`"],
+)
+def test_covariates_of_any_name_can_be_left_out(respondents, covariates, missing):
+    frame = respondents.rename(columns={"sex": "거주 구", "age": "나이 (세)"})
+    frame.loc[::9, "나이 (세)"] = np.nan
+    design = made.design_of(frame)
+    rows = ev.sensitivity_benchmarks(design, **{**GIVEN, "covariates": covariates}, missing=missing).tidy()
+    used = frame if missing == "indicator" else frame.dropna()
+    left = ev.ipw(made.design_of(used), **{**GIVEN, "covariates": ["거주 구"]})
+    assert rows.set_index("covariate").loc["나이 (세)", "estimate_without"] == pytest.approx(left.estimate[0])
 
 
 def test_respondents_without_weight_are_no_benchmark(respondents):

@@ -314,6 +314,13 @@ def test_an_outcome_without_bounds_needs_them(respondents):
     assert result.estimate[1] - result.estimate[0] == pytest.approx(20)
 
 
+def test_a_codebook_tells_the_bounds_of_its_scales():
+    design = ev.survey_design(ev.read_survey("seoul_2016", sample="citizens"))
+    result = ev.manski_bounds(design, outcome="trust_neighbours", treatment="participant")
+    assert (result.fit["least"], result.fit["most"]) == (1.0, 5.0)
+    assert result.estimate[1] - result.estimate[0] == pytest.approx(4.0)
+
+
 def test_assumptions_that_the_data_contradict_are_refused(respondents):
     design = made.design_of(respondents.assign(stays=1 - respondents["stays"]))
     with pytest.raises(IdentificationError, match="the data contradict"):
