@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,8 @@ def draw_likert(
     Parameters
     ----------
     results : LikertDifference, or mapping of name to LikertDifference
-        Names are ours ("raw", "adjusted") or words. Several items stand in panels of their own, which follow the
-        order in which they come.
+        Names are ours ("raw", "adjusted", or what ``declared_scales`` calls them) or words. Several items stand in
+        panels of their own, which follow the order in which they come.
     title : str, optional
         Default: "Answers of participants and others", with the item where it is one.
     lang : {"ko", "en"}, optional
@@ -46,17 +46,18 @@ def draw_likert(
         Per cent stands in every part of a bar that has room for it, and at the ends beside it. Bars of a group in
         which an answer may not be shown are left out. ``data`` holds one row per part.
     """
-    named = dict(results) if isinstance(results, Mapping) else {"": results}
-    strange = [name for name, result in named.items() if getattr(result, "verb", "") != "likert_difference"]
+    given = dict(results) if isinstance(results, Mapping) else {"": results}
+    named = _without_items(given)
+    strange = [name for name, result in named if getattr(result, "verb", "") != "likert_difference"]
     if strange or not named:
         raise PublishError("diverging bars show what ev.likert_difference returned, or a mapping of name to such.")
-    masked = {name: shown(result) for name, result in named.items()}
-    first = next(iter(masked.values()))
+    masked = [(name, shown(result)) for name, result in named]
+    first = masked[0][1]
     labels = first.provenance.labels
-    rows = pd.concat([_rows_of(name, result, lang) for name, result in masked.items()], ignore_index=True)
+    rows = pd.concat([_rows_of(name, result, lang) for name, result in masked], ignore_index=True)
     rows = _without_repeats(rows, lang)
     outcomes = list(dict.fromkeys(rows["outcome"]))
-    if len({tuple(result.fit["levels"]) for result in masked.values()}) > 1:
+    if len({tuple(result.fit["levels"]) for _, result in masked}) > 1:
         raise PublishError("these items have different answers, which one legend cannot name. Draw them one by one.")
     items = [wording.term_label(outcome, labels, lang) for outcome in outcomes]
     name = title or wording.term("likert_title", lang) + (f": {items[0]}" if len(items) == 1 else "")
@@ -182,24 +183,37 @@ def _write_shares(axes: Axes, own: pd.DataFrame, place: int, width: float, colou
             axes.text(beside, place, text, ha=side, color=INK, **style)
 
 
-def _caption(results: Mapping[str, Estimates], lang: str | None) -> str:
+def _without_items(results: Mapping[str, Estimates]) -> list[tuple[str, Estimates]]:
+    """Return names with results, ``raw_trust`` being raw: the item has a panel of its own."""
+    ours = {f"{kind}_": kind for kind in ("raw", "adjusted")}
+    return [
+        (next((kind for start, kind in ours.items() if name.startswith(start)), name), result)
+        for name, result in results.items()
+    ]
+
+
+def _caption(results: Sequence[tuple[str, Estimates]], lang: str | None) -> str:
     """Return survey, n, weight, and the difference in the top box with its interval under every name."""
-    first = next(iter(results.values()))
+    first = results[0][1]
+    several = len({str(result.keys["term"].iloc[0]) for _, result in results}) > 1
     notes = []
-    for name, result in results.items():
+    for name, result in results:
         row = result.tidy().iloc[0]
         adjusted = str(result.fit.get("adjusted_by", ""))
         how = f"{wording.term(adjusted, lang)}, {result.fit['estimand']}" if adjusted else ""
         head = wording.term(name, lang) if name else how
         head += f" ({how})" if name and how else ""
+        if several:
+            item = wording.term_label(result.keys["term"].iloc[0], result.provenance.labels, lang)
+            head = f"{item}, {head}" if head else item
         if np.isfinite(row["estimate"]):
             notes.append(f"{head}: {_points(row, lang)}" if head else _points(row, lang))
     top = wording.term("likert_top", lang).format(top=first.fit["top"])
     interval = wording.interval_name(first.conf_level, lang)
     told = [f"{top} ({interval}): {', '.join(notes)}"] if notes else []
-    hidden = any(np.isnan(result.estimate).any() for result in results.values())
+    hidden = any(np.isnan(result.estimate).any() for _, result in results)
     told += [wording.term("likert_hidden", lang)] if hidden else []
-    marks = meanings(list(results.values()), wording.language_of(lang))
+    marks = meanings([result for _, result in results], wording.language_of(lang))
     return wording.caption(first.provenance, None, lang, notes=[*told, *marks])
 
 

@@ -95,6 +95,8 @@ def plot(
     several = list(result.values()) if isinstance(result, Mapping) else [result]
     if any(getattr(one, "verb", "") == "likert_difference" for one in several):
         return draw_likert(result, title=title, lang=lang)
+    if isinstance(result, Mapping) and len(several) == 1:
+        result = several[0]
     if isinstance(result, Estimates) and result.verb == "dose_response":
         return draw_dose(result, title=title, lang=lang)
     if isinstance(result, Estimates):
