@@ -150,7 +150,7 @@ def test_it_says_what_it_is_conditional_on_and_when_it_would_be_gone(respondents
     assert "conditional" not in near.text("en")
     assert "which cannot be" in held(respondents, 0.05, participant_share=0.9).text("en")
     small = dataclasses.replace(made, provenance=dataclasses.replace(made.provenance, min_base=10_000))
-    assert small.text("en") == "difference from an external figure: – [u]"
+    assert small.text("en").casefold() == "difference from an external figure: – [u]"
 
 
 def test_the_panel_marks_conditional_figures_and_draws_the_break_even(respondents):
