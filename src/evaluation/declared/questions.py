@@ -11,7 +11,7 @@ from evaluation.comparison.dose import DoseResponse, dose_response
 from evaluation.comparison.likert import likert_difference
 from evaluation.comparison.negative_controls import NegativeControls, negative_controls
 from evaluation.declared.estimates import DeclaredEstimates
-from evaluation.errors import EvaluationError, StudyError
+from evaluation.errors import ColumnError, EvaluationError, StudyError
 from evaluation.prespecification import (
     ControlPlan,
     DosePlan,
@@ -19,6 +19,7 @@ from evaluation.prespecification import (
     Question,
     read_prespecification,
 )
+from evaluation.regression.formula import variables_of
 from evaluation.results import Estimates
 from evaluation.specification import Text
 from evaluation.weighting.chain import study_design
@@ -59,6 +60,11 @@ def declared_scales(study: str, **parameters: Any) -> DeclaredEstimates:
     for name, asked in _required(plan, "scales", plan.content.scales).items():
         treatment = asked.treatment or plan.content.treatment
         covariates = asked.covariates or plan.content.covariates
+        if asked.outcome in variables_of(covariates):
+            raise ColumnError(
+                f"params/prespecification/{study}.yml, scales, '{name}': '{asked.outcome}' is the item and cannot be a "
+                f"covariate too. Give this scale covariates of its own, without '{asked.outcome}'."
+            )
         balance = partial(entropy_balance, design, treatment=treatment, covariates=covariates)
         alike = _told(study, "scales", name, balance)
         for (key, korean, english), own in zip(_READINGS, (design, alike), strict=True):
