@@ -101,7 +101,7 @@ def test_rooms_have_lines_and_telling_names():
     assert names & FORBIDDEN_NAMES == set()
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.glob("*/__init__.py")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("*/**/__init__.py")), ids=lambda path: path.parent.name)
 def test_sub_packages_re_export_nothing(path):
     body = ast.parse(path.read_text(encoding="utf-8")).body
     assert len(body) == 1

@@ -19,18 +19,25 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
    ``term_test`` test, ``small_sample_df`` where sampling units are few; ``with_imputations`` combines imputations;
    ``pooled_waves`` and ``fay_herriot`` serve rare groups in many areas, ``refuse_small`` refuses.
    ``write_r_script`` asks R for a second opinion, ``write_survey`` gives the weights back to SPSS and Stata.
-5. ``declared_comparison`` opens a comparison that was fixed, ``assess_comparability`` says what may be compared;
-   ``overlap`` and ``balance_table`` come before any outcome; ``group_difference``, ``regression_adjusted``,
-   ``g_computation``, ``ipw``, ``aipw``, ``ipwra`` estimate differences, ``benchmark_difference`` one from a published
-   figure; ``likert_difference``, ``outcome_index`` with ``cronbach_alpha`` and ``dose_response`` take outcomes and
-   participation that are more than yes and no, ``standardised_difference`` their unit;
-   ``effect_ladder`` sets them side by side, ``decompose_gap`` takes a published gap apart; ``e_value``,
-   ``sensitivity_bounds``, ``sensitivity_curve`` with ``sensitivity_benchmarks``, ``robustness_value``, ``oster_delta``
-   and ``tipping_point`` say what it would take to explain them, ``manski_bounds`` what is left without a model,
-   ``negative_controls`` whether outcomes differ that cannot. ``minimum_detectable_effect`` and
-   ``power_of_difference`` say what can be found at all, ``subgroup_effects`` and ``heterogeneity_test`` for whom,
-   ``adjust_p_values`` and ``stepdown`` what many tests leave of it, ``equivalence_test``, ``superiority_test`` and
-   ``non_inferiority_test`` whether it clears a margin.
+5. ``declared_comparison`` opens a comparison that was fixed, ``assess_comparability`` says what may be compared,
+   ``participation_checklist`` what must be known of who takes part (``participation_agreement``,
+   ``participation_windows``, ``misclassification_bounds``, ``share_listings``); ``join_samples`` puts a roster and a
+   citizen survey together.
+   Before any outcome: ``table_one``, ``overlap``, ``balance_table``, ``minimum_detectable_effect``.
+   ``propensity_weights``, ``entropy_balance`` and ``cbps`` return a balanced design, on which everything in 4 runs;
+   ``trim_propensity`` a domain of it; ``match`` pairs, for ``matched_difference`` and ``rosenbaum_bounds``.
+   Differences: ``group_difference`` and ``sample_difference`` as they are; ``regression_adjusted``, ``g_computation``,
+   ``ipw``, ``aipw``, ``ipwra`` between people alike; ``effect_ladder`` sets them side by side. ``likert_difference``,
+   ``outcome_index`` with ``cronbach_alpha``, ``standardised_difference`` and ``dose_response`` take outcomes and
+   participation that are more than yes and no; ``subgroup_effects`` with ``heterogeneity_test`` ask for whom,
+   ``adjust_p_values`` and ``stepdown`` what many tests leave; ``equivalence_test``, ``superiority_test`` and
+   ``non_inferiority_test`` hold a difference against a margin.
+   Gaps: ``benchmark_difference`` to a published figure (``standardise_composition`` first), ``decompose_gap`` and
+   ``oaxaca_blinder`` into parts.
+   Doubt: ``sensitivity_bounds``, ``sensitivity_curve``, ``sensitivity_benchmarks``, ``robustness_value``, ``e_value``,
+   ``oster_delta`` and ``tipping_point`` say what a hidden trait would have to be like, ``manski_bounds`` what is left
+   without a model, ``negative_controls`` whether outcomes differ that cannot.
+   ``judge_comparison`` says what may be written, ``methods_text`` how it was made.
 6. ``read_rollout`` reads a staged policy, ``declared_policy`` opens a question about it; ``check_schedule`` tells the
    plan from what happened, ``exposure`` adds it to a design; ``panel`` and ``identified_cells`` come before any
    outcome; ``att_gt`` estimates by cohort and time, ``aggregate`` sums up, ``pretrend_test`` and ``leave_one_out``
@@ -97,51 +104,49 @@ _ROOMS = {
     "prespecification": ("read_prespecification",),
     "declared.estimates": ("declared_estimates", "design_comparison"),
     "declared.truth": ("against_truth", "known_policy_effects", "known_truth"),
-    "declared.comparisons": (
-        *("benchmark_differences", "declared_comparison", "declared_differences"),
-    ),
+    "declared.comparisons": (*("benchmark_differences", "declared_comparison", "declared_differences"),),
     "declared.questions": ("declared_controls", "declared_doses", "declared_scales"),
     "declared.methods": ("methods_text",),
     "declared.policies": ("declared_policy", "policy_evidence"),
     "comparison.comparability": ("Comparability", "Measurement", "assess_comparability"),
-    "comparison.propensity": ("overlap",),
-    "comparison.trimming": ("trim_propensity",),
-    "comparison.balancing": ("balancing_of", "cbps", "entropy_balance", "propensity_weights"),
-    "comparison.balance": ("balance_table",),
-    "comparison.table_one": ("table_one",),
-    "comparison.matching": ("match",),
-    "comparison.matched_outcomes": ("matched_difference",),
-    "comparison.rosenbaum": ("rosenbaum_bounds",),
+    "comparison.adjustment.propensity": ("overlap",),
+    "comparison.adjustment.trimming": ("trim_propensity",),
+    "comparison.adjustment.balancing": ("balancing_of", "cbps", "entropy_balance", "propensity_weights"),
+    "comparison.adjustment.balance": ("balance_table",),
+    "comparison.adjustment.table_one": ("table_one",),
+    "comparison.matching.matching": ("match",),
+    "comparison.matching.matched_outcomes": ("matched_difference",),
+    "comparison.matching.rosenbaum": ("rosenbaum_bounds",),
     "comparison.benchmark": ("benchmark_difference",),
-    "comparison.composition": ("standardise_composition",),
-    "comparison.two_samples": ("join_samples", "sample_difference"),
-    "comparison.participation": ("participation_agreement", "participation_windows"),
-    "comparison.misclassification": ("misclassification_bounds",),
-    "comparison.listings": ("share_listings",),
-    "comparison.participation_checklist": ("participation_checklist",),
-    "comparison.e_values": ("e_value",),
-    "comparison.marginal_sensitivity": ("sensitivity_bounds",),
-    "comparison.odds_benchmarks": ("sensitivity_benchmarks", "sensitivity_curve"),
-    "comparison.robustness": ("robustness_value",),
-    "comparison.coefficient_stability": ("oster_delta",),
-    "comparison.tipping": ("tipping_point",),
-    "comparison.partial_identification": ("manski_bounds",),
-    "comparison.negative_controls": ("negative_controls",),
+    "comparison.adjustment.composition": ("standardise_composition",),
+    "comparison.participants.two_samples": ("join_samples", "sample_difference"),
+    "comparison.participants.participation": ("participation_agreement", "participation_windows"),
+    "comparison.participants.misclassification": ("misclassification_bounds",),
+    "comparison.participants.listings": ("share_listings",),
+    "comparison.participants.participation_checklist": ("participation_checklist",),
+    "comparison.sensitivity.e_values": ("e_value",),
+    "comparison.sensitivity.marginal_sensitivity": ("sensitivity_bounds",),
+    "comparison.sensitivity.odds_benchmarks": ("sensitivity_benchmarks", "sensitivity_curve"),
+    "comparison.sensitivity.robustness": ("robustness_value",),
+    "comparison.sensitivity.coefficient_stability": ("oster_delta",),
+    "comparison.sensitivity.tipping": ("tipping_point",),
+    "comparison.sensitivity.partial_identification": ("manski_bounds",),
+    "comparison.sensitivity.negative_controls": ("negative_controls",),
     "comparison.decomposition": ("decompose_gap", "decompose_published"),
     "comparison.ladder": ("effect_ladder",),
     "comparison.claim": ("compared_methods", "judge_comparison"),
     "comparison.claim_evidence": ("Limits",),
     "comparison.oaxaca": ("oaxaca_blinder",),
-    "comparison.subgroups": ("subgroup_effects",),
-    "comparison.power": ("minimum_detectable_effect", "power_of_difference", "sample_size_of_difference"),
-    "comparison.equivalence": ("equivalence_test", "non_inferiority_test", "superiority_test"),
-    "comparison.heterogeneity": ("heterogeneity_test",),
-    "comparison.multiplicity": ("adjust_p_values", "stepdown", "stepdown_p_values"),
+    "comparison.inference.subgroups": ("subgroup_effects",),
+    "comparison.inference.power": ("minimum_detectable_effect", "power_of_difference", "sample_size_of_difference"),
+    "comparison.inference.equivalence": ("equivalence_test", "non_inferiority_test", "superiority_test"),
+    "comparison.inference.heterogeneity": ("heterogeneity_test",),
+    "comparison.inference.multiplicity": ("adjust_p_values", "stepdown", "stepdown_p_values"),
     "comparison.truth": ("known_effects",),
-    "comparison.dose": ("dose_response",),
-    "comparison.index": ("cronbach_alpha", "outcome_index"),
-    "comparison.likert": ("likert_difference",),
-    "comparison.standardised": ("standardised_difference",),
+    "comparison.outcomes.dose": ("dose_response",),
+    "comparison.outcomes.index": ("cronbach_alpha", "outcome_index"),
+    "comparison.outcomes.likert": ("likert_difference",),
+    "comparison.outcomes.standardised": ("standardised_difference",),
     "comparison.effects": ("aipw", "g_computation", "group_difference", "ipw", "ipwra", "regression_adjusted"),
     "impact.rollout": ("read_rollout",),
     "impact.schedule": ("check_schedule", "exposure"),

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.comparison.marginal_sensitivity import extreme_mean
+from evaluation.comparison.sensitivity.marginal_sensitivity import extreme_mean
 from evaluation.errors import ColumnError, EstimationError, IdentificationError, WeightingError
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("handmade_participants.py"))))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation import wording
-from evaluation.comparison.balancing import refuse_balanced
+from evaluation.comparison.adjustment.balancing import refuse_balanced
 from evaluation.comparison.claim_evidence import (
     ASSUMES,
     HEADLINE,
@@ -40,8 +40,8 @@ from evaluation.comparison.claim_levels import (
     shown_value,
 )
 from evaluation.comparison.comparability import Comparability
-from evaluation.comparison.marginal_sensitivity import LARGEST
-from evaluation.comparison.odds_benchmarks import OddsBenchmarks
+from evaluation.comparison.sensitivity.marginal_sensitivity import LARGEST
+from evaluation.comparison.sensitivity.odds_benchmarks import OddsBenchmarks
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
 from evaluation.estimation.contrasts import combined

@@ -8,15 +8,15 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from evaluation.comparison.balance import BalanceTable, balance_table
-from evaluation.comparison.balancing import propensity_weights
+from evaluation.comparison.adjustment.balance import BalanceTable, balance_table
+from evaluation.comparison.adjustment.balancing import propensity_weights
+from evaluation.comparison.adjustment.propensity import overlap
 from evaluation.comparison.claim_levels import GRADE_OF, Check, judged
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.ladder import Rung, effect_ladder
-from evaluation.comparison.marginal_sensitivity import sensitivity_bounds
-from evaluation.comparison.negative_controls import negative_controls
-from evaluation.comparison.odds_benchmarks import OddsBenchmarks, sensitivity_benchmarks
-from evaluation.comparison.propensity import overlap
+from evaluation.comparison.sensitivity.marginal_sensitivity import sensitivity_bounds
+from evaluation.comparison.sensitivity.negative_controls import negative_controls
+from evaluation.comparison.sensitivity.odds_benchmarks import OddsBenchmarks, sensitivity_benchmarks
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError, WeightingError
 from evaluation.estimation.arguments import require_number

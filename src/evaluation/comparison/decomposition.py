@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.comparison.balancing import refuse_balanced
-from evaluation.comparison.bounded import bounds_at
+from evaluation.comparison.adjustment.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability, Measurement
 from evaluation.comparison.effects import ADJUSTED, UNADJUSTED, estimate_difference, evidence_of, group_difference
 from evaluation.comparison.oaxaca import EXPLAINED_BY, decompose_linearly
+from evaluation.comparison.sensitivity.bounded import bounds_at
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.contrasts import contrast

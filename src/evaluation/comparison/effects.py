@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from evaluation.comparison.balancing import balancing_of
+from evaluation.comparison.adjustment.balancing import balancing_of
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.differences import ADJUSTED, UNADJUSTED, Measure, estimate_difference, evidence_of
 from evaluation.design.design import Design

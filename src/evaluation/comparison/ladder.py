@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.comparison.balancing import entropy_balance, refuse_balanced
-from evaluation.comparison.bounded import bounds_at
+from evaluation.comparison.adjustment.balancing import entropy_balance, refuse_balanced
+from evaluation.comparison.adjustment.propensity import effective_number
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.effects import ADJUSTED, estimate_difference, evidence_of
 from evaluation.comparison.oaxaca import Reference, decompose_linearly
-from evaluation.comparison.propensity import effective_number
+from evaluation.comparison.sensitivity.bounded import bounds_at
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.contrasts import joined

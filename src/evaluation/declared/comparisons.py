@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evaluation import project
-from evaluation.comparison.balancing import entropy_balance, propensity_weights
+from evaluation.comparison.adjustment.balancing import entropy_balance, propensity_weights
 from evaluation.comparison.benchmark import benchmark_difference
 from evaluation.comparison.comparability import Comparability, Measurement, assess_comparability
 from evaluation.comparison.effects import aipw, group_difference

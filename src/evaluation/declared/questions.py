@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from evaluation.comparison.balancing import entropy_balance
-from evaluation.comparison.dose import DoseResponse, dose_response
-from evaluation.comparison.likert import likert_difference
-from evaluation.comparison.negative_controls import NegativeControls, negative_controls
+from evaluation.comparison.adjustment.balancing import entropy_balance
+from evaluation.comparison.outcomes.dose import DoseResponse, dose_response
+from evaluation.comparison.outcomes.likert import likert_difference
+from evaluation.comparison.sensitivity.negative_controls import NegativeControls, negative_controls
 from evaluation.declared.estimates import DeclaredEstimates
 from evaluation.errors import ColumnError, EvaluationError, StudyError
 from evaluation.prespecification import (

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from evaluation import wording
-from evaluation.comparison.balance import SMD_LIMIT, SURVEY, UNWEIGHTED
-from evaluation.comparison.balance_layout import method_name, row_name
+from evaluation.comparison.adjustment.balance import SMD_LIMIT, SURVEY, UNWEIGHTED
+from evaluation.comparison.adjustment.balance_layout import method_name, row_name
 from evaluation.errors import ColumnError
 from evaluation.figures.canvas import BLUE, DASHED, DIAMOND, GREY, INK, ORANGE, Figure, Sheet, same_scale, theme
 from evaluation.results import Provenance

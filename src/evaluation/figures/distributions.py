@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evaluation import wording
-from evaluation.comparison.propensity import LEAST
+from evaluation.comparison.adjustment.propensity import LEAST
 from evaluation.figures.canvas import BLUE, DISTRIBUTION, GREY, INK, ORANGE, Figure, Sheet, same_scale, theme
 from evaluation.results import Floats, Provenance
 

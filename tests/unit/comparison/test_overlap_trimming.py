@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.comparison.trimming import trimming_of
+from evaluation.comparison.adjustment.trimming import trimming_of
 from evaluation.errors import ColumnError, EstimationError
 
 WHO = {"treatment": "joined", "covariates": ["age", "sex"]}

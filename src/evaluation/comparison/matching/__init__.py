@@ -1,0 +1,1 @@
+"""Participants and others in pairs, subclasses and cells, and what hidden bias would do to them."""

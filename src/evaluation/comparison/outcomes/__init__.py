@@ -1,0 +1,1 @@
+"""Outcomes other than yes and no: ordered answers, indices, doses, differences in standard deviations."""

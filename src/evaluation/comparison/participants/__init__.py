@@ -1,0 +1,1 @@
+"""Who counts as a participant: records, reports, several projects, two samples."""

@@ -1,0 +1,1 @@
+"""How strong something unobserved would have to be, and what may be said without any assumption."""
