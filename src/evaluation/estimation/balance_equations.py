@@ -27,6 +27,8 @@ Mask = NDArray[np.bool_]
 IMBALANCE = 1e-9
 #: A balancing weight below this share of its group's mean may be one of zero.
 VANISHING = 1e-8
+#: In larger groups the solution is first sought among about this many, spread over all rows.
+SOUGHT_AMONG = 25_000
 #: Covariates that a message spells out.
 SHOWN = 3
 LOGIT = Kind("binomial", "logit")
@@ -111,19 +113,32 @@ def arm_weights(
     x, own = groups.balanced, groups.members(group) & (weights > 0)
     totals = (weights * target) @ x
     known = np.zeros(x.shape[1]) if start is None else start
+    rows = np.flatnonzero(own)
+    columns, mass = Columns(len(rows), dense=tuple(column[rows] for column in x.T)), weights[rows]
     if start is None:
-        known[0] = np.log(totals[0] / weights[own].sum())
-    columns = Columns(int(own.sum()), dense=tuple(column[own] for column in x.T))
+        known[0] = np.log(totals[0] / mass.sum())
+        known += _sought_among_some(columns, mass, totals)
     first = np.exp(columns.times(known[:, None])[:, 0])
-    found = solve(Equations(columns, weights[own] * first, totals, Adjustment("raking")))
+    found = solve(Equations(columns, mass * first, totals, Adjustment("raking")))
     factor = np.zeros(len(weights))
-    factor[own] = first * found.factor
+    factor[rows] = first * found.factor
     _refuse_imbalance(groups, weights, group, target, factor, found)
     if start is None:
         _refuse_edge(groups, weights, group, target, factor)
     values = known + found.multiplier
     score = target - factor
-    return Coefficients(values, x, score, inverse(columns.gram(weights[own] * factor[own]))), factor
+    return Coefficients(values, x, score, inverse(columns.gram(mass * factor[rows]))), factor
+
+
+def _sought_among_some(columns: Columns, mass: Floats, totals: Floats) -> Floats:
+    """Return coefficients near the solution, found in a part of a large group; zeros where it has none, shape (p,)."""
+    some = slice(None, None, max(1, columns.n // SOUGHT_AMONG))
+    if columns.n < 2 * SOUGHT_AMONG:
+        return np.zeros(columns.width)
+    part = Columns(len(mass[some]), dense=tuple(np.ascontiguousarray(column[some]) for column in columns.dense))
+    scaled = mass[some] * (totals[0] / mass[some].sum())
+    found = solve(Equations(part, scaled, totals, Adjustment("raking")))
+    return found.multiplier if found.converged else np.zeros(columns.width)
 
 
 def imbalance(groups: Groups, one: Floats, other: Floats) -> Floats:

@@ -44,10 +44,13 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 Method = Literal["difference", "difference_from_all", "ipw", "g_computation", "regression_adjusted", "aipw", "ipwra"]
 
 WITH_PROPENSITY = frozenset({"ipw", "aipw", "ipwra"})
 WITH_OUTCOME_MODEL = frozenset({"g_computation", "regression_adjusted", "aipw", "ipwra"})
+#: Whose means are, or are completed by, weighted means of what each group itself answered.
+WITH_RESIDUALS = frozenset({"difference", "difference_from_all", "ipw", "aipw"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +67,15 @@ class GroupMeans:
         What each respondent's survey weight is multiplied by; ones where nothing is.
     tilt : Tilt
         The composition they were brought to.
+    outcome_models : pair of ndarray or None
+        Coefficients of the comparison group's and of the participants' outcome model.
     """
 
     mean: Floats
     influence: Floats
     balancing: Floats
     tilt: Tilt
+    outcome_models: tuple[Floats | None, Floats | None] = (None, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,19 +140,20 @@ def potential_outcome_means(
     if method == "difference_from_all":
         tilt = replace(tilt, balancing=np.column_stack([groups.used, groups.members(1)]).astype(float))
     joint = _joint_fit(groups, weights) if method == "regression_adjusted" else None
-    means, columns = np.empty(2), []
+    means, columns, models = np.empty(2), [], []
     for group in (0, 1):
         prediction = _prediction(groups, weights, method, tilt, group, joint)
         mean, z = 0.0, np.zeros(len(weights))
         if prediction is not None:
             mean, z = _tilted_mean(prediction, weights, tilt)
-        if method in ("difference", "difference_from_all", "ipw", "aipw"):
+        if method in WITH_RESIDUALS:
             added, more = _weighted_residual(groups, prediction, weights, tilt, group)
             mean, z = mean + added, z + more
         means[group] = mean
         columns.append(z)
+        models.append(None if prediction is None else prediction.behind.values)
     factor = tilt.balancing.sum(axis=1) if method in WITH_PROPENSITY else np.ones(len(weights))
-    return GroupMeans(means, np.column_stack(columns), factor, tilt)
+    return GroupMeans(means, np.column_stack(columns), factor, tilt, (models[0], models[1]))
 
 
 def _tilted_mean(prediction: _Prediction, weights: Floats, tilt: Tilt) -> tuple[float, Floats]:
@@ -183,30 +190,49 @@ def _prediction(
     x = groups.participation.x
     if joint is not None:
         return _predicted(np.column_stack([x, group * groups.used]), joint, groups.family)
-    own = groups.members(group)
-    model = groups.participation.changed(np.where(own[:, None], x, 0.0), y=groups.outcome * own, used=own)
-    balancing, slope, behind = own.astype(float), np.zeros(len(own)), tilt.behind[group]
-    if method == "ipwra":
-        balancing, slope = tilt.balancing[:, group], tilt.balancing_slope[:, group]
-    values = _fitted(model, weights * balancing, groups, f"the outcome in the {groups.name_of(group)}")
-    mean, information = mean_and_information(model, weights * balancing, values, groups.family)
-    residual = np.where(own, model.y - mean, 0.0)
-    through = (weights * slope * residual, behind) if method == "ipwra" and behind is not None else None
-    fitted = Coefficients(values, x, balancing * residual, np.asarray(np.linalg.inv(information)), through)
+    own, model = arm_of(groups, group)
+    behind, is_weighted = tilt.behind[group], method == "ipwra"
+    mass = weights[own] * tilt.balancing[own, group] if is_weighted else weights[own]
+    values = _fitted(model, mass, groups, f"the outcome in the {groups.name_of(group)}", own)
+    mean, information = mean_and_information(model, mass, values, groups.family)
+    residual = np.zeros(len(weights))
+    residual[own] = model.y - mean
+    through = None
+    if is_weighted and behind is not None:
+        through = (weights * tilt.balancing_slope[:, group] * residual, behind)
+    score = tilt.balancing[:, group] * residual if is_weighted else residual
+    fitted = Coefficients(values, x, score, np.asarray(np.linalg.inv(information)), through)
     return _predicted(x, fitted, groups.family)
 
 
-def _joint_fit(groups: Groups, weights: Floats) -> Coefficients:
+def arm_of(groups: Groups, group: int) -> tuple[Codes, Model]:
+    """Return the rows of a group, shape (m,), and the regression of the outcome among them, on m rows."""
+    whole = groups.participation
+    own = np.flatnonzero(groups.members(group))
+    x = np.empty((len(own), whole.x.shape[1]), order="F")
+    for place, column in enumerate(whole.x.T):
+        x[:, place] = column[own]
+    return own, whole.changed(x, y=groups.outcome[own], used=np.ones(len(own), dtype=bool))
+
+
+def joint_model(groups: Groups) -> Model:
+    """Return one regression of the outcome with participation as its last column, on n rows."""
     model = groups.participation
-    x = np.column_stack([model.x, model.y])
-    joint = model.changed(x, y=groups.outcome, terms=[*model.terms, "participation"])
-    values = _fitted(joint, weights, groups, "the outcome")
+    x = np.empty((len(model.y), len(model.terms) + 1), order="F")
+    x[:, :-1], x[:, -1] = model.x, model.y
+    return model.changed(x, y=groups.outcome, terms=[*model.terms, "participation"])
+
+
+def _joint_fit(groups: Groups, weights: Floats) -> Coefficients:
+    joint = joint_model(groups)
+    values = _fitted(joint, weights, groups, "the outcome", np.arange(len(weights)))
     mean, information = mean_and_information(joint, weights, values, groups.family)
     residual = np.where(groups.used, joint.y - mean, 0.0)
-    return Coefficients(values, x, residual, np.asarray(np.linalg.inv(information)))
+    return Coefficients(values, joint.x, residual, np.asarray(np.linalg.inv(information)))
 
 
-def _fitted(model: Model, weights: Floats, groups: Groups, what: str) -> Floats:
+def _fitted(model: Model, weights: Floats, groups: Groups, what: str, rows: Codes) -> Floats:
+    """Fit an outcome model to some ``rows`` of the data; its errors say which group's it is, and who separates it."""
     answers = model.y[model.used]
     if groups.family == "binomial" and np.ptp(answers) == 0:
         raise IdentificationError(
@@ -219,8 +245,8 @@ def _fitted(model: Model, weights: Floats, groups: Groups, what: str) -> Floats:
         return fit(model, weights, groups.family)
     except IdentificationError as error:
         other = " Or use family='gaussian', which always exists." if "separates" in str(error) else ""
-        rows = beyond_the_other_side(model, groups.source.data, str(error))
-        raise type(error)(f"{groups.verb}: model of {what}: {error}{other}", failures=rows) from None
+        beyond = beyond_the_other_side(model, groups.source.data.iloc[rows], str(error))
+        raise type(error)(f"{groups.verb}: model of {what}: {error}{other}", failures=beyond) from None
     except EstimationError as error:
         raise type(error)(f"{groups.verb}: model of {what}: {error}", failures=error.failures) from None
 

@@ -16,7 +16,11 @@ from evaluation.survey.codebook import Codebook
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Codes = NDArray[np.int64]
 Names = str | Sequence[str]
+
+#: Respondents who are looked at first: two groups that meet among them, or two values, need no more.
+FIRST = 4_096
 
 
 def refuse_two_roles(treatment: str, covariates: Names, outcome: str | None, verb: str) -> None:
@@ -77,38 +81,47 @@ def refuse_telling(
     treatment, verb : str
         For messages.
     """
+    rows = np.flatnonzero(used)
     for name in variables_of(covariates):
         column = design.column(name)
-        if is_text(column):
-            known, code = code_levels(column, used)
-            values, alone = code[used].astype(float), len(known) == 1
-            shown = str(known[0]) if known else ""
-        else:
-            values = column[used].to_numpy(dtype=float, na_value=np.nan)
-            alone, shown = bool(np.nanmin(values) == np.nanmax(values)), f"{values[0]:g}"
-        if alone:
+        read = _levels_of if is_text(column) else _numbers_of
+        if not any(read(column, rows[:FIRST], t)[:2]):
+            continue
+        is_alone, is_apart, values, shown = read(column, rows, t)
+        if is_alone:
             raise IdentificationError(
-                f"{verb}: '{name}' is {shown} for all {int(used.sum()):,} respondents in the comparison, so there is "
+                f"{verb}: '{name}' is {shown} for all {len(rows):,} respondents in the comparison, so there is "
                 f"nothing to adjust for. Leave it out of covariates, or compare in a wider domain."
             )
-        _refuse_disguise(name, values, t[used], is_text(column), levels, treatment, verb)
+        if is_apart:
+            raise _disguised(name, values, t[rows], levels, treatment, verb)
 
 
-def _refuse_disguise(
-    name: str, values: Floats, t: Floats, is_level: bool, levels: tuple[str, str], treatment: str, verb: str
-) -> None:
+def _levels_of(column: pd.Series, rows: Codes, t: Floats) -> tuple[bool, bool, Floats, str]:
+    """Tell of a text column in some rows: whether one level, whether no level in both groups; codes, first level."""
+    known, code = code_levels(column.iloc[rows], np.ones(len(rows), dtype=bool))
+    counts = [np.bincount(code[t[rows] == group], minlength=len(known)) for group in (0, 1)]
+    return len(known) == 1, not (counts[0] * counts[1]).any(), code.astype(float), str(known[0]) if known else ""
+
+
+def _numbers_of(column: pd.Series, rows: Codes, t: Floats) -> tuple[bool, bool, Floats, str]:
+    """Tell of numbers in some rows: whether one value, whether all of one group lie below all of the other."""
+    values = column.iloc[rows].to_numpy(dtype=float, na_value=np.nan)
+    others, participants = values[t[rows] == 0], values[t[rows] == 1]
+    is_alone = bool(np.nanmin(values) == np.nanmax(values))
+    if not len(others) or not len(participants):
+        return is_alone, True, values, f"{values[0]:g}"
+    is_apart = bool(others.max() < participants.min() or participants.max() < others.min())
+    return is_alone, is_apart, values, f"{values[0]:g}"
+
+
+def _disguised(
+    name: str, values: Floats, t: Floats, levels: tuple[str, str], treatment: str, verb: str
+) -> IdentificationError:
     others, participants = values[t == 0], values[t == 1]
-    if is_level:
-        size = int(values.max()) + 1
-        apart = not (np.bincount(others.astype(int), minlength=size) * np.bincount(
-            participants.astype(int), minlength=size)).any()  # fmt: skip
-    else:
-        apart = bool(others.max() < participants.min() or participants.max() < others.min())
-    if not apart:
-        return
     same = len(np.unique(others)) == 1 and len(np.unique(participants)) == 1
     what = "is the treatment in disguise" if same else "tells for certain who participates"
-    raise IdentificationError(
+    return IdentificationError(
         f"{verb}: covariate '{name}' {what}: no value of it occurs both with {treatment} = {levels[0]} and with "
         f"{treatment} = {levels[1]}. Nobody in one group has a counterpart in the other. Leave it out, or take "
         f"something that was fixed before participation."

@@ -279,20 +279,21 @@ def _standardised(model: Model) -> tuple[Floats, Floats, Floats]:
 
     Columns lie one behind the other in memory, as the sums over respondents that follow need them.
     """
-    x, used, n = model.x, model.used, int(model.used.sum())
-    around = used.astype(float) @ x / n
-    centre = around.copy() if model.terms[0] == "(Intercept)" else np.zeros(len(around))
-    spread, moved = np.ones(len(around)), np.empty(x.shape, order="F")
-    for j, column in enumerate(moved.T):
-        np.subtract(x[:, j], around[j], out=column)
-        column[~used] = 0.0
+    p, n, unused = len(model.terms), int(model.used.sum()), np.flatnonzero(~model.used)
+    centred = model.terms[0] == "(Intercept)"
+    centre, spread, moved = np.zeros(p), np.ones(p), np.empty((len(model.used), p), order="F")
+    for j, (column, given) in enumerate(zip(moved.T, model.matrix.each_column(), strict=True)):
+        column[:] = given
+        column[unused] = 0.0
+        around = float(column.sum()) / n
+        column -= around
+        column[unused] = 0.0
         deviation = float(np.sqrt(column @ column / n))
-        if deviation <= 1e-12 * max(abs(around[j]), 1e-300):
-            centre[j] = 0.0
-            column[:] = x[:, j]
-            continue
-        if centre[j] == 0.0:
-            column[:] = x[:, j]
-        spread[j] = deviation
-        column /= deviation
+        is_constant = deviation <= 1e-12 * max(abs(around), 1e-300)
+        if is_constant or not centred:
+            column[:] = given
+            column[unused] = 0.0
+        if not is_constant:
+            centre[j], spread[j] = around if centred else 0.0, deviation
+            column /= deviation
     return moved, centre, spread

@@ -37,6 +37,10 @@ class Matrix(Protocol):
         """X itself, shape (n, p), zero in rows that are not used."""
         ...
 
+    def each_column(self) -> Iterator[Floats]:
+        """Yield the columns of X, shape (n,) each, one at a time; rows that are not used hold anything finite."""
+        ...
+
     def times(self, coefficients: Floats) -> Floats:
         """Return X times coefficients of shape (p,), shape (n,)."""
         ...
@@ -73,6 +77,10 @@ class Dense:
     """
 
     dense: Floats
+
+    def each_column(self) -> Iterator[Floats]:
+        """Yield the columns of X, shape (n,) each."""
+        yield from self.dense.T
 
     def times(self, coefficients: Floats) -> Floats:
         """Return X times coefficients of shape (p,), shape (n,)."""
@@ -133,6 +141,12 @@ class Coded:
                 x[:, place] = columns.dense[at]
         x[~self.used] = 0.0
         return x
+
+    def each_column(self) -> Iterator[Floats]:
+        """Yield the columns of X, shape (n,) each; rows that are not used hold anything finite."""
+        q1 = self.columns.table.shape[1]
+        for at in self.order:
+            yield self.columns.dense[at - q1] if at >= q1 else np.asarray(self.columns.table[:, at][self._code])
 
     def times(self, coefficients: Floats) -> Floats:
         """Return X times coefficients of shape (p,), shape (n,)."""
