@@ -308,6 +308,16 @@ def compared_methods(claim: ComparisonClaim, lang: str | None = None) -> pd.Data
     ------
     EstimationError
         The comparison was refused, or the groups could not be made alike.
+
+    Examples
+    --------
+    >>> from evaluation.design.declaration import survey_design
+    >>> rng = np.random.default_rng(1)
+    >>> people = pd.DataFrame({"joined": np.tile([0, 1], 100), "age": rng.normal(50, 10, 200)})
+    >>> people["trust"] = 5 + people["joined"] + rng.normal(0, 1, 200)
+    >>> claim = judge_comparison(survey_design(people), outcome="trust", treatment="joined", covariates=["age"])
+    >>> compared_methods(claim)["method"].tolist()
+    ['entropy', 'regression_adjusted', 'aipw']
     """
     chosen, ladder = wording.language_of(lang), claim.ladder
     if ladder is None or HEADLINE not in set(ladder.keys["method"]):

@@ -223,6 +223,16 @@ def g_computation(
     References
     ----------
     Hernán and Robins, What If, chapter 13. Stata twin: ``teffects ra``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from evaluation.design.declaration import survey_design
+    >>> respondents = pd.DataFrame({"y": [1.0, 2, 3, 4, 3, 5, 7, 6], "joined": [0, 0, 0, 0, 1, 1, 1, 1],
+    ...                             "sex": ["f", "f", "m", "m", "f", "m", "m", "m"]})
+    >>> found = g_computation(survey_design(respondents), outcome="y", treatment="joined", covariates=["sex"])
+    >>> found.estimate.round(4).tolist()
+    [2.25, 5.25, 3.0]
     """
     names = (outcome, treatment, covariates)
     return _adjusted("g_computation", design, names, estimand, family, measure, comparability, conf_level, missing)
@@ -261,7 +271,18 @@ def regression_adjusted(
 
     References
     ----------
-    Graubard and Korn (1999), Biometrics 55, 652-659 (predictive margins).
+    Graubard and Korn (1999), Biometrics 55, 652-659 (predictive margins). Stata twin: ``margins, dydx()
+    vce(unconditional)``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from evaluation.design.declaration import survey_design
+    >>> respondents = pd.DataFrame({"y": [1.0, 2, 3, 4, 3, 5, 7, 6], "joined": [0, 0, 0, 0, 1, 1, 1, 1],
+    ...                             "sex": ["f", "f", "m", "m", "f", "m", "m", "m"]})
+    >>> found = regression_adjusted(survey_design(respondents), outcome="y", treatment="joined", covariates=["sex"])
+    >>> found.estimate.round(4).tolist()
+    [2.1429, 5.25, 3.1071]
     """
     verb: Method = "regression_adjusted"
     names = (outcome, treatment, covariates)
@@ -312,6 +333,16 @@ def aipw(
     References
     ----------
     Robins, Rotnitzky and Zhao (1994); Li, Morgan and Zaslavsky (2018). R twin: ``PSweight(augmentation = TRUE)``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from evaluation.design.declaration import survey_design
+    >>> respondents = pd.DataFrame({"y": [1.0, 2, 3, 4, 3, 5, 7, 6], "joined": [0, 0, 0, 0, 1, 1, 1, 1],
+    ...                             "sex": ["f", "f", "m", "m", "f", "m", "m", "m"]})
+    >>> found = aipw(survey_design(respondents), outcome="y", treatment="joined", covariates=["sex"])
+    >>> found.estimate.round(4).tolist()
+    [2.25, 5.25, 3.0]
     """
     names = (outcome, treatment, covariates)
     return _adjusted("aipw", design, names, estimand, family, measure, comparability, conf_level, missing, balancing)
@@ -351,6 +382,16 @@ def ipwra(
     References
     ----------
     Wooldridge (2007), Journal of Econometrics 141, 1281-1301. Stata twin: ``teffects ipwra``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from evaluation.design.declaration import survey_design
+    >>> respondents = pd.DataFrame({"y": [1.0, 2, 3, 4, 3, 5, 7, 6], "joined": [0, 0, 0, 0, 1, 1, 1, 1],
+    ...                             "sex": ["f", "f", "m", "m", "f", "m", "m", "m"]})
+    >>> found = ipwra(survey_design(respondents), outcome="y", treatment="joined", covariates=["sex"])
+    >>> found.estimate.round(4).tolist()
+    [2.25, 5.25, 3.0]
     """
     names = (outcome, treatment, covariates)
     return _adjusted("ipwra", design, names, estimand, family, measure, comparability, conf_level, missing, balancing)

@@ -273,6 +273,15 @@ def non_inferiority_test(
     ------
     EstimationError
         As ``equivalence_test``.
+
+    Examples
+    --------
+    >>> from evaluation.comparison.effects import group_difference
+    >>> from evaluation.design.declaration import survey_design
+    >>> answers = pd.DataFrame({"y": [4.0, 5, 6, 5, 4, 5, 5, 6], "joined": [0, 0, 0, 0, 1, 1, 1, 1]})
+    >>> gap = group_difference(survey_design(answers), outcome="y", treatment="joined")
+    >>> [non_inferiority_test(gap, margin=margin).tidy()["conclusion"][0] for margin in (0.5, 2)]
+    ['not shown', 'shown']
     """
     verb = "non_inferiority_test"
     chosen = _rows(result, row, verb)

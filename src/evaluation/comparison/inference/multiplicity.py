@@ -249,6 +249,7 @@ def stepdown(
     ----------
     Romano and Wolf (2005), Econometrica 73, 1237-1282; Romano and Wolf (2016), Statistics and Probability Letters
     113, 38-40 (the p-values). Multipliers: Chernozhukov, Chetverikov and Kato (2013), Annals of Statistics 41.
+    Stata twin: ``rwolf2``, which resamples.
 
     Examples
     --------

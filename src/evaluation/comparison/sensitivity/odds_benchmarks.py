@@ -342,6 +342,16 @@ def sensitivity_curve(
     ------
     ColumnError, EstimationError, IdentificationError
         As ``sensitivity_bounds`` and ``sensitivity_benchmarks``; a last Lambda of 1 or less, fewer than two points.
+
+    Examples
+    --------
+    >>> from evaluation.design.declaration import survey_design
+    >>> respondents = pd.DataFrame({"y": [0.0, 1, 0, 1, 1, 1, 1, 0], "joined": [0, 0, 0, 0, 1, 1, 1, 1],
+    ...                             "sex": list("fffmfmmm")})
+    >>> asked = {"outcome": "y", "treatment": "joined", "covariates": ["sex"]}
+    >>> curve = sensitivity_curve(survey_design(respondents), **asked, largest=4, points=3)
+    >>> curve.tidy()[["lambda", "bound_low", "bound_high"]].round(3).values.tolist()
+    [[1.0, -0.083, -0.083], [2.0, -0.202, 0.194], [4.0, -0.238, 0.512]]
     """
     require_design(design, "sensitivity_curve")
     if not isinstance(points, int) or points < 2:

@@ -125,6 +125,7 @@ def manski_bounds(
     ----------
     Manski (1990), American Economic Review 80, 319-323; Manski (1997), Econometrica 65, 1311-1334; Manski and
     Pepper (2000), Econometrica 68, 997-1010; Imbens and Manski (2004), Econometrica 72, 1845-1857.
+    Stata twin: ``tebounds``.
 
     Examples
     --------

@@ -88,6 +88,7 @@ def tipping_point(
     References
     ----------
     Lin, Psaty and Kronmal (1998), Biometrics 54, 948-963; VanderWeele and Arah (2011), Epidemiology 22, 42-52.
+    R twin: package ``tipr``.
 
     Examples
     --------
