@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.comparison.balancing import balancing_of
+from evaluation.comparison.adjustment.balancing import balancing_of
 from evaluation.comparison.comparability import Comparability
-from evaluation.comparison.standardised import standardised_difference
+from evaluation.comparison.outcomes.standardised import standardised_difference
 from evaluation.design.design import Design, each_replicate
 from evaluation.errors import EstimationError
 from evaluation.estimation.counterfactual import WITH_PROPENSITY, GroupMeans, Method, potential_outcome_means
 from evaluation.estimation.groups import Groups
+from evaluation.estimation.refitting import refitted_means
 from evaluation.estimation.tilts import Balancing, Estimand
 from evaluation.results import Estimates
 
@@ -125,11 +126,8 @@ def _again(
 ) -> Callable[[Floats], Floats]:
     """Return what makes the three rows of other weights, every model fitted again from where it ended."""
 
-    def rows(weights: Floats) -> Floats:
-        again = potential_outcome_means(groups, weights, method, estimand, balancing=balancing, start=made.tilt.start)
-        return _measured(again.mean, measure, outcome, verb)[0]
-
-    return rows
+    means = refitted_means(groups, made, method, estimand, balancing)
+    return lambda weights: _measured(means(weights), measure, outcome, verb)[0]
 
 
 def _measured(mean: Floats, measure: Measure, outcome: str, verb: str) -> tuple[Floats, Floats]:
