@@ -15,7 +15,7 @@ import pandas as pd
 from evaluation import project
 from evaluation.errors import ProjectError
 from evaluation.results import Estimates, Labels, Provenance, TestResult
-from evaluation.vocabulary import TERMS, VERBS
+from evaluation.vocabulary.words import TERMS, VERBS
 
 #: Most decimals ever shown; full precision stands in the CSV and JSON files.
 MOST_DECIMALS = 6

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation import sentences, vocabulary, wording
+from evaluation import sentences, wording
 from evaluation.errors import ProjectError
 from evaluation.results import Provenance
+from evaluation.vocabulary import comparison, evidence, impact, results, surveys, words
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("handmade_results.py"))))
 
@@ -94,11 +95,16 @@ def test_a_p_value_is_never_shown_as_zero():
 
 
 def test_every_word_exists_in_both_languages_and_the_korean_one_is_korean_where_the_english_is_not_a_symbol():
-    for words in (vocabulary.TERMS, vocabulary.VERBS):
-        for korean, english in words.values():
+    for own in (words.TERMS, words.VERBS):
+        for korean, english in own.values():
             assert korean.strip()
             assert english.strip()
             assert korean != english
+
+
+def test_no_word_stands_in_two_modules():
+    rooms = (results.TERMS, comparison.TERMS, evidence.TERMS, impact.TERMS, surveys.TERMS)
+    assert len(words.TERMS) == sum(map(len, rooms))
 
 
 def test_keys_become_labels_and_missing_keys_stay_empty():
@@ -110,9 +116,9 @@ def test_keys_become_labels_and_missing_keys_stay_empty():
             return {("stype", "E"): "초등학교"}.get((name, value), str(value))
 
     keys = pd.DataFrame({"term": ["stype", "api00", "stype[T.E]:api00"], "level": ["E", None, float("nan")]})
-    words = wording.label_keys(keys, Book(), "ko")
-    assert words["term"].tolist() == ["학교급", "성취지수", "학교급 = 초등학교 × 성취지수"]
-    assert words["level"].tolist() == ["초등학교", "", ""]
+    shown = wording.label_keys(keys, Book(), "ko")
+    assert shown["term"].tolist() == ["학교급", "성취지수", "학교급 = 초등학교 × 성취지수"]
+    assert shown["level"].tolist() == ["초등학교", "", ""]
 
 
 def test_an_unknown_language_is_refused():

@@ -1,0 +1,1 @@
+"""The workbench's own words in Korean and English, a module for each subject."""

@@ -1,0 +1,17 @@
+"""All words of the workbench together."""
+
+from __future__ import annotations
+
+from evaluation.vocabulary import comparison, evidence, impact, results, surveys
+from evaluation.vocabulary.verbs import VERBS
+
+__all__ = ["TERMS", "VERBS"]
+
+#: Words by key: (Korean, English).
+TERMS: dict[str, tuple[str, str]] = {
+    **results.TERMS,
+    **comparison.TERMS,
+    **evidence.TERMS,
+    **impact.TERMS,
+    **surveys.TERMS,
+}
