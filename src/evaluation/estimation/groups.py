@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.design.design import Design
+from evaluation.design.design import Design, require_design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError, did_you_mean
+from evaluation.estimation.arguments import column_name
 from evaluation.estimation.domains import code_levels, is_text
 from evaluation.estimation.group_checks import (
+    covariates_named,
+    refuse_constant,
+    FIRST,
     refuse_empty,
     refuse_few,
     refuse_later,
     refuse_telling,
     refuse_two_roles,
+    refuse_unclear_levels,
 )
 from evaluation.estimation.missing_covariates import (
     Missing,
@@ -117,8 +123,8 @@ def groups_of(
     design: Design,
     *,
     treatment: str,
-    covariates: str | Sequence[str] = (),
-    outcome: str | None = None,
+    covariates: Names | Literal[False] = False,
+    outcome: str | Literal[False] = False,
     family: Family | None = None,
     verb: str,
     missing: Missing = "complete_cases",
@@ -131,10 +137,10 @@ def groups_of(
         Its domain is where the groups are compared.
     treatment : str
         Column with two values: 0/1, boolean, or text of which the second level stands for participants.
-    covariates : str or list of str
-        Names or a one-sided formula; none means no adjustment.
-    outcome : str, optional
-        Without it only participation is modelled.
+    covariates : str or list of str, or False
+        Names or a one-sided formula; False means no adjustment, an empty list is an error.
+    outcome : str or False
+        False: only participation is modelled.
     family : {"gaussian", "binomial", "poisson"}, optional
         Default: binomial where the outcome has two levels.
     verb : str
@@ -153,8 +159,12 @@ def groups_of(
         Covariates are collinear, constant, more than a group has respondents, or the treatment in disguise; or the
         codebook says of one that it was measured after participation.
     """
+    require_design(design, verb)
     require_missing(missing, verb)
     design.require_no_negative_weights(verb)
+    treatment = column_name(treatment, f"{verb}: treatment", "'participated'")
+    outcome = False if outcome is False else column_name(outcome, f"{verb}: outcome")
+    plain, covariates = covariates is not False, () if covariates is False else covariates_named(covariates, verb)
     refuse_two_roles(treatment, covariates, outcome, verb)
     refuse_later(design, covariates, verb)
     t, levels = _treatment(design, treatment, verb)
@@ -169,8 +179,9 @@ def groups_of(
     if missing == "indicator":
         data, covariates = with_indicators(design, covariates, complete)
         design = replace(design, data=data)
-    plain = isinstance(covariates, str) or len(covariates) > 0
     known = complete & ~any_missing(design, covariates, complete)
+    if outcome is not False:
+        refuse_constant(y, known, outcome, verb)
     refuse_empty(t, known, levels, treatment, f"all of {', '.join(variables_of(covariates))}", verb, design)
     refuse_telling(design, covariates, t, known, levels, treatment, verb)
     try:
@@ -257,21 +268,32 @@ def _treatment(design: Design, name: str, verb: str) -> tuple[Floats, tuple[str,
         raise ColumnError(
             f"{verb}: treatment '{name}' holds {shown}. Recode it to 1 for participants and 0 for others."
         )
+    refuse_unclear_levels(column, levels, name, verb)
     values, _ = read_outcome(design, name, "binomial")
     return values, (str(levels[0]), str(levels[1]))
 
 
-def _outcome(design: Design, name: str | None, family: Family | None) -> tuple[Floats, Family]:
-    if name is None:
+def _outcome(design: Design, name: str | Literal[False], family: Family | None) -> tuple[Floats, Family]:
+    if name is False:
         return np.zeros(len(design)), "gaussian"
     if family is None:
         column = design.column(name)
-        seen, _ = code_levels(column, design.present)
-        two = len(seen) == 2 and (is_text(column) or {float(level) for level in seen} == {0.0, 1.0})
-        family = "binomial" if two else "gaussian"
+        family = "binomial" if _has_two_levels(column, design.present) else "gaussian"
     elif family not in ("gaussian", "binomial", "poisson"):
         raise EstimationError(f"family must be 'gaussian', 'binomial' or 'poisson', got {family!r}.")
     return read_outcome(design, name, family)[0], family
+
+
+def _has_two_levels(column: pd.Series, present: Mask) -> bool:
+    """Tell whether a column is text with two levels, or holds 0 and 1 alone, among those who count."""
+    if is_text(column):
+        return len(code_levels(column, present)[0]) == 2
+    values = column.to_numpy(dtype=float, na_value=np.nan)[present]
+    for some in (values[:FIRST], values):
+        known = some[~np.isnan(some)]
+        if not ((known == 0) | (known == 1)).all():
+            return False
+    return bool((known == 0).any() and (known == 1).any())
 
 
 def _standardised(model: Model) -> tuple[Floats, Floats, Floats]:
