@@ -20,11 +20,13 @@ PLAIN = ("nearest", "outcome_models", "doubly_robust", "doubly_robust_att", "mar
 
 
 def prepare(folder: Path, task: str) -> ev.Design:
-    """Read the sample and declare the design; replicates where the task needs them."""
+    """Read the sample and declare the design; replicates and balancing weights where the task needs them."""
     frame = pd.read_parquet(folder / "people.parquet")
     if task.startswith(PLAIN):
         return ev.survey_design(frame)
     design = ev.survey_design(frame, weights="weight", strata="stratum", psu="psu")
+    if task == "figures":
+        return ev.propensity_weights(design, **NAMES)
     if task != "replicates":
         return design
     made = ev.as_replicates(design, kind="bootstrap", replicates=500, seed=1)
@@ -50,7 +52,7 @@ def _nearest(design: ev.Design) -> np.ndarray:
 
 
 def _figures(design: ev.Design) -> np.ndarray:
-    table, scores = ev.balance_table(design, **NAMES), ev.overlap(design, **NAMES)
+    table, scores = ev.balance_table(design), ev.overlap(design)
     for result in (table, scores):
         ev.plot(result).png()
     return table.tidy()["smd_weighted"].to_numpy()

@@ -29,7 +29,7 @@ TASKS = {
     "entropy": "entropy balancing",
     "nearest": "nearest neighbour 1:1, score included",
     "replicates": "500 replicates, each refits score and outcome models",
-    "figures": "balance and overlap: tables and both figures",
+    "figures": "balance and overlap of propensity weights: tables and both figures",
     "outcome_models": "effect on participants by one linear model per group",
     "doubly_robust": "doubly robust effect on everybody, linear models",
     "doubly_robust_att": "doubly robust effect on participants, linear models",
