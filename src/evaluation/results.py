@@ -367,7 +367,18 @@ class Estimates:
         """Return the estimates as text, six significant digits."""
         head = f"{self.verb}: {self.provenance.survey}, n = {self.provenance.n:,}, weight: {self.provenance.weight}"
         method = f"{self.variance_method} standard errors, {self.conf_level:.0%} intervals ({self.interval_method})"
-        return "\n".join([head, method, self.masked().tidy().to_string(index=False, float_format=_six_digits)])
+        shown = self.masked().tidy().to_string(index=False, float_format=_six_digits)
+        return "\n".join([head, *self._groups_told(), method, shown])
+
+    def _groups_told(self) -> list[str]:
+        """Return which values of the treatment column were compared, and what runs against the rest, as lines."""
+        fit = self.fit
+        named = all(fit.get(name) is not None for name in ("treatment", "participants", "comparison"))
+        groups = (
+            f"{fit['treatment']}: participants {fit['participants']}, comparison {fit['comparison']}" if named else ""
+        )
+        contrary = f"against the other items: {', '.join(fit['contrary'])}" if fit.get("contrary") else ""
+        return [line for line in (groups, contrary) if line]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record at full precision: what lands in ``estimates/*.json``."""

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation import wording
-from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.comparability import Comparability, require_comparability
 from evaluation.comparison.spoken import Spoken, shown_number
 from evaluation.errors import EstimationError, did_you_mean
-from evaluation.estimation.arguments import require_choice
+from evaluation.estimation.arguments import require_choice, require_number
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -155,7 +155,8 @@ def benchmark_difference(
     >>> benchmark_difference(share, 0.758, comparability=verdict).tidy()["estimate"].round(3).tolist()
     [0.042, 0.8, 0.758]
     """
-    comparability.require()
+    comparability = require_comparability(comparability, "benchmark_difference")
+    benchmark = require_number(benchmark, "benchmark_difference: benchmark", move="It is the published figure.")
     one = _single(result, row)
     p = float(one.estimate[0])
     own = float(one.vcov[0, 0])

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from evaluation import project
 from evaluation.errors import EstimationError, IdentificationError, ProjectError, did_you_mean
+from evaluation.estimation.arguments import came
 
 Evidence = Literal["benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"]
 Diagnostic = Literal["overlap", "balance", "pre_trend", "attrition", "few_clusters", "schedule"]
@@ -263,7 +265,7 @@ def assess_comparability(
     Raises
     ------
     EstimationError
-        An unknown design or diagnostic.
+        An unknown design or diagnostic, a side that is no ``Measurement``, text where yes or no is meant.
 
     Examples
     --------
@@ -277,7 +279,16 @@ def assess_comparability(
     mode: web ≠ face_to_face
     comparator contains participants: no ≠ yes
     """
-    if evidence not in GRADES:
+    _require_measurement(participants, "participants")
+    _require_measurement(comparator, "comparator")
+    if contains_participants is not None and not isinstance(contains_participants, (bool, np.bool_)):
+        raise EstimationError(
+            f"assess_comparability: contains_participants must be True, False, or None where it is not known, got "
+            f"{came(contains_participants)}."
+        )
+    if isinstance(failed, str):
+        raise EstimationError(f"assess_comparability: failed lists diagnostics, got {failed!r}. Write [{failed!r}].")
+    if not isinstance(evidence, str) or evidence not in GRADES:
         raise EstimationError(f"evidence must be one of {list(GRADES)}, got {evidence!r}. "
                               f"{did_you_mean(evidence, GRADES)}")  # fmt: skip
     unknown = [name for name in failed if name not in CAPS]
@@ -287,13 +298,57 @@ def assess_comparability(
     return Comparability(participants, comparator, differences, contains_participants, evidence, tuple(failed))
 
 
+def require_comparability(comparability: object, verb: str) -> Comparability:
+    """Return a declared comparison that is not refused; an EstimationError where it is something else.
+
+    Raises
+    ------
+    EstimationError
+        Text, a Measurement, nothing: no verdict of ``ev.assess_comparability``.
+    IdentificationError
+        The comparison is refused.
+    """
+    if not isinstance(comparability, Comparability):
+        raise EstimationError(
+            f"{verb}: comparability must be what ev.assess_comparability(participants, comparator, ...) returned, got "
+            f"{came(comparability)}."
+        )
+    comparability.require()
+    return comparability
+
+
+def _require_measurement(side: object, what: str) -> None:
+    """Raise an EstimationError unless a side says what was asked, of whom and when, each in its own type."""
+    if not isinstance(side, Measurement):
+        raise EstimationError(
+            f"assess_comparability: {what} must be an ev.Measurement, got {came(side)}. Write "
+            f"ev.Measurement(item='trust', wording='...', population='...', mode='telephone', year=2016)."
+        )
+    for name in ("item", "wording", "population", "mode"):
+        value = getattr(side, name)
+        if not isinstance(value, str) or (name == "item" and not value.strip()):
+            raise EstimationError(
+                f"assess_comparability: {name} of {what} must be text, got {came(value)}."
+                f"{'' if name == 'item' else ' Leave it out where it is not known.'}"
+            )
+    if side.year is not None and (isinstance(side.year, bool) or not isinstance(side.year, (int, np.integer))):
+        raise EstimationError(
+            f"assess_comparability: year of {what} must be a whole number or None, got {came(side.year)}. Write "
+            f"year=2016."
+        )
+    if side.asks_change is not None and not isinstance(side.asks_change, (bool, np.bool_)):
+        raise EstimationError(
+            f"assess_comparability: asks_change of {what} must be True, False or None, got {came(side.asks_change)}."
+        )
+
+
 def _differences(one: Measurement, other: Measurement, contains_participants: bool | None) -> tuple[Difference, ...]:
     found = []
     for aspect in ("item", "wording", "population", "mode", "year"):
         ours, theirs = ("" if value is None else str(value).strip() for value in _pair(one, other, aspect))
         if ours != theirs or not ours:
             found.append(Difference(aspect, ours, theirs))
-    if contains_participants is not False:
+    if contains_participants is None or contains_participants:
         found.append(Difference("overlap", "no", "yes" if contains_participants else ""))
     if one.is_change_worded or other.is_change_worded:
         sides = ["yes" if side.is_change_worded else "no" for side in (one, other)]

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.comparison.adjustment.balancing import refuse_balanced
-from evaluation.comparison.comparability import Comparability, Measurement
+from evaluation.comparison.comparability import Comparability, Measurement, require_comparability
 from evaluation.comparison.effects import ADJUSTED, UNADJUSTED, estimate_difference, evidence_of, group_difference
 from evaluation.comparison.oaxaca import EXPLAINED_BY, decompose_linearly
 from evaluation.comparison.sensitivity.bounded import bounds_at
@@ -311,7 +311,8 @@ def decompose_published(participants: float, comparator: float, *, comparability
     0            gap     0.253
     1  item_mismatch       NaN
     """
-    evidence = evidence_of(comparability, UNADJUSTED)
+    comparability = require_comparability(comparability, "decompose_published")
+    evidence = evidence_of(comparability, UNADJUSTED, "decompose_published")
     _refuse_figures(participants, comparator)
     k = len(PARTS)
     ours, theirs = comparability.participants, comparability.comparator

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.comparison.adjustment.balancing import balancing_of
-from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.comparability import Comparability, require_comparability
 from evaluation.comparison.outcomes.standardised import standardised_difference
 from evaluation.design.design import Design, each_replicate
 from evaluation.errors import EstimationError
@@ -27,17 +27,19 @@ Measure = Literal["difference", "log_risk_ratio", "log_odds_ratio", "smd"]
 UNADJUSTED, ADJUSTED = 1, 2
 
 
-def evidence_of(comparability: Comparability | None, ceiling: int) -> dict[str, object]:
+def evidence_of(comparability: Comparability | None, ceiling: int, verb: str = "comparison") -> dict[str, object]:
     """Return what a declared comparison adds to ``fit``: its grade, at most ``ceiling``, and what differs.
 
     Raises
     ------
+    EstimationError
+        Something that is no declared comparison.
     IdentificationError
         The comparison is refused.
     """
     if comparability is None:
         return {}
-    comparability.require()
+    comparability = require_comparability(comparability, verb)
     return {
         "evidence_grade": min(ceiling, comparability.grade),
         "differs_in": [difference.aspect for difference in comparability.differences],

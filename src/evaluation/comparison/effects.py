@@ -9,8 +9,8 @@ from typing import Literal
 from evaluation.comparison.adjustment.balancing import balancing_of
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.differences import ADJUSTED, UNADJUSTED, Measure, estimate_difference, evidence_of
-from evaluation.design.design import Design
-from evaluation.errors import EstimationError
+from evaluation.design.design import Design, require_design
+from evaluation.estimation.arguments import require_choice
 from evaluation.estimation.counterfactual import Method
 from evaluation.estimation.groups import groups_of
 from evaluation.estimation.missing_covariates import Missing
@@ -94,11 +94,11 @@ def group_difference(
     >>> group_difference(survey_design(respondents), outcome="y", treatment="joined").estimate.tolist()
     [4.0, 6.0, 2.0]
     """
-    if against not in ("others", "all"):
-        raise EstimationError(f"against must be 'others' or 'all', got {against!r}.")
+    require_design(design, "group_difference")
+    require_choice(against, ("others", "all"), "group_difference: against")
     step = balancing_of(design)
     balanced = step is not None and step.treatment == treatment
-    evidence = evidence_of(comparability, ADJUSTED if balanced else UNADJUSTED)
+    evidence = evidence_of(comparability, ADJUSTED if balanced else UNADJUSTED, "group_difference")
     groups = groups_of(design, treatment=treatment, outcome=outcome, verb="group_difference")
     made = estimate_difference(
         design,
@@ -410,7 +410,8 @@ def _adjusted(
     balancing: Balancing = "propensity",
 ) -> Estimates:
     outcome, treatment, covariates = names
-    evidence = evidence_of(comparability, ADJUSTED)
+    require_design(design, verb)
+    evidence = evidence_of(comparability, ADJUSTED, verb)
     require_estimand(estimand, balancing)
     groups = groups_of(
         design,

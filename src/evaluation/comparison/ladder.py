@@ -152,7 +152,7 @@ def effect_ladder(
     """
     require_design(design, "effect_ladder")
     refuse_balanced(design, treatment, "effect_ladder")
-    evidence = evidence_of(comparability, ADJUSTED)
+    evidence = evidence_of(comparability, ADJUSTED, "effect_ladder")
     outcomes = names_of(outcome, "effect_ladder")
     rungs = _known(methods, estimand)
     gaps = _benchmarks(benchmark, outcomes)

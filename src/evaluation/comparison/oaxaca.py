@@ -108,7 +108,7 @@ def oaxaca_blinder(
     """
     require_design(design, "oaxaca_blinder")
     _refuse_reference(reference, threefold)
-    evidence = evidence_of(comparability, ADJUSTED)
+    evidence = evidence_of(comparability, ADJUSTED, "oaxaca_blinder")
     groups = groups_of(
         design,
         treatment=treatment,

@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from evaluation.errors import ColumnError, EstimationError, did_you_mean
 
@@ -50,6 +51,59 @@ def column_names(names: object, what: str, example: str = "'district'") -> tuple
     return several
 
 
+def column_name(name: object, what: str, example: str = "'trust'") -> Any:
+    """Return the name of one column; a ColumnError for anything else: none, several, or the values themselves.
+
+    Parameters
+    ----------
+    name : str or int
+        As a caller wrote it.
+    what : str
+        Verb and argument, for the message, e.g. ``"aipw: outcome"``.
+    example : str, default "'trust'"
+        What is shown as a column's name.
+
+    Examples
+    --------
+    >>> column_name("age", "aipw: outcome")
+    'age'
+    >>> column_name(None, "aipw: outcome")
+    Traceback (most recent call last):
+    evaluation.errors.ColumnError: aipw: outcome must be the name of one column, got None. Write outcome='trust'.
+    """
+    if isinstance(name, str) and name.strip():
+        return str(name)
+    if isinstance(name, (int, np.integer)) and not isinstance(name, (bool, np.bool_)):
+        return name
+    role = what.rpartition(": ")[2]
+    if isinstance(name, (np.ndarray, pd.Series, pd.Index, pd.DataFrame)):
+        raise ColumnError(
+            f"{what} must be the name of one column, got {came(name)}. Put the values into the data first, "
+            f"data.assign(name=values), and declare the design on them."
+        )
+    several = " One at a time." if isinstance(name, (list, tuple)) and len(name) > 1 else ""
+    raise ColumnError(f"{what} must be the name of one column, got {came(name)}.{several} Write {role}={example}.")
+
+
+def came(value: object) -> str:
+    """Return how a message shows what came: short values as they are, the rest by kind and size.
+
+    Examples
+    --------
+    >>> came("x"), came(np.zeros((3, 2))), came(object())
+    ("'x'", 'an array of float64 of shape (3, 2)', 'an object')
+    """
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    if isinstance(value, (pd.DataFrame, pd.Series, pd.Index)):
+        return f"a {type(value).__name__} of shape {value.shape}"
+    if value is None or isinstance(value, (str, bool, Real, list, tuple, set, frozenset, dict)):
+        shown = repr(value)
+        return shown if len(shown) <= 80 else f"{shown[:77]}..."
+    kind = type(value).__name__
+    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
+
+
 def is_number(value: object) -> bool:
     """Tell whether a value is a real number, numpy's included; yes and no are none."""
     return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
@@ -88,18 +142,22 @@ def require_number(
         if number > above and number >= least and (infinite or abs(number) < np.inf):
             return number
     bound = f" above {above:g}" if above > -np.inf else f" of {least:g} or more" if least > -np.inf else ""
-    raise EstimationError(f"{what} must be a number{bound}, got {value!r}.{' ' + move if move else ''}")
+    raise EstimationError(f"{what} must be a number{bound}, got {came(value)}.{' ' + move if move else ''}")
 
 
 def require_conf_level(conf_level: object, verb: str) -> float:
     """Return a level of confidence; an EstimationError unless it lies between 0 and 1."""
     if isinstance(conf_level, Real) and is_number(conf_level) and 0 < float(conf_level) < 1:
         return float(conf_level)
-    raise EstimationError(f"{verb}: conf_level must lie between 0 and 1, got {conf_level!r}. 95 % is conf_level=0.95.")
+    raise EstimationError(
+        f"{verb}: conf_level must lie between 0 and 1, got {came(conf_level)}. 95 % is conf_level=0.95."
+    )
 
 
 def require_choice(value: object, options: Sequence[str], what: str) -> str:
     """Return one of ``options``; an EstimationError names the nearest one for anything else, a list included."""
     if isinstance(value, str) and value in options:
         return value
-    raise EstimationError(f"{what} must be one of {', '.join(options)}, got {value!r}. {did_you_mean(value, options)}")
+    raise EstimationError(
+        f"{what} must be one of {', '.join(options)}, got {came(value)}. {did_you_mean(value, options)}"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.estimation.arguments import came
 from evaluation.estimation.domains import code_levels, is_text
 from evaluation.regression.formula import variables_of
+from evaluation.regression.formula_errors import names_given
 from evaluation.survey.codebook import Codebook
 
 Floats = NDArray[np.float64]
@@ -22,8 +25,78 @@ Names = str | Sequence[str]
 #: Respondents who are looked at first: two groups that meet among them, or two values, need no more.
 FIRST = 4_096
 
+#: What stands before a word to deny it, and what those are called who did not take part.
+DENIALS = frozenset({"not", "non", "no", "never", "un", "did not", "has not", "비", "미", "안", "불"})
+OTHERS = frozenset(
+    {
+        "control",
+        "controls",
+        "comparison",
+        "other",
+        "others",
+        "none",
+        "no",
+        "false",
+        "never",
+        "비참여",
+        "비참여자",
+        "없음",
+    }
+    | {"untreated", "unexposed", "nonparticipant", "nonparticipants", "non-participant", "non-participants"}
+    | {"아니요", "아니오", "미참여", "미참여자"}
+)
 
-def refuse_two_roles(treatment: str, covariates: Names, outcome: str | None, verb: str) -> None:
+
+def covariates_named(covariates: object, verb: str) -> str | list[str]:
+    """Return covariates as a formula or a list of names; a ColumnError where they are neither, or name none.
+
+    Examples
+    --------
+    >>> covariates_named(pd.Index(["age", "sex"]), "aipw"), covariates_named("~ age", "aipw")
+    (['age', 'sex'], '~ age')
+    """
+    if isinstance(covariates, str) and covariates.lstrip().startswith("~"):
+        return covariates
+    try:
+        named = names_given(covariates, "covariates", once=True)
+    except ColumnError as error:
+        raise ColumnError(f"{verb}: {error}", failures=error.failures) from None
+    if not named:
+        raise ColumnError(
+            f"{verb}: covariates must name at least one column, got {came(covariates)}: that adjusts for nothing. Name "
+            f"what was fixed before participation, covariates=['age']; ev.group_difference gives the raw difference."
+        )
+    return named
+
+
+def refuse_unclear_levels(column: pd.Series, levels: Sequence[object], treatment: str, verb: str) -> None:
+    """Raise a ColumnError where sorted text would take those who do not take part for the participants.
+
+    The second level stands for participants; text in no declared order is sorted, and "not attended" comes second.
+    """
+    first, second = (str(level).strip().casefold() for level in levels)
+    if isinstance(column.dtype, pd.CategoricalDtype) or not isinstance(levels[1], str):
+        return
+    denied = second.endswith(first) and second.removesuffix(first).strip(" -_") in DENIALS
+    if denied or (second in OTHERS and first not in OTHERS):
+        raise ColumnError(
+            f"{verb}: treatment '{treatment}' holds '{levels[0]}' and '{levels[1]}'; the second in sorted order would "
+            f"count as participants, and '{levels[1]}' does not look like them. Say who takes part: make it 1 for "
+            f"participants and 0 for others, or order it, pd.Categorical(values, ['{levels[1]}', '{levels[0]}'])."
+        )
+
+
+def refuse_constant(y: Floats, used: Mask, outcome: str, verb: str) -> None:
+    """Raise an EstimationError where everybody who is compared gave one answer: what is left is rounding."""
+    seen = y[used]
+    if len(seen) and seen.min() == seen.max():
+        raise EstimationError(
+            f"{verb}: outcome '{outcome}' does not vary: it is {seen[0]:g} for all {len(seen):,} respondents who are "
+            f"compared, so there is no difference to estimate. Look at how it was coded, or compare in a wider domain."
+        )
+
+
+def refuse_two_roles(treatment: str, covariates: Names, outcome: str | Literal[False], verb: str) -> None:
     """Raise a ColumnError where one column is named in two roles."""
     named = variables_of(covariates)
     for role, name in (("treatment", treatment), ("outcome", outcome)):

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from evaluation.design.design import Design, require_design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError, did_you_mean
-from evaluation.estimation.arguments import column_name
+from evaluation.estimation.arguments import came, column_name
 from evaluation.estimation.domains import code_levels, is_text
 from evaluation.estimation.group_checks import (
+    FIRST,
     covariates_named,
     refuse_constant,
-    FIRST,
     refuse_empty,
     refuse_few,
     refuse_later,
@@ -218,10 +218,10 @@ def with_squares(groups: Groups, covariates: Names, moments: int, squares: Seque
         ``moments`` is neither 1 nor 2, or squares are named without ``moments=2``.
     """
     if moments not in (1, 2) or isinstance(moments, bool):
-        raise EstimationError(f"{verb}: moments must be 1 (means) or 2 (means and squares), got {moments!r}.")
+        raise EstimationError(f"{verb}: moments must be 1 (means) or 2 (means and squares), got {came(moments)}.")
     if moments == 1:
         if squares is not None:
-            raise EstimationError(f"{verb}: squares={list(squares)!r} goes with moments=2, but moments is 1.")
+            raise EstimationError(f"{verb}: squares={came(squares)} goes with moments=2, but moments is 1.")
         return groups
     named, model, columns = variables_of(covariates), groups.participation, []
     numeric = {name: _numbers(groups.source.column(name), groups.used) for name in named}

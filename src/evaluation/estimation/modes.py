@@ -15,6 +15,7 @@ from evaluation.estimation.contrasts import joined
 from evaluation.estimation.counterfactual import Method, groups_of, potential_outcome_means
 from evaluation.estimation.domains import code_levels
 from evaluation.estimation.means import survey_prop
+from evaluation.regression.formula import variables_of
 from evaluation.results import Estimates
 
 Names = str | Sequence[str]
@@ -137,8 +138,15 @@ def _between(
     column = design.column(mode)
     flag = np.where(column == level, 1.0, np.where(column == reference, 0.0, np.nan))
     flagged = replace(design, data=design.data.assign(**{_OTHER_MODE: flag}))
-    groups = groups_of(flagged, treatment=_OTHER_MODE, covariates=covariates, outcome=outcome, verb="mode_contrast")
-    method: Method = "aipw" if covariates else "difference"
+    adjusted = len(variables_of(covariates)) > 0
+    groups = groups_of(
+        flagged,
+        treatment=_OTHER_MODE,
+        covariates=covariates if adjusted else False,
+        outcome=outcome,
+        verb="mode_contrast",
+    )
+    method: Method = "aipw" if adjusted else "difference"
     slope = np.array([[-1.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
     made = potential_outcome_means(groups, design.domain_weights, method, "ATE")
     z = made.influence @ slope.T

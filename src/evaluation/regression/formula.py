@@ -112,8 +112,13 @@ def variables_of(covariates: str | Sequence[str]) -> list[str]:
     >>> variables_of(["age", "sex"]), variables_of("~ log(age) * C(`the.sex`)")
     (['age', 'sex'], ['age', 'the.sex'])
     """
-    if not covariates:
+    if isinstance(covariates, str) and not covariates:
         return []
+    if not isinstance(covariates, str):
+        names = names_given(covariates, "covariates")
+        if not names:
+            return []
+        covariates = names
     formula = read_formula(covariates)
     return [formula.column_of(name) for name in formula.names]
 
@@ -158,7 +163,7 @@ def _parts(text: str) -> list[str]:
 def _text(covariates: str | Sequence[str]) -> str:
     if isinstance(covariates, str) and covariates.lstrip().startswith("~"):
         return covariates.strip().removeprefix("~").strip()
-    return " + ".join(["1", *(f"`{name}`" for name in names_given(covariates, "covariates"))])
+    return " + ".join(["1", *(f"`{name}`" for name in names_given(covariates, "covariates", once=True))])
 
 
 def columns_of(formula: Formula, data: pd.DataFrame, where: str = "the data") -> dict[str, pd.Series]:

@@ -182,11 +182,16 @@ def names_given(names: object, role: str, *, once: bool = False) -> list[str]:
     --------
     >>> names_given("age", "covariates"), names_given(["age", "sex"], "covariates")
     (['age'], ['age', 'sex'])
+    >>> names_given(pd.Index(["age", "sex"]), "covariates")
+    ['age', 'sex']
     >>> names_given(3, "covariates")
     Traceback (most recent call last):
     evaluation.errors.ColumnError: covariates must be names of columns, got 3 (int). Write covariates=['...'].
     """
     listed: Sequence[Any] | None = None
+    unfit = _no_list_of_names(names)
+    if unfit:
+        raise ColumnError(f"{role} must be names of columns, got {unfit}")
     if isinstance(names, str):
         listed = [names]
     elif isinstance(names, Iterable) and not isinstance(names, bytes):
@@ -205,3 +210,20 @@ def names_given(names: object, role: str, *, once: bool = False) -> list[str]:
     if twice is not None:
         raise ColumnError(f"{role} names '{twice}' twice. Name it once.")
     return [str(name) for name in listed]
+
+
+def _no_list_of_names(names: object) -> str:
+    """Return what came, and the next move, where it holds values, or names without an order; else nothing."""
+    if isinstance(names, pd.DataFrame):
+        return f"a DataFrame of shape {names.shape}. Name its columns: {[str(name) for name in names.columns[:4]]}."
+    if isinstance(names, (dict, set, frozenset)):
+        listed = sorted(map(str, names))[:4]
+        return f"a {type(names).__name__}, which is no list. Write them in order: {listed}."
+    if isinstance(names, (np.ndarray, pd.Series, pd.Index)) and (
+        names.ndim != 1 or not all(isinstance(name, str) for name in names)
+    ):
+        return (
+            f"values, shape {names.shape}. Put them into the data first, data.assign(name=values), and name the "
+            f"columns."
+        )
+    return ""

@@ -227,7 +227,7 @@ def read_outcome(design: Design, outcome: str, family: GlmFamily, *, shares: boo
 
 
 def _refuse_values(design: Design, outcome: str, values: Floats, family: GlmFamily, shares: bool) -> None:
-    known = ~np.isnan(values)
+    known = ~np.isnan(values) & design.present
     if family == "binomial" and not shares and not np.isin(values[known], (0.0, 1.0)).all():
         raise ColumnError(f"outcome '{outcome}' of a binomial regression must be 0/1 or have two levels.")
     if family == "gaussian":

@@ -221,7 +221,7 @@ def test_what_cannot_stand_side_by_side_is_refused(respondents):
     other = ev.entropy_balance(design_of(respondents.iloc[:200]), **groups)
     with pytest.raises(EstimationError, match="different respondents"):
         ev.balance_table({"all": att, "some": other})
-    with pytest.raises(EstimationError, match="covariates names no column"):
+    with pytest.raises(ColumnError, match="covariates must name at least one column"):
         ev.balance_table(design, treatment="joined", covariates=[])
     with pytest.raises(EstimationError, match="names no method"):
         ev.balance_table({})

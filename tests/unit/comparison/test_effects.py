@@ -179,7 +179,7 @@ def test_a_formula_without_covariates_gives_the_raw_difference(respondents):
     design = design_of(respondents)
     raw = ev.group_difference(design, outcome="trust", treatment="joined")
     for name in ADJUSTED:
-        result = adjusted(name, design, covariates=[], estimand="ATE")
+        result = adjusted(name, design, covariates="~ 1", estimand="ATE")
         np.testing.assert_allclose(result.estimate, raw.estimate, rtol=SAME)
         np.testing.assert_allclose(result.std_error, raw.std_error, rtol=SAME)
 

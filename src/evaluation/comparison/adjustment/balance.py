@@ -251,7 +251,13 @@ def balance_table(
         )
     several = isinstance(design, Mapping)
     entries = {
-        name: weighted_groups(one, treatment=treatment, covariates=covariates, estimand=estimand, verb=VERB)
+        name: weighted_groups(
+            one,
+            treatment=treatment,
+            covariates=covariates,
+            estimand=estimand,
+            verb=f"{VERB}, '{name}'" if several else VERB,
+        )
         for name, one in (design.items() if isinstance(design, Mapping) else [("", design)])
     }
     _refuse_unlike(entries)

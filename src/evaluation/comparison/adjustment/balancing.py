@@ -13,6 +13,7 @@ from evaluation.design.columns import Columns
 from evaluation.design.design import Design, require_design
 from evaluation.design.steps import AppliedStep, Derivative
 from evaluation.errors import EstimationError, WeightingError
+from evaluation.estimation.group_checks import covariates_named
 from evaluation.estimation.groups import Groups, groups_of, with_squares
 from evaluation.estimation.missing_covariates import Missing
 from evaluation.estimation.tilts import Balancing, Estimand, Start, Tilt, require_estimand, tilt_of
@@ -136,6 +137,7 @@ def balancing_of(design: Design) -> BalancingStep | None:
     >>> balancing_of(survey_design(pd.DataFrame({"joined": [0, 1]}))) is None
     True
     """
+    require_design(design, "balancing_of")
     steps = [applied.step for applied in design.steps if isinstance(applied.step, BalancingStep)]
     return steps[-1] if steps else None
 
@@ -215,6 +217,7 @@ def propensity_weights(
     if propensity not in get_args(Propensity):
         raise EstimationError(f"propensity_weights: propensity must be 'weighted' or 'unweighted', got {propensity!r}.")
     require_design(design, "propensity_weights")
+    covariates = covariates_named(covariates, "propensity_weights")
     require_estimand(estimand)
     groups = groups_of(design, treatment=treatment, covariates=covariates, verb="propensity_weights", missing=missing)
     asked = {
@@ -283,6 +286,7 @@ def entropy_balance(
     [0.4325, 0.635, 0.9325, 1.0, 1.0]
     """
     require_design(design, "entropy_balance")
+    covariates = covariates_named(covariates, "entropy_balance")
     require_estimand(estimand, "entropy")
     groups = groups_of(design, treatment=treatment, covariates=covariates, verb="entropy_balance", missing=missing)
     groups = with_squares(groups, covariates, moments, squares, "entropy_balance")
@@ -344,6 +348,7 @@ def cbps(
     [0.4325, 0.635, 0.9325, 1.0, 1.0]
     """
     require_design(design, "cbps")
+    covariates = covariates_named(covariates, "cbps")
     require_estimand(estimand, "cbps")
     groups = groups_of(design, treatment=treatment, covariates=covariates, verb="cbps", missing=missing)
     asked = {"treatment": treatment, "covariates": covariates, "estimand": estimand, "missing": missing}

@@ -209,7 +209,7 @@ def table_one(
     names = list(column_names(covariates, f"{VERB}: covariates", "'age'"))
     if not names:
         raise EstimationError(f"{VERB}: covariates names no column, so there is nothing to describe.")
-    refuse_two_roles(treatment, names, None, VERB)
+    refuse_two_roles(treatment, names, False, VERB)
     refuse_later(design, names, VERB)
     groups = groups_of(design, treatment=treatment, verb=VERB)
     shown = _with_levels(design, column_names(in_levels, f"{VERB}: in_levels", "'education'"), names)

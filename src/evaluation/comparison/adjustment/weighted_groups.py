@@ -14,7 +14,7 @@ from evaluation import wording
 from evaluation.comparison.adjustment.balancing import BalancingStep, balancing_of
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
-from evaluation.estimation.group_checks import refuse_later
+from evaluation.estimation.group_checks import covariates_named, refuse_later
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.tilts import Estimand, require_estimand, tilt_of
 from evaluation.results import Provenance
@@ -147,6 +147,7 @@ def weighted_groups(
     if estimand is not None:
         require_estimand(estimand)
     of_design = compared.design if isinstance(compared, MatchedPairs) else compared
+    covariates = None if covariates is None else covariates_named(covariates, verb)
     if covariates is not None and isinstance(of_design, Design):
         refuse_later(of_design, covariates, verb)
     if isinstance(compared, MatchedPairs):

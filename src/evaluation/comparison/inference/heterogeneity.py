@@ -61,7 +61,7 @@ def heterogeneity_test(
     if not isinstance(effects, Estimates):
         raise EstimationError(f"heterogeneity_test needs estimates, got {type(effects).__name__}.")
     if "subgroup" not in effects.keys:
-        return equal_rows(effects, str(next((name for name in effects.keys if name not in ("term", "level")), "")))
+        return equal_rows(effects, _told_apart(effects))
     keys = effects.keys.astype(str)
     rows = (keys["subgroup"] != OVERALL).to_numpy()
     adjusted_by = next((name for name in keys["method"].unique() if name != RAW), RAW)
@@ -76,6 +76,21 @@ def heterogeneity_test(
         rows = rows & (keys[column] == wanted).to_numpy()
     at = np.flatnonzero(rows & can_be_held(effects))
     return equal_rows(effects.take(at), str(keys["subgroup"].iloc[at[0]]) if len(at) else str(by))
+
+
+def _told_apart(effects: Estimates) -> str:
+    """Return the column whose levels the rows are; an EstimationError where they are different quantities."""
+    columns = [name for name in effects.keys if name not in ("term", "level", "quantity", "part", "method")]
+    kinds = [name for name in ("quantity", "part", "method") if name in effects.keys]
+    several = [name for name in kinds if effects.keys[name].nunique() > 1]
+    if several or not columns or effects.keys["term"].nunique() > 1:
+        shown = ", ".join(map(str, effects.keys[several[0] if several else "term"].unique()[:4]))
+        raise EstimationError(
+            f"heterogeneity_test: expected one number in several subgroups, got {len(effects)} rows of {effects.verb} "
+            f"that are no subgroups ({shown}). Estimate them together, ev.subgroup_effects(..., by='sex'), or "
+            f"ev.survey_mean(..., by='sex') for means."
+        )
+    return str(columns[0])
 
 
 def can_be_held(effects: Estimates) -> NDArray[np.bool_]:

@@ -333,7 +333,9 @@ def _of_design(design: object, given: _Given, setting: Setting, verb: str) -> Se
         )
     if given.treatment is None:
         raise EstimationError(f"{verb}: name the column of participants, treatment=..., of the design.")
-    groups = groups_of(design, treatment=given.treatment, outcome=given.outcome, verb=verb)
+    groups = groups_of(
+        design, treatment=given.treatment, outcome=False if given.outcome is None else given.outcome, verb=verb
+    )
     weights = [design.domain_weights[groups.members(group)] for group in (1, 0)]
     n = (float(len(weights[0])), float(len(weights[1])))
     found = replace(setting, n=n, df=float(design.degrees_of_freedom(groups.used)), provenance=design.provenance)

@@ -59,6 +59,7 @@ _WITHIN: Mapping[str, list[str]] = {
 }
 #: Why a row has no estimate.
 NO_PARTICIPANTS, NO_OTHERS, NOBODY = "nobody takes part", "everybody takes part", "no respondents"
+ALIKE = "the outcome does not vary"
 TOO_FEW, NOT_IDENTIFIED = "too few in a group", "the adjustment is not identified"
 #: Why a row has an estimate but no test: its respondents lie in one sampling unit of each stratum.
 NO_ERROR = "no sampling error can be estimated"
@@ -178,7 +179,7 @@ def subgroup_effects(
     method = _method(method, plain)
     if method != RAW:
         refuse_balanced(design, treatment, f"{verb} with method='{method}'")
-    evidence = evidence_of(comparability, UNADJUSTED if method == plain == RAW else ADJUSTED)
+    evidence = evidence_of(comparability, UNADJUSTED if method == plain == RAW else ADJUSTED, verb)
     require_choice(families, tuple(_WITHIN), f"{verb}: families")
     count, chosen = draws_asked(replicates, seed, verb)
     require_number(minimum, f"{verb}: minimum", least=1, move="It is a number of respondents.")
@@ -327,7 +328,7 @@ def _within(design: Design, asked: _Asked, column: str, level: Any) -> Iterator[
     """Yield the rows of one subgroup: as it is, then adjusted."""
     there = design.present & (design.column(column) == level).fillna(False).to_numpy(dtype=bool)
     counts = _arms(design, asked, there)
-    reason = _reason(counts, there, asked.minimum)
+    reason = _reason(counts, there, asked.minimum) or _alike(design, asked, there)
     told = f"{column}={level}: {reason}" + (f", minimum {asked.minimum}." if reason == TOO_FEW else ".")
     raw = (column, level, asked.plain)
     yield (
@@ -403,6 +404,11 @@ def _reason(counts: tuple[int, int], there: NDArray[np.bool_], minimum: int) -> 
     if not participants or not others:
         return NO_OTHERS if participants else NO_PARTICIPANTS
     return TOO_FEW if min(counts) < minimum else ""
+
+
+def _alike(design: Design, asked: _Asked, there: NDArray[np.bool_]) -> str:
+    """Tell where everybody among the rows ``there`` gave one answer, so that a difference would be rounding."""
+    return ALIKE if design.column(asked.outcome)[there].nunique() == 1 else ""
 
 
 def _row(made: Estimates, asked: _Asked, key: tuple[str, Any, str]) -> Estimates:

@@ -120,7 +120,7 @@ def matched_difference(
             f"{VERB} needs a matching, got {type(matched).__name__}. Match first: ev.match(design, treatment=..., "
             f"covariates=[...])."
         )
-    evidence = evidence_of(comparability, ADJUSTED)
+    evidence = evidence_of(comparability, ADJUSTED, VERB)
     kind = _kind(matched, std_error)
     everybody = groups_with(matched, outcome, VERB)
     answered = everybody.used & matched.groups.used

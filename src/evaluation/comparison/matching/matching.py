@@ -257,10 +257,10 @@ def _groups(
     has_model = method not in ("exact", "cem") and distance in (*SCORES, "mahalanobis")
     by_value = [*named, *exact] if method in ("exact", "cem") else exact
     read = by_value if has_model or method in ("exact", "cem") else [*named, *by_value, distance]
-    for names in (named, [*by_value, *read]):
-        refuse_two_roles(treatment, names, None, "match")
+    for names in (named, _once([*by_value, *read])):
+        refuse_two_roles(treatment, names, False, "match")
         refuse_later(design, names, "match")
-    asked = covariates if has_model else ()
+    asked: Names | Literal[False] = covariates if has_model else False
     groups = groups_of(design, treatment=treatment, covariates=asked, verb="match", missing=missing)
     if missing == "indicator":
         data, changed = with_indicators(groups.source, _once(by_value), groups.used)

@@ -142,7 +142,7 @@ def outcome_index(
     if rescale is not None:
         require_flag(rescale, f"{verb}: rescale", EstimationError)
     adjusted_by = adjustment(design)
-    evidence = evidence_of(comparability, ADJUSTED if adjusted_by else UNADJUSTED)
+    evidence = evidence_of(comparability, ADJUSTED if adjusted_by else UNADJUSTED, verb)
     base = unadjusted(design)
     read = read_items(base, items, reversed, verb)
     least = len(read.names) if missing == "complete" else minimum or -(-len(read.names) // 2)

@@ -18,7 +18,7 @@ from evaluation.comparison.outcomes.scales import Scale, entries_of, read_scale,
 from evaluation.comparison.outcomes.standardised import adjustment
 from evaluation.design.design import Design, require_design
 from evaluation.errors import ColumnError, EstimationError, require_flag
-from evaluation.estimation.arguments import column_names, require_choice
+from evaluation.estimation.arguments import came, column_names, require_choice
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.proportion_intervals import proportion_limits
@@ -98,7 +98,7 @@ def likert_difference(
     outcome: str,
     treatment: str,
     against: Against = "others",
-    top: int = 2,
+    top: int | None = None,
     bottom: int | None = None,
     levels: Sequence[Any] | None = None,
     battery: Sequence[str] | None = None,
@@ -122,8 +122,9 @@ def likert_difference(
         Two values: 0/1, boolean, or text whose second level stands for participants.
     against : {"others", "all"}, default "others"
         Compare with those who do not participate, or with everybody, participants included.
-    top, bottom : int, default 2 and ``top``
-        How many of the highest, and of the lowest, answers make a box.
+    top, bottom : int, optional
+        How many of the highest, and of the lowest, answers make a box; no answer can be in both. Default 2, of three
+        answers 1; each as large as the other where one is given.
     levels : sequence, optional
         Answers from least to most, instead of those of codebook and data.
     battery : sequence of str, optional
@@ -179,10 +180,9 @@ def likert_difference(
     if outcome == treatment:
         raise ColumnError(f"{verb}: '{outcome}' is named as outcome and as treatment. They are two columns.")
     adjusted_by = adjustment(design)
-    evidence = evidence_of(comparability, ADJUSTED if adjusted_by else UNADJUSTED)
+    evidence = evidence_of(comparability, ADJUSTED if adjusted_by else UNADJUSTED, verb)
     scale = read_scale(design, outcome, levels, verb=verb, groups=design.column(treatment))
-    bottom = top if bottom is None else bottom
-    _require_boxes(top, bottom, len(scale.answers), verb)
+    top, bottom = _boxes(top, bottom, len(scale.answers), verb)
     answered = design.present & (scale.place >= 0)
     groups = groups_of(replace(design, inside=answered), treatment=treatment, verb=verb)
     _refuse_reversed(design, outcome, battery, scale, groups, verb)
@@ -201,12 +201,27 @@ def likert_difference(
     return replace(made, fit={**record, **adjusted_by, **evidence})
 
 
-def _require_boxes(top: int, bottom: int, n_answers: int, verb: str) -> None:
+def _boxes(top: int | None, bottom: int | None, n_answers: int, verb: str) -> tuple[int, int]:
+    """Return how many answers make each box; an EstimationError where a size is none, or one answer is in both."""
     for name, size in (("top", top), ("bottom", bottom)):
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or not 1 <= size < n_answers:
+        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
+        if size is not None and not (whole and 1 <= size < n_answers):
             raise EstimationError(
-                f"{verb}: {name} is how many answers make the box, 1 to {n_answers - 1} on this scale, got {size!r}."
+                f"{verb}: {name} is how many answers make the box, 1 to {n_answers - 1} on this scale, got "
+                f"{came(size)}."
             )
+    usual, half = min(2, n_answers // 2), max(n_answers // 2, 1)
+    if top is None:
+        top = usual if bottom is None else min(bottom, n_answers - bottom)
+    if bottom is None:
+        bottom = min(top, n_answers - top, half)
+    if top + bottom > n_answers:
+        raise EstimationError(
+            f"{verb}: the boxes of the {top} highest and the {bottom} lowest of {n_answers} answers share "
+            f"{top + bottom - n_answers}, so one respondent would count as both. Write "
+            f"top={half}, bottom={half} or less."
+        )
+    return int(top), int(bottom)
 
 
 def _refuse_reversed(

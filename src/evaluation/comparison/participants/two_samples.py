@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.comparability import Comparability, require_comparability
 from evaluation.comparison.effects import UNADJUSTED, Measure, evidence_of, group_difference
 from evaluation.design.design import Design, domain, require_design
 from evaluation.design.frames import join_frames
@@ -142,7 +142,8 @@ def sample_difference(
     [3.0, 5.0, 2.0]
     """
     verb = "sample_difference"
-    evidence = evidence_of(comparability, UNADJUSTED)
+    comparability = require_comparability(comparability, verb)
+    evidence = evidence_of(comparability, UNADJUSTED, verb)
     _refuse_contradiction(comparability, participant, verb)
     joined = join_samples(participants, comparator, columns=outcome, participant=participant)
     made = group_difference(joined, outcome=outcome, treatment=SAMPLE, measure=measure, conf_level=conf_level)

@@ -58,7 +58,7 @@ class SensitivityBounds(Spoken):
         own, by_interval = (float(self.fit.get(f"breakdown_lambda{end}", np.nan)) for end in ("", "_interval"))
         if lang == "ko":
             text = (
-                f"관측되지 않은 특성 때문에 참여 승산이 공변량으로 알 수 있는 것과 {value:.4g}배까지 다를 수 있다면, "
+                f"관측되지 않은 특성이 참여 승산을 공변량으로 알 수 있는 것의 {value:.4g}배까지 바꿀 수 있다면, "
                 f"보정한 차이는 {low}에서 {high} 사이에 있다 ({interval} {ends[0]}에서 {ends[1]}). "
             )
             return text + breakdown_text(own, by_interval, lang)
@@ -165,7 +165,7 @@ def sensitivity_bounds(
     [['bound_low', 1.0, 0.25], ['bound_high', 1.0, 0.25], ['bound_low', 2.0, -0.05], ['bound_high', 2.0, 0.55]]
     """
     require_design(design, "sensitivity_bounds")
-    evidence = evidence_of(comparability, ADJUSTED)
+    evidence = evidence_of(comparability, ADJUSTED, "sensitivity_bounds")
     lambdas = _lambdas(lambda_)
     drawn = _drawn(design, interval, replicates, seed)
     model = marginal_model(design, outcome, treatment, covariates, estimand, "sensitivity_bounds", missing)

@@ -134,13 +134,13 @@ def negative_controls(
     _refuse_options(estimator, alpha, margin)
     if estimator != "difference":
         refuse_balanced(design, treatment, "negative_controls")
-    evidence = evidence_of(comparability, ADJUSTED)
+    evidence = evidence_of(comparability, ADJUSTED, "negative_controls")
     rows = []
     for name in names:
         groups = groups_of(
             design,
             treatment=treatment,
-            covariates=() if estimator == "difference" else covariates,
+            covariates=False if estimator == "difference" else covariates,
             outcome=name,
             verb="negative_controls",
             missing=missing,

@@ -140,7 +140,7 @@ def manski_bounds(
     require_design(design, "manski_bounds")
     _refuse_words(estimand, response, selection)
     refuse_balanced(design, treatment, "manski_bounds")
-    evidence = evidence_of(comparability, ADJUSTED)
+    evidence = evidence_of(comparability, ADJUSTED, "manski_bounds")
     groups = groups_of(design, treatment=treatment, outcome=outcome, verb="manski_bounds", missing=missing)
     least, most = _possible(design, groups, outcome, bounds)
 
