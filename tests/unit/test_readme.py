@@ -140,13 +140,45 @@ def test_the_readme_states_the_chain_errors_that_are_held_against_r():
 
 def test_the_benchmarks_tables_of_coverage_are_those_of_their_files():
     folder = ROOT / "benchmarks"
-    page = (folder / "README.md").read_text(encoding="utf-8").split("<!-- table:coverage -->")[1]
-    shown = [line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\|.* % \|", line)]
+    shown = rows_with_shares("coverage")
     studies = pd.read_csv(folder / "coverage" / "coverage.csv")
     draws = pd.read_csv(folder / "coverage" / "draws.csv").groupby(["draw", "districts"], sort=False)["coverage"]
     stated = [[population, estimate, f"{100 * ours:.1f} %"] for estimate, population, _, ours in studies.values[:, :4]]
     stated += [[draw, str(n), *(f"{100 * share:.1f} %" for share in part)] for (draw, n), part in draws]
     assert [line[: len(row)] for line, row in zip(shown, stated, strict=True)] == stated
+
+
+def test_the_benchmarks_table_of_adjusted_comparisons_is_that_of_its_file():
+    studies = pd.read_csv(ROOT / "benchmarks" / "coverage" / "comparison.csv")
+    shown = {(setting, method): row for setting, method, *row in rows_with_shares("coverage of comparisons")}
+    stated = {
+        (row.setting, row.method): (f"{100 * row.coverage:.1f} %", f"{row.mean_std_error / row.true_std_error:.2f}")
+        for row in studies.itertuples()
+    }
+    assert {key: tuple(row[-2:]) for key, row in shown.items()} == stated
+
+
+def rows_with_shares(table):
+    """Return the rows that hold a percentage, from a table's mark to the end of its section."""
+    page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    section = page.split(f"<!-- table:{table} -->")[1].split("\n## ")[0]
+    return [line.strip("| ").split(" | ") for line in section.splitlines() if re.match(r"\|.* % \|", line)]
+
+
+def test_the_readme_states_how_often_adjusted_intervals_hold_the_truth():
+    studies = pd.read_csv(ROOT / "benchmarks" / "coverage" / "comparison.csv").set_index(["method", "setting"])
+    bounds = pd.read_csv(ROOT / "benchmarks" / "coverage" / "bounds.csv")
+    covered = 100 * studies.loc["aipw", "coverage"]
+    right = covered.drop("a trait moves participation")
+    stated = re.search(
+        r"In ([\d,]+) samples of\s+synthetic Seoul the 95 % interval of `aipw` holds the truth in (\d+) to (\d+) %.*?"
+        r"moves participation, in (\d+) %, and only bounds",
+        README,
+        re.S,
+    ).groups()
+    assert stated[0] == f"{studies['samples'].iloc[0]:,}"
+    assert stated[1:] == tuple(f"{x:.0f}" for x in (right.min(), right.max(), covered["a trait moves participation"]))
+    assert bounds["inside"].eq(1).all()
 
 
 def true_of_participants(item):
