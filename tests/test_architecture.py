@@ -15,6 +15,7 @@ LINES = [
     ["results"],
     ["vocabulary"],
     ["wording", "printed"],
+    ["amounts"],
     ["sentences"],
     ["synthetic"],
     ["survey"],

@@ -48,6 +48,7 @@ _THRESHOLD, _LESS = "|", " - "
 _EXPLAINED_BY = "explained:"
 _REPLICATES = re.compile(r"^replicates \((?P<parts>.+)\)$")
 _WHOLE = re.compile(r"^-?\d+\.0+$")
+_SHIFTED = re.compile(r"(?:I\()?\{?(?P<name>[^\W\d]\w*) ?(?P<sign>[-+]) ?(?P<by>\d+(?:\.\d+)?)\}?\)?")
 _SQUARED = re.compile(r"\{?([^\W\d]\w*) ?\*\* ?2\}?")
 _CATEGORICAL = re.compile(r"^C\((?P<variable>\w+)\)$")
 _DUMMY = re.compile(r"^(?P<variable>.+)\[(?:T\.)?(?P<value>[^\[\]]*)\]$")
@@ -162,6 +163,11 @@ def weight_name(weight: str, lang: str | None = None) -> str:
     return ARROW.join([term(first, lang), *(term(step, lang) for step in steps)])
 
 
+def is_unweighted(provenance: Provenance) -> bool:
+    """Tell whether respondents count once each, so that nothing may be said of survey weights."""
+    return provenance.weight.split(ARROW)[0] == "unweighted"
+
+
 def caption(
     provenance: Provenance,
     conf_level: float | None = None,
@@ -219,7 +225,7 @@ def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
     known = labels.variable(text, lang)
     if known != text:
         return known
-    if text in {"overall", "index"}:
+    if text in {"overall", "index", "difference"}:
         return term(text, lang)
     if categorical := _CATEGORICAL.match(text):
         return labels.variable(categorical["variable"], lang)
@@ -229,8 +235,14 @@ def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
         return f"{term_label(first, labels, lang)}²"
     if squared := _SQUARED.fullmatch(text):
         return f"{term_label(squared[1], labels, lang)}²"
+    if shifted := _SHIFTED.fullmatch(text):
+        return f"{term_label(shifted['name'], labels, lang)} {shifted['sign'].replace('-', '−')} {shifted['by']}"
     if CROSS in text:
-        return " × ".join(term_label(part, labels, lang) for part in text.split(CROSS))
+        parts = text.split(CROSS)
+        words = [term_label(part, labels, lang) for part in parts]
+        return " × ".join(
+            f"({word})" if _SHIFTED.fullmatch(part) else word for part, word in zip(parts, words, strict=True)
+        )
     if dummy:
         categorical = _CATEGORICAL.match(dummy["variable"])
         variable = categorical["variable"] if categorical else dummy["variable"]
@@ -308,6 +320,8 @@ def result_keys(result: Estimates, lang: str | None = None) -> pd.DataFrame:
     if result.verb == "predictions" and outcome:
         known = labels.variable("prediction", lang)
         words["term"] = term_label(outcome, labels, lang) if known == "prediction" else known
+    if "method" in keys and is_unweighted(result.provenance):
+        words["method"] = words["method"].replace(term("method_raw", lang), term("method_raw_unweighted", lang))
     for column in _OWN_KEYS.get(result.verb, set()):
         label = value_label if column == "value" else _compared_codes
         pairs = zip(keys["term"], keys[column], strict=True)

@@ -269,5 +269,5 @@ def test_a_sentence_says_what_its_grade_allows(respondents):
     assert "배제되지 않는다" in ev.statement(parts, "ko").sentences[-1]
     raised = replace(raw, fit={**raw.fit, "evidence_grade": 5})
     assert ev.statement(raised, "en").sentences == ev.statement(raw, "en").sentences
-    assert ev.statement(made.published(), "en").sentences[1].endswith("never asked of the same people.")
+    assert "never asked of the same people" in ev.statement(made.published(), "en").sentences[0]
     assert "표준오차 없음" in ev.statement(made.published(), "ko").sentences[0]

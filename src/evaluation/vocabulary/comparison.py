@@ -137,6 +137,11 @@ TERMS: dict[str, tuple[str, str]] = {
     "share_outside": ("범위 밖 비율", "share outside the range"),
     "largest_weight_share": ("한 응답의 최대 가중 몫", "largest weight share"),
     "risk_ratio": ("비율비", "risk ratio"),
+    "odds_ratio": ("오즈비", "odds ratio"),
+    "common_odds_ratio": ("공통 오즈비", "common odds ratio"),
+    "in_unit": ("단위 {unit}", "in {unit}"),
+    "gap_in_deviations": ("표준편차의 {value}배", "{value} standard deviations"),
+    "of_unrounded": ("차이는 반올림하지 않은 값에서", "difference of the unrounded values"),
     # figures of comparison
     # ordered items, indices, doses
     "top_box_difference": ("긍정 응답 비율의 차이", "difference in top box"),

@@ -69,6 +69,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "method": ("방법", "method"),
     "method_benchmark": ("외부 수치와의 차이", "gap to an outside figure"),
     "method_unweighted": ("가중 없음", "unweighted"),
+    "method_raw_unweighted": ("보정 없음", "not adjusted"),
     "method_raw": ("조사 가중, 보정 없음", "survey weights, not adjusted"),
     "method_regression_adjusted": ("회귀", "regression"),
     "method_g_computation": ("집단별 회귀", "a regression per group"),
