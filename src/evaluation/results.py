@@ -171,7 +171,8 @@ class Estimates:
     bases : ndarray of int, shape (k,), or None
         Respondents in the smallest group behind each row; None where ``n_obs`` says it.
     cell_counts : ndarray of int, shape (k,), or None
-        Respondents who gave the rarer answer that each share shows, 0 for nobody; None where rows are no shares.
+        Respondents who gave the rarer answer that each share shows, or whom a row would give away beside the others;
+        0 for nobody, None where rows are no shares.
     combination : Combination or None
         Of what a contrast is made; it is not published.
     """
@@ -283,10 +284,13 @@ class Estimates:
 
     def masked(self) -> Estimates:
         """Return the estimates with every marked row blanked, and the marks as a column; unchanged where none is."""
+        if "mark" in self.columns:
+            return self
         marks = self.marks
         hidden = np.array([bool(mark) for mark in marks], dtype=bool)
-        if not hidden.any() or "mark" in self.columns:
-            return self
+        fit = shown_record(self.fit, self.provenance, is_hidden=SMALL_CELL in marks)
+        if not hidden.any():
+            return self if fit == dict(self.fit) else replace(self, fit=fit)
         limit = np.inf if "quantity" in self.keys else self.provenance.min_cell
         counted = (self.n_obs < limit) & np.array([mark == SMALL_CELL for mark in marks])
         if counted.any():
@@ -305,6 +309,7 @@ class Estimates:
             interval=None if self.interval is None else np.where(hidden[:, None], np.nan, self.interval),
             method=self.variance_method,
             columns={**columns, "mark": np.array(marks, dtype=object)},
+            fit=fit,
             bases=None,
             cell_counts=None,
         )
@@ -400,6 +405,46 @@ class Estimates:
 
     def _repr_html_(self) -> str:
         return frame_html(self.masked().tidy())
+
+
+#: Entries of ``fit`` that count respondents; others that begin alike count clusters or draws.
+_PEOPLE = frozenset(
+    {"n_left_out", "n_unmatched", "n_dose_unknown", "n_without_subgroup", "n_participants", "n_comparison"}
+)
+#: What entries begin with that are as good as a count of a group.
+_SIZES = ("ess_", "largest_weight_share", "sd")
+
+
+def shown_record(record: Mapping[str, Any], provenance: Provenance, *, is_hidden: bool = False) -> dict[str, Any]:
+    """Return what a result says about itself as it may leave: small counts of respondents as ``"<5"``.
+
+    Parameters
+    ----------
+    record : mapping
+        Entries of ``fit``.
+    provenance : Provenance
+        Its ``min_cell`` is the smallest count that may be shown.
+    is_hidden : bool, default False
+        Rows of the result are hidden for a small cell: then no entry is left that tells the size of a group.
+
+    Examples
+    --------
+    >>> shown_record({"n_left_out": 3, "ess_comparison": 80.5}, Provenance(min_cell=5))
+    {'n_left_out': '<5', 'ess_comparison': 80.5}
+    """
+    shown: dict[str, Any] = {}
+    for name, value in record.items():
+        if is_hidden and name.startswith(_SIZES):
+            shown[name] = None
+        else:
+            shown[name] = _shown_counts(value, provenance.min_cell) if name in _PEOPLE else value
+    return shown
+
+
+def _shown_counts(value: Any, least: int) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shown_counts(count, least) for key, count in value.items()}
+    return f"<{least}" if isinstance(value, (int, np.integer)) and 0 < value < least else value
 
 
 #: Verbs whose levels sum to a whole that is known.

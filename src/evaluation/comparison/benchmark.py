@@ -179,6 +179,8 @@ def benchmark_difference(
         vcov=np.array([[own + other, own, -other], [own, own, 0.0], [-other, 0.0, other]]),
         df=np.array([df, df, np.inf]),
         n_obs=np.array([int(one.n_obs[0]), int(one.n_obs[0]), n or 0]),
+        bases=np.array([int(one.base_sizes[0])] * 2 + [0]),
+        cell_counts=None if one.cell_counts is None else np.array([int(one.cell_counts[0])] * 2 + [0]),
         provenance=one.provenance,
         engine=one.engine if conditional else None,
         contributions=contributions if conditional else None,

@@ -17,6 +17,7 @@ from evaluation.errors import EstimationError
 from evaluation.estimation.counterfactual import WITH_PROPENSITY, GroupMeans, Method, potential_outcome_means
 from evaluation.estimation.groups import Groups
 from evaluation.estimation.refitting import refitted_means
+from evaluation.estimation.small_counts import fewest, rarer_answers
 from evaluation.estimation.tilts import Balancing, Estimand
 from evaluation.results import Estimates
 
@@ -107,6 +108,7 @@ def estimate_difference(
         df=np.full(3, float(design.degrees_of_freedom(groups.used))),
         n_obs=np.array([n_used, n_participants, compared]),
         bases=np.array([min(n_participants, n_others), n_participants, compared]),
+        cell_counts=_rarer(groups, is_with_all=method == "difference_from_all"),
         provenance=design.provenance,
         engine=design.engine,
         contributions=contributions,
@@ -114,6 +116,13 @@ def estimate_difference(
         conf_level=conf_level,
         fit=_fit_record(design, groups, made, method, estimand, treatment, balancing),
     )
+
+
+def _rarer(groups: Groups, *, is_with_all: bool) -> NDArray[np.int64]:
+    """Count who gave the rarer answer behind each row; the difference and everybody give both groups away."""
+    others, participants = rarer_answers(groups.outcome, [groups.members(0), groups.members(1)])
+    both = fewest([others, participants])
+    return np.array([both, participants, both if is_with_all else others])
 
 
 def _again(

@@ -22,6 +22,7 @@ from evaluation.estimation.contrasts import joined
 from evaluation.estimation.counterfactual import Estimand, Groups, Method, groups_of
 from evaluation.estimation.domains import names_of
 from evaluation.estimation.missing_covariates import Missing
+from evaluation.estimation.small_counts import rarer_of
 from evaluation.regression.families import Family
 from evaluation.results import Estimates
 
@@ -319,6 +320,7 @@ class _Ladder:
             estimand=estimand or self.estimand,
             counts=(participants, others),
             effective=given if effective is None else effective,
+            rarer=rarer_of(self.groups),
         )
 
 
@@ -336,6 +338,7 @@ def _rung(
     estimand: str = "",
     counts: tuple[int, int] | None = None,
     effective: Sequence[float] = (np.nan, np.nan),
+    rarer: int | None = None,
 ) -> Estimates:
     """Return row 0 of a difference as a row of the ladder; a benchmark's respondents are participants all."""
     row = made.take(np.array([0]))
@@ -346,6 +349,7 @@ def _rung(
         keys=pd.DataFrame({"term": [outcome], "method": [method]}),
         interval=None,
         bases=smallest,
+        cell_counts=row.cell_counts if rarer is None else np.array([rarer]),
         columns={
             "estimand": np.array([estimand], dtype=object),
             "n_participants": np.array([n_participants], dtype=np.int64),
@@ -380,13 +384,17 @@ def _stacked(parts: Sequence[Estimates]) -> Estimates:
         df=np.concatenate([part.df for part in loose])[back],
         n_obs=np.concatenate([part.n_obs for part in loose])[back],
         bases=np.concatenate([part.base_sizes for part in loose])[back],
-        cell_counts=None,
+        cell_counts=np.concatenate([_cells(part) for part in loose])[back],
         engine=None,
         contributions=None,
         influence_of=None,
         method=f"{whole.variance_method}; benchmark: {outside[0].variance_method}",
         columns={name: np.concatenate([part.columns[name] for part in loose])[back] for name in whole.columns},
     )
+
+
+def _cells(part: Estimates) -> NDArray[np.int64]:
+    return np.zeros(len(part), dtype=np.int64) if part.cell_counts is None else part.cell_counts
 
 
 def _shares_sample(part: Estimates, own: Estimates) -> bool:

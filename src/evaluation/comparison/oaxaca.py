@@ -17,6 +17,7 @@ from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.missing_covariates import Missing
+from evaluation.estimation.small_counts import rarer_of
 from evaluation.regression.fitting import fit, influence
 from evaluation.regression.model import Model, read_model, refuse_collinear
 from evaluation.results import Estimates
@@ -193,6 +194,7 @@ class LinearParts:
             df=np.full(k, float(design.degrees_of_freedom(self.groups.used))),
             n_obs=np.full(k, others + participants),
             bases=np.full(k, min(others, participants)),
+            cell_counts=np.full(k, rarer_of(self.groups)),
             provenance=design.provenance,
             engine=design.engine,
             contributions=contributions,

@@ -24,8 +24,8 @@ class Spoken(Estimates):
     def masked(self) -> Self:
         """Return the estimates with what may not be shown blanked, in ``fit`` too; unchanged where nothing is."""
         made = super().masked()
-        if made is self:
-            return self
+        if "mark" not in made.columns:
+            return cast(Self, made)
         blank = {name: np.nan if name in self.estimated else value for name, value in self.fit.items()}
         return cast(Self, replace(made, fit=blank))
 

@@ -59,11 +59,13 @@ def draw_dose(result: Estimates, *, title: str | None = None, lang: str | None =
 
 def _notes(result: Estimates, masked: Estimates, lang: str | None) -> list[str]:
     """Return estimand, trend, equality and the meaning of marks."""
-    fit, notes = result.fit, []
+    fit, notes = masked.fit, []
     if "estimand" in fit:
         notes.append(f"{wording.term('estimand', lang)}: {fit['estimand']}")
     trend = getattr(result, "trend", None)
     places = 3 if trend is None else wording.decimals(float(trend.std_error[0]))
+    if np.isnan(float(fit["trend"])):
+        return [*notes, *meanings([masked], wording.language_of(lang))]
     slope, p = wording.number(float(fit["trend"]), places), wording.probability(float(fit["p_trend"]))
     notes.append(wording.term("dose_trend_note", lang).format(slope=slope, p=_p(p)))
     notes.append(wording.term("dose_equality_note", lang).format(p=_p(wording.probability(float(fit["p_equality"])))))

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
+from evaluation import wording
 from evaluation.comparison.effects import group_difference
 from evaluation.comparison.inference.multiplicity import hypotheses
 from evaluation.comparison.inference.power_analysis import NullVariance, PowerAnalysis, Setting
@@ -17,7 +18,8 @@ from evaluation.design.design import Design
 from evaluation.errors import EstimationError
 from evaluation.estimation.arguments import require_choice, require_number
 from evaluation.estimation.counterfactual import groups_of
-from evaluation.results import Estimates, Provenance
+from evaluation.estimation.small_counts import is_small, smallest_of
+from evaluation.results import SMALL_CELL, Estimates, Provenance
 
 Direction = Literal["higher", "lower"]
 #: What stands in captions where no data were read.
@@ -314,6 +316,8 @@ def _of_estimate(result: Estimates, given: _Given, setting: Setting, verb: str) 
             f"{verb}: expected one difference with a standard error, got {len(tests)}. Take one of the rows first."
         )
     row = result.take(tests)
+    if SMALL_CELL in result.marks:
+        raise EstimationError(_hidden(result.provenance, verb))
     others = result.n_obs[~hypotheses(result)]
     return replace(
         setting,
@@ -336,6 +340,8 @@ def _of_design(design: object, given: _Given, setting: Setting, verb: str) -> Se
     groups = groups_of(
         design, treatment=given.treatment, outcome=False if given.outcome is None else given.outcome, verb=verb
     )
+    if is_small(smallest_of(groups, design.provenance), design.provenance):
+        raise EstimationError(_hidden(design.provenance, verb))
     weights = [design.domain_weights[groups.members(group)] for group in (1, 0)]
     n = (float(len(weights[0])), float(len(weights[1])))
     found = replace(setting, n=n, df=float(design.degrees_of_freedom(groups.used)), provenance=design.provenance)
@@ -355,6 +361,15 @@ def _of_design(design: object, given: _Given, setting: Setting, verb: str) -> Se
         {"share": float(raw.estimate[2])} if groups.family == "binomial" else {"std_dev": (spread[0], spread[1])}
     )
     return replace(found, deff=(deff, deff), **known)
+
+
+def _hidden(provenance: Provenance, verb: str) -> str:
+    """Return why groups cannot be planned with whose sizes or answers may not be shown."""
+    return (
+        f"{verb}: fewer than {provenance.min_cell} respondents are in a group or gave one of its answers, which "
+        f"{wording.survey_id(provenance.survey)} does not let be shown, and a power would tell it. Plan with numbers "
+        f"of your own: n_participants=, n_comparison= and share= or std_dev=, without the design."
+    )
 
 
 def _spread(y: Any, weights: Any) -> float:

@@ -33,6 +33,7 @@ from evaluation.estimation.arguments import column_names, require_choice, requir
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.counterfactual import WITH_OUTCOME_MODEL, Estimand
 from evaluation.estimation.domains import code_levels, is_text, levels_of, names_of
+from evaluation.estimation.small_counts import companion_of, fewest
 from evaluation.regression.formula import variables_of, without
 from evaluation.results import Estimates
 from evaluation.survey.codebook import Codebook
@@ -199,7 +200,8 @@ def subgroup_effects(
         "of_shares": all(_is_share(design, name) for name in outcomes),
         **evidence,
     }
-    return _with_p_values(replace(whole, verb=verb, provenance=design.provenance, fit=fit), families, count, chosen)
+    whole = replace(whole, verb=verb, provenance=design.provenance, fit=fit)
+    return _with_companions(_with_p_values(whole, families, count, chosen))
 
 
 def _told(asked: _Asked) -> dict[str, object]:
@@ -470,6 +472,20 @@ def _with_p_values(whole: Estimates, families: Families, replicates: int, seed: 
     made["p_heterogeneity"] = _heterogeneities(whole)
     ordered = {name: values for name, values in whole.columns.items() if name != "reason"}
     return replace(whole, columns={**ordered, **made, "reason": whole.columns["reason"]})
+
+
+def _with_companions(whole: Estimates) -> Estimates:
+    """Hide a second level beside the only one of a column whose group is small: everybody less the others tell it."""
+    cells = np.zeros(len(whole), dtype=np.int64) if whole.cell_counts is None else whole.cell_counts.copy()
+    inside = whole.keys[whole.keys["subgroup"] != OVERALL]
+    for rows in inside.groupby(["term", "subgroup", "method"], sort=False).groups.values():
+        at = np.asarray(rows, dtype=np.int64)
+        for name in ("n_participants", "n_comparison"):
+            counts = whole.columns[name][at]
+            place = companion_of(counts.tolist(), whole.provenance)
+            if place is not None:
+                cells[at[place]] = fewest([int(counts.min(where=counts > 0, initial=counts.max())), cells[at[place]]])
+    return replace(whole, cell_counts=cells)
 
 
 def _heterogeneities(whole: Estimates) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, EvaluationError
 from evaluation.estimation.arguments import require_choice, require_number
 from evaluation.estimation.contrasts import combined, joined
+from evaluation.estimation.small_counts import companion_of, fewest
 from evaluation.estimation.term_tests import term_test
 from evaluation.estimation.tilts import Estimand
 from evaluation.results import Estimates, TestResult
@@ -56,6 +57,14 @@ class DoseResponse(Estimates):
 
     trend: Estimates | None = field(default=None, kw_only=True)
     equality: TestResult | None = field(default=None, kw_only=True)
+
+    def masked(self) -> Estimates:
+        """Return the classes with what may not be shown blanked, and the trend where it would give one away."""
+        made = super().masked()
+        if made is self or self.trend is None or not any(self.trend.marks):
+            return made
+        hidden = dict.fromkeys(("trend", "p_trend", "p_equality"), np.nan)
+        return replace(cast(DoseResponse, made), trend=self.trend.masked(), equality=None, fit={**made.fit, **hidden})
 
 
 def dose_response(
@@ -169,9 +178,10 @@ def dose_response(
     parts = [
         found.get(place) or _blank(first, dose, classes.titles[place], sizes[place]) for place in range(len(sizes))
     ]
-    rows = joined([replace(part, fit={}) for part in parts])
+    plain = joined([replace(part, fit={}) for part in parts])
+    rows = _with_companion(plain, sizes)
     fields = {name: getattr(rows, name) for name in Estimates.__dataclass_fields__}
-    effects = rows.take(3 * large)
+    effects = plain.take(3 * large)
     trend, equality = _trend(effects, classes, large, outcome), _equality(effects, dose, outcome)
     left_out = [classes.titles[place] for place in range(len(sizes)) if place not in found]
     record: dict[str, object] = {"outcome": outcome, "dose": dose, "method": chosen, "not_estimated": left_out}
@@ -234,6 +244,16 @@ def _blank(like: Estimates, dose: str, title: str, size: int) -> Estimates:
         influence_of=None,
         cell_counts=None,
     )
+
+
+def _with_companion(rows: Estimates, sizes: Sequence[int]) -> Estimates:
+    """Hide a second class beside the only one that is small: everybody less the other classes tell it."""
+    place = companion_of(sizes, rows.provenance)
+    if place is None:
+        return rows
+    cells = np.zeros(len(rows), dtype=np.int64) if rows.cell_counts is None else rows.cell_counts.copy()
+    cells[3 * place : 3 * place + 3] = fewest(sizes)
+    return replace(rows, cell_counts=cells)
 
 
 def _trend(effects: Estimates, classes: DoseClasses, large: NDArray[np.int64], outcome: str) -> Estimates:

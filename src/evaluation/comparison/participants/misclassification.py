@@ -21,6 +21,7 @@ from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.arguments import require_number
 from evaluation.estimation.groups import Groups, groups_of
+from evaluation.estimation.small_counts import rarer_of
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -143,7 +144,7 @@ def misclassification_bounds(
         keys=pd.DataFrame({"term": outcome, "quantity": ["bound_low", "bound_high", "difference_reported"]}),
     )
     counts = groups.counts()
-    made = replace(made, conf_level=conf_level, bases=np.full(3, min(counts)))
+    made = replace(made, conf_level=conf_level, bases=np.full(3, min(counts)), cell_counts=np.full(3, rarer_of(groups)))
     p = float(moments.estimate[0])
     return spoken(
         MisclassificationBounds,

@@ -22,6 +22,7 @@ from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.estimation.arguments import require_number
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.missing_covariates import Missing
+from evaluation.estimation.small_counts import rarer_of
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -176,7 +177,9 @@ def oster_delta(
         "delta": float(delta),
         "solutions": [float(facts[0] - root) for root in _roots(facts, r2_max, float(delta))],
     }
-    made = replace(made, conf_level=conf_level, bases=np.full(len(QUANTITIES), min(groups.counts())))
+    k = len(QUANTITIES)
+    bases, cells = np.full(k, min(groups.counts())), np.full(k, rarer_of(groups))
+    made = replace(made, conf_level=conf_level, bases=bases, cell_counts=cells)
     return spoken(CoefficientStability, made, fit=record | evidence)
 
 

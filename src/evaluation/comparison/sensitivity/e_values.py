@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import brentq
 
-from evaluation import project
+from evaluation import project, wording
 from evaluation.errors import EstimationError, ProjectError
 from evaluation.estimation.contrasts import joined
 from evaluation.results import Estimates, Provenance, plain
@@ -52,6 +52,8 @@ class EValue:
         For captions and manifests.
     difference, difference_low, difference_high : float
         The risk difference and its limits; NaN for a ratio.
+    mark : str
+        Why no number is shown: the estimates rest on too few respondents. Empty where they do not.
     """
 
     point: float
@@ -65,13 +67,18 @@ class EValue:
     difference: float = np.nan
     difference_low: float = np.nan
     difference_high: float = np.nan
+    mark: str = ""
 
     def tidy(self) -> pd.DataFrame:
         """Return one row: the two E-values and the ratio with its limits, of a difference also that with its own."""
         names = ["point", "limit", "risk_ratio", "low", "high", "null", "scale"]
         if self.scale == "risk_difference":
             names += ["difference", "difference_low", "difference_high"]
-        return pd.DataFrame([{name: getattr(self, name) for name in names}])
+        row = {name: getattr(self, name) for name in names}
+        if self.mark:
+            row = {name: value if name in ("null", "scale") else np.nan for name, value in row.items()}
+            row |= {"mark": self.mark}
+        return pd.DataFrame([row])
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record."""
@@ -83,6 +90,8 @@ class EValue:
         chosen = project.language() if lang is None else lang
         if chosen not in project.LANGUAGES:
             raise ProjectError(f"lang must be 'ko' or 'en', got {lang!r}.")
+        if self.mark:
+            return f"{wording.term('EValue', chosen)}: {wording.ABSENT} {self.mark}"
         is_difference = self.scale == "risk_difference"
         if chosen == "ko":
             what = f"비율의 차이 {self.difference:.3f}" if is_difference else f"비율비 {self.risk_ratio:.2f}"
@@ -184,7 +193,8 @@ def e_value(
     if scale == "risk_difference":
         _refuse_given(low=low, high=high, std_error=std_error, scale=scale)
         shares = _shares(estimate, means, covariance, participant_share, conf_level)
-        return _of_difference(shares, 0.0 if null is None else float(null), provenance)
+        made = _of_difference(shares, 0.0 if null is None else float(null), provenance)
+        return replace(made, mark=_mark_of(estimate))
     _refuse_given(means=means, covariance=covariance, participant_share=participant_share, scale=scale)
     null = 1.0 if null is None else float(null)
     if isinstance(estimate, Estimates):
@@ -196,7 +206,12 @@ def e_value(
     nearest = lower if ratio > null else upper
     crossed = lower <= null <= upper
     limit = 1.0 if crossed else (np.nan if np.isnan(nearest) else _bound(nearest, null))
-    return EValue(point, float(limit), ratio, lower, upper, null, scale, provenance)
+    return EValue(point, float(limit), ratio, lower, upper, null, scale, provenance, mark=_mark_of(estimate))
+
+
+def _mark_of(estimate: object) -> str:
+    """Return why row 0 of estimates may not be shown; empty for numbers."""
+    return estimate.marks[0] if isinstance(estimate, Estimates) else ""
 
 
 def _scale(estimate: object, scale: Scale | None) -> Scale:

@@ -27,6 +27,7 @@ from evaluation.estimation.balance_equations import Coefficients
 from evaluation.estimation.counterfactual import GroupMeans, potential_outcome_means
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.missing_covariates import Missing
+from evaluation.estimation.small_counts import rarer_of
 from evaluation.estimation.tilts import Estimand, Tilt, fitted_propensity, require_estimand
 from evaluation.results import Estimates
 
@@ -372,6 +373,7 @@ def bounds_of(
         df=np.full(k, float(design.degrees_of_freedom(model.groups.used))),
         n_obs=np.full(k, n_others + n_participants),
         bases=np.full(k, min(n_others, n_participants)),
+        cell_counts=np.full(k, rarer_of(model.groups)),
         provenance=design.provenance,
         engine=design.engine,
         contributions=contributions,

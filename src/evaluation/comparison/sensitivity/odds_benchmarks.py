@@ -28,8 +28,9 @@ from evaluation.comparison.spoken import shown_number
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
 from evaluation.estimation.missing_covariates import Missing
+from evaluation.estimation.small_counts import smallest_of
 from evaluation.estimation.tilts import Estimand
-from evaluation.results import SMALL_BASE, Provenance, frame_html, plain
+from evaluation.results import SMALL_BASE, SMALL_CELL, Provenance, frame_html, plain, shown_record
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +57,8 @@ class OddsBenchmarks:
     n_left_out : int
         Respondents who count but miss treatment, outcome or a covariate.
     smallest_group : int
-        Respondents in the smaller group; below the survey's minimum no number is shown.
+        Respondents in the smaller group, or who gave an answer that is rare in one; below the survey's minimum no
+        number is shown.
     provenance : Provenance
         For captions and manifests.
     """
@@ -80,7 +82,7 @@ class OddsBenchmarks:
         if self.smallest_group < self.provenance.min_base:
             numbers = [column for column in rows.columns if column != "covariate"]
             rows[numbers] = np.nan
-            rows["mark"] = SMALL_BASE
+            rows["mark"] = SMALL_CELL if self.smallest_group < self.provenance.min_cell else SMALL_BASE
         return rows
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,7 +90,8 @@ class OddsBenchmarks:
         return {
             "verb": "sensitivity_benchmarks",
             "provenance": self.provenance.to_dict(),
-            "fit": {"estimand": self.estimand, "quantile": self.quantile, "n_left_out": self.n_left_out},
+            "fit": {"estimand": self.estimand, "quantile": self.quantile}
+            | shown_record({"n_left_out": self.n_left_out}, self.provenance),
             "rows": [{str(k): plain(v) for k, v in row.items()} for row in self.tidy().to_dict("records")],
         }
 
@@ -189,7 +192,7 @@ def sensitivity_benchmarks(
         whole,
         estimand,
         model.groups.n_left_out,
-        min(model.groups.counts()),
+        smallest_of(model.groups, design.provenance),
         design.provenance,
     )
 

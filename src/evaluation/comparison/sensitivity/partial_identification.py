@@ -23,6 +23,7 @@ from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.arguments import require_number
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.missing_covariates import Missing
+from evaluation.estimation.small_counts import rarer_of
 from evaluation.results import Estimates
 from evaluation.survey.codebook import Codebook
 
@@ -156,7 +157,7 @@ def manski_bounds(
         n_obs=np.full(2, sum(counts)),
         df=float(design.degrees_of_freedom(groups.used)),
     )
-    made = replace(made, conf_level=conf_level, bases=np.full(2, min(counts)))
+    made = replace(made, conf_level=conf_level, bases=np.full(2, min(counts)), cell_counts=np.full(2, rarer_of(groups)))
     _refuse_empty(made.estimate, groups, outcome)
     return spoken(
         ManskiBounds,

@@ -23,7 +23,8 @@ from evaluation.errors import EstimationError
 from evaluation.estimation.arguments import require_number
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.missing_covariates import Missing
-from evaluation.results import SMALL_BASE, Provenance, frame_html
+from evaluation.estimation.small_counts import rarer_of, smallest_of
+from evaluation.results import SMALL_BASE, SMALL_CELL, Provenance, frame_html
 
 Floats = NDArray[np.float64]
 ErrorKind = Literal["design", "model"]
@@ -41,7 +42,8 @@ class HiddenTraits:
         ``conf_low``, ``conf_high``, ``bound``: "impossible" where no trait can be so strong, "capped" where it would
         explain all that is left of the outcome.
     smallest_group : int
-        Respondents in the smaller group; below the survey's minimum no number is shown.
+        Respondents in the smaller group, or who gave an answer that is rare in one; below the survey's minimum no
+        number is shown.
     provenance : Provenance
         For captions and manifests.
     """
@@ -55,7 +57,7 @@ class HiddenTraits:
         rows = self.rows.copy()
         if self.smallest_group < self.provenance.min_base:
             rows[[str(name) for name in rows if name not in ("covariate", "times", "bound")]] = np.nan
-            rows["mark"] = SMALL_BASE
+            rows["mark"] = SMALL_CELL if self.smallest_group < self.provenance.min_cell else SMALL_BASE
         return rows
 
     def __repr__(self) -> str:
@@ -222,7 +224,7 @@ def robustness_value(
     whole = spoken(
         Robustness,
         rows,
-        traits=HiddenTraits(pd.DataFrame(), min(groups.counts()), design.provenance),
+        traits=HiddenTraits(pd.DataFrame(), smallest_of(groups, design.provenance), design.provenance),
         ratio=parts.ratio,
         error=float(error),
         error_df=float(left - 1) if is_model else float(rows.df[0]),
@@ -256,7 +258,9 @@ def _estimated(design: Design, groups: Groups, outcome: str, q: float, conf_leve
         n_obs=np.full(3, int(groups.used.sum())),
         df=float(design.degrees_of_freedom(groups.used)),
     )
-    return replace(made, conf_level=conf_level, bases=np.full(3, min(groups.counts())))
+    return replace(
+        made, conf_level=conf_level, bases=np.full(3, min(groups.counts())), cell_counts=np.full(3, rarer_of(groups))
+    )
 
 
 def value_of(f2: float) -> tuple[float, float]:

@@ -143,6 +143,7 @@ def _of_estimates(result: Estimates, strengths: Floats) -> Estimates:
             df=np.full(len(strengths), first.df[0]), n_obs=np.full(len(strengths), first.n_obs[0]),
             provenance=result.provenance, conf_level=result.conf_level, method=result.variance_method,
             bases=np.full(len(strengths), first.base_sizes[0]),
+            cell_counts=None if first.cell_counts is None else np.full(len(strengths), first.cell_counts[0]),
         )  # fmt: skip
     else:
         made = combined(first, (1 / strengths)[:, None], [term] * len(strengths))
