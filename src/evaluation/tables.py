@@ -31,8 +31,10 @@ _HIDDEN = frozenset({"statistic", "df", "mark"})
 #: Further columns that are p-values.
 _PROBABILITIES = frozenset(
     {"p_holm", "p_hochberg", "p_hommel", "p_bonferroni", "p_sidak", "p_holm_sidak", "p_bh", "p_by", "p_romano_wolf"}
-    | {"p_heterogeneity", "p_value", "p_lower", "p_upper"}
+    | {"p_heterogeneity", "p_value", "p_lower", "p_upper", "p_low", "p_high"}
 )
+#: Columns of effective numbers of respondents, which are shown whole as numbers of respondents are.
+_WHOLE = frozenset({"ess", "ess_raw", "ess_participants", "ess_comparison"})
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
 _KEYS = ("margin", "variable", "covariate", "level", "term", "reason", "step")
 #: Columns of plain frames whose cells are words of the workbench.
@@ -140,6 +142,8 @@ class Table:
 
     def __repr__(self) -> str:
         body = self.frame
+        if body.empty:
+            return "\n".join([self.title, wording.term("no_rows", self.lang), *self._foot()])
         if self.groups:
             first = str(body.columns[0])
             blank = dict.fromkeys(map(str, body.columns), "")
@@ -170,6 +174,9 @@ class Table:
                 for row in part.itertuples(index=False, name=None)
             ]
             lines += ["<tbody>", *([f"<tr>{spanning}</tr>"] if heading else []), *rows, "</tbody>"]
+        if self.frame.empty:
+            blank = _cell("td", wording.term("no_rows", self.lang), "left", f' colspan="{len(columns)}"')
+            lines.append(f"<tbody><tr>{blank}</tr></tbody>")
         foot = "<br>".join(html.escape(line) for line in self._foot())
         if foot:
             wide = f'colspan="{len(columns)}" style="text-align: left"'
@@ -374,9 +381,7 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
         if name not in _HIDDEN and said:
             own = _free(columns, _plain_heading(name, result.provenance.labels, lang), name)
             columns[own] = [
-                (wording.probability(float(value)) if name in _PROBABILITIES else _plain_cell(value))
-                if _is_number(value)
-                else wording.term(str(value), lang)
+                _number_cell(name, float(value)) if _is_number(value) else wording.term(str(value), lang)
                 for value in values
             ]
     return columns
@@ -586,6 +591,8 @@ def _free(taken: dict[str, list[str]], heading: str, column: str) -> str:
 
 
 def _plain_heading(column: str, labels: Labels, lang: str) -> str:
+    if column == "group" and labels.variable(column, lang) == column:
+        return wording.term("by", lang)
     name = wording.term(column, lang) if wording.knows(column) else labels.variable(column, lang)
     return f"{name} (%)" if column in SHARES else name
 
@@ -616,8 +623,10 @@ def _plain_cells(frame: pd.DataFrame, column: str, values: Any, labels: Labels, 
             "" if wording.is_absent(value) else wording.value_label(owner, value, labels, lang)
             for value, owner in pairs
         ]
-    if column in _PROBABILITIES:
-        return [wording.probability(value) for value in values]
+    if column in _PROBABILITIES | _WHOLE:
+        return [_number_cell(column, float(value)) for value in values]
+    if column == "group" and {"group", "n_obs", "ess"} <= set(frame):
+        return [wording.term(name, lang) for name in ("participants", "others")][: len(frame)]
     if pd.api.types.is_bool_dtype(values):
         return [wording.term("true" if value else "false", lang) for value in values]
     if pd.api.types.is_numeric_dtype(values) and not _is_coded(column, values, labels, lang):
@@ -642,6 +651,13 @@ def with_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _plain_cell(value: Any) -> str:
     return wording.plain_number(float(value)) if _is_number(value) else str(value)
+
+
+def _number_cell(column: str, value: float) -> str:
+    """Write a number as its column wants it: a probability, a whole number, or four digits."""
+    if column in _PROBABILITIES:
+        return wording.probability(value)
+    return wording.number(value) if column in _WHOLE else wording.plain_number(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -209,7 +209,7 @@ def test_the_card_tells_the_frames_apart_in_order():
     text = joined(overlap="takes_part", share=0.5).summary()
     assert "roster: 60 PSUs (one respondent each), 2 strata (office), fpc (n_office); citizens: 12 PSUs" in text
     assert "weights: roster: w, citizens: weight → shared out between frames" in text
-    assert "step 1: join_frames (overlap: takes_part; share: 0.5)" in text
+    assert "step 1: shared out between frames (overlap: takes_part; share: 0.5)" in text
 
 
 def test_joining_three_frames_that_are_apart():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation import project
+from evaluation import project, wording
 from evaluation.errors import EstimationError
 from evaluation.estimation.means import survey_mean
 from evaluation.results import Estimates, Provenance, frame_html
@@ -148,10 +148,12 @@ class AgainstTruth:
         return self.rows.copy()
 
     def __repr__(self) -> str:
+        if self.rows.empty:
+            return wording.term("no_truth")
         return self.rows.to_string(index=False, float_format=lambda value: f"{value:.4f}")
 
     def _repr_html_(self) -> str:
-        return frame_html(self.rows)
+        return f"<p>{wording.term('no_truth')}</p>" if self.rows.empty else frame_html(self.rows)
 
 
 def against_truth(result: Estimates, known: pd.DataFrame | None) -> AgainstTruth:

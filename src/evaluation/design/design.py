@@ -239,7 +239,7 @@ class Design:
         return [
             *lines,
             *(
-                (f"{word('step')} {number}", f"{applied.step.verb} ({applied.arguments_text()})")
+                (f"{word('step')} {number}", f"{word(applied.step.verb)} ({applied.arguments_text()})")
                 for number, applied in enumerate(self.steps, start=1)
             ),
         ]

@@ -50,10 +50,10 @@ class GivenSampling(Sampling):
         alike = isinstance(other, GivenSampling) and np.array_equal(self.factors, other.factors)
         return alike and super().is_same_sample(other)
 
-    def text(self) -> str:
-        """Return what is known in one line, in the project's language."""
+    def text(self, lang: str | None = None) -> str:
+        """Return what is known in one line, in a language or in the project's."""
         units, replicates = self.factors.shape
-        return f"{wording.counted('given_replicate', replicates)}, {wording.counted('given_unit', units)}"
+        return f"{wording.counted('given_replicate', replicates, lang)}, {wording.counted('given_unit', units, lang)}"
 
 
 def given_replicates(

@@ -100,14 +100,14 @@ class VarianceRules:
             return self.pps or ""
         return f"{self.pps}, {self.pps_variance}"
 
-    def texts(self) -> list[str]:
-        """Return what the card says, in the project's language; nothing for a plain design."""
-        said = [] if self.pps is None else [wording.term(f"pps_{self.pps}")]
+    def texts(self, lang: str | None = None) -> list[str]:
+        """Return what the card says, in a language or in the project's; nothing for a plain design."""
+        said = [] if self.pps is None else [wording.term(f"pps_{self.pps}", lang)]
         if self.pps in ("hartley_rao", "joint"):
-            said[0] += f" ({wording.term(self.pps_variance)})"
+            said[0] += f" ({wording.term(self.pps_variance, lang)})"
         if self.lonely_psu != "fail":
-            within = f" ({wording.term('lonely_domains')})" if self.lonely_domains else ""
-            said.append(wording.term(f"lonely_{self.lonely_psu}") + within)
+            within = f" ({wording.term('lonely_domains', lang)})" if self.lonely_domains else ""
+            said.append(wording.term(f"lonely_{self.lonely_psu}", lang) + within)
         return said
 
 
@@ -183,18 +183,18 @@ class Sampling:
                     f"those strata."
                 )
 
-    def text(self) -> str:
-        """Return the design in one line, in the project's language."""
+    def text(self, lang: str | None = None) -> str:
+        """Return the design in one line, in a language or in the project's."""
         if self.parts:
-            return "; ".join(f"{part.name}: {part.sampling.text()}" for part in self.parts)
+            return "; ".join(f"{part.name}: {part.sampling.text(lang)}" for part in self.parts)
         first = self.stages[0]
-        units = ", ".join(self.psu) or wording.term("one_respondent_each")
-        parts = [wording.counted("psu", first.n_units) + f" ({units})"]
+        units = ", ".join(self.psu) or wording.term("one_respondent_each", lang)
+        parts = [wording.counted("psu", first.n_units, lang) + f" ({units})"]
         if self.strata:
-            parts.append(wording.counted("stratum", first.n_strata) + f" ({self.strata})")
+            parts.append(wording.counted("stratum", first.n_strata, lang) + f" ({self.strata})")
         if self.fpc:
             parts.append(f"fpc ({', '.join(map(str, self.fpc))})")
-        return ", ".join([*parts, *self.rules.texts()])
+        return ", ".join([*parts, *self.rules.texts(lang)])
 
 
 @dataclass(frozen=True, eq=False)

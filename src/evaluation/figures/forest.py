@@ -72,7 +72,7 @@ def draw_subgroups(
     name = title or wording.estimates_title(result, lang)
     caption = _caption(result, leading, lang)
     with theme():
-        p_head = "p (Holm)" if "p_holm" in rows else ""
+        p_head = wording.term("p_holm_short", lang) if "p_holm" in rows else ""
         heads = (wording.term("n", lang).split(" (")[0], p_head)
         beside = [_beside(panel, leading) for panel in panels]
         widths = [

@@ -78,6 +78,12 @@ TERMS: dict[str, tuple[str, str]] = {
     "weighted_share": ("가중 구성비, %", "share of all, %"),
     "mean_and_sd": ("평균 (표준편차)", "mean (SD)"),
     "missing": ("결측", "missing"),
+    "plain_share": ("구성비, %", "share of all, %"),
+    "table_one_plain_cells": (
+        "숫자는 평균(표준편차), 나머지는 %. 결측은 따로 보이고 비율에서 제외",
+        "means with standard deviations, else per cent; missing values are rows of their own and not part of the "
+        "shares",
+    ),
     "table_one_cells": (
         "응답수 외에는 모두 조사 가중값. 숫자는 평균(표준편차), 나머지는 %. 결측은 따로 보이고 비율에서 제외",
         "all but n by survey weights; means with standard deviations, else per cent; missing values are rows of their "
@@ -115,8 +121,8 @@ TERMS: dict[str, tuple[str, str]] = {
     "gamma": ("감마", "Gamma"),
     "p_low": ("p의 하한", "lowest p"),
     "p_high": ("p의 상한", "highest p"),
-    "shift_low": ("효과 추정값의 하한", "lowest shift"),
-    "shift_high": ("효과 추정값의 상한", "highest shift"),
+    "shift_low": ("차이의 최솟값", "lowest shift"),
+    "shift_high": ("차이의 최댓값", "highest shift"),
     "Overlap": ("성향점수의 겹침", "Overlap of propensity scores"),
     "EValue": ("E값", "E-value"),
     "covariate": ("공변량", "covariate"),

@@ -87,6 +87,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "ess_comparison": ("비교집단 유효표본수", "effective n, comparison group"),
     "method_ipwra": ("가중 회귀", "weighted regression"),
     "subgroup": ("하위 집단", "subgroup"),
+    "p_holm_short": ("p값 (Holm)", "p (Holm)"),
     "p_holm": ("Holm 보정 p값", "p-value (Holm)"),
     "p_hochberg": ("Hochberg 보정 p값", "p-value (Hochberg)"),
     "p_hommel": ("Hommel 보정 p값", "p-value (Hommel)"),
@@ -154,6 +155,11 @@ TERMS: dict[str, tuple[str, str]] = {
     "said_non_inferiority": (
         "{name}: 한계({margins}) 안의 비열등성을 {verdict}. {p}, 차이 {estimate}, {interval} {limits}",
         "{name}: non-inferiority by the margin {margins} is {verdict}: {p}, difference {estimate}, {interval} {limits}",
+    ),
+    "said_log_margin": ("로그 척도. 비로는 {ratio}, 한계 {margins}", "log scale; as a ratio {ratio}, margin {margins}"),
+    "log_margin_note": (
+        "로그 척도의 값: 지수를 취하면 비가 됨",
+        "On the log scale: difference, interval and margin are logarithms of ratios",
     ),
     "equivalence_title": ("차이와 동등성 한계", "Differences and the margins of equivalence"),
     "superiority_title": ("차이와 우월성 한계", "Differences and the margin of superiority"),

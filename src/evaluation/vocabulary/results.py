@@ -131,9 +131,11 @@ TERMS: dict[str, tuple[str, str]] = {
     "truth": ("모집단의 참값", "true value in the population"),
     "missed_by": ("추정값 − 참값", "estimate less truth"),
     "is_covered": ("구간이 참값을 담음", "interval holds the truth"),
+    "no_truth": ("참값이 알려지지 않음", "No truth is known"),
     "AgainstTruth": ("알려진 참값과의 대조", "Estimates beside the known truth"),
     # further columns and titles
     "name": ("이름", "name"),
+    "no_rows": ("해당하는 행이 없음", "There are no rows to show"),
     "row": ("행", "row"),
     "by": ("집단", "group"),
     "variable": ("변수", "variable"),
