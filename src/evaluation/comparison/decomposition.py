@@ -16,8 +16,10 @@ from evaluation.comparison.effects import ADJUSTED, UNADJUSTED, estimate_differe
 from evaluation.comparison.oaxaca import EXPLAINED_BY, decompose_linearly
 from evaluation.comparison.sensitivity.bounded import bounds_at
 from evaluation.design.design import Design, require_design
-from evaluation.errors import EstimationError, IdentificationError
+from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.estimation.arguments import column_name, require_choice, require_number
 from evaluation.estimation.contrasts import contrast
+from evaluation.estimation.domains import is_text
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.means import survey_mean
 from evaluation.estimation.missing_covariates import Missing
@@ -135,8 +137,8 @@ def decompose_gap(
     """
     require_design(design, "decompose_gap")
     refuse_balanced(design, treatment, "decompose_gap")
-    if estimator not in ESTIMATORS:
-        raise EstimationError(f"decompose_gap: estimator must be one of {list(ESTIMATORS)}, got {estimator!r}.")
+    require_choice(estimator, ESTIMATORS, "decompose_gap: estimator")
+    _refuse_comparator(design, outcome, comparator_outcome, treatment)
     complete = groups_of(
         design,
         treatment=treatment,
@@ -187,6 +189,28 @@ def decompose_gap(
             },
         )
     )
+
+
+def _refuse_comparator(design: Design, outcome: str, comparator_outcome: str, treatment: str) -> None:
+    """Refuse a comparator's item that is none, or one in another unit than the participants' item."""
+    verb = "decompose_gap"
+    named = column_name(comparator_outcome, f"{verb}: comparator_outcome", "'live_in_seoul'")
+    for role, other in (("outcome", outcome), ("treatment", treatment)):
+        if named == other:
+            raise ColumnError(
+                f"{verb}: comparator_outcome '{named}' is the {role} too. Name the item that everybody's figure is "
+                f"about; where both are one item, ev.group_difference(against='all') is the gap."
+            )
+    first, second = (design.column(column_name(name, f"{verb}: outcome")) for name in (outcome, named))
+    if any(map(is_text, (first, second))):
+        return
+    ours, theirs = (float(column[design.present].max()) for column in (first, second))
+    low, high = sorted([ours, theirs])
+    if 0 < low <= 1 and high > 10:
+        raise EstimationError(
+            f"{verb}: '{outcome}' goes up to {ours:g} and '{named}' up to {theirs:g}, so their gap would mix a share "
+            f"with per cent or points. Bring both to one unit first, data.assign({named}=...)."
+        )
 
 
 def _explained(design: Design, complete: Groups, outcome: str, treatment: str, conf_level: float) -> Estimates:
@@ -283,7 +307,7 @@ def decompose_published(participants: float, comparator: float, *, comparability
     Parameters
     ----------
     participants, comparator : float
-        The two figures, in one unit; shares from 0 to 1.
+        The two figures, zero or above, in one unit: shares from 0 to 1, not per cent.
     comparability : Comparability
         What the two have in common; a refused comparison raises.
 
@@ -340,8 +364,13 @@ def decompose_published(participants: float, comparator: float, *, comparability
 
 
 def _refuse_figures(participants: float, comparator: float) -> None:
-    if not (np.isfinite(participants) and np.isfinite(comparator)):
-        raise EstimationError(f"decompose_published: both figures must be numbers, got {participants}, {comparator}.")
+    for name, value in (("participants", participants), ("comparator", comparator)):
+        require_number(value, f"decompose_published: {name}", least=0, move="It is the published figure.")
+    if min(participants, comparator) > 10 and max(participants, comparator) <= 100:
+        raise EstimationError(
+            f"decompose_published: {participants:g} and {comparator:g} look like per cent, but shares run from 0 to 1 "
+            f"here. Write {participants / 100:g} and {comparator / 100:g}, as parts of the whole scale."
+        )
     small, large = sorted([participants, comparator])
     if 0 < small < 1 < large <= 100:
         raise EstimationError(

@@ -18,6 +18,7 @@ from evaluation.comparison.oaxaca import Reference, decompose_linearly
 from evaluation.comparison.sensitivity.bounded import bounds_at
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, did_you_mean
+from evaluation.estimation.arguments import came
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.counterfactual import Estimand, Groups, Method, groups_of
 from evaluation.estimation.domains import names_of
@@ -220,6 +221,11 @@ def _benchmarks(given: Estimates | Mapping[str, Estimates] | None, outcomes: Seq
     if isinstance(given, Estimates):
         own = str(given.keys["term"].iloc[0])
         given = {outcomes[0] if len(outcomes) == 1 else own: given}
+    if not isinstance(given, Mapping) or not all(isinstance(gap, Estimates) for gap in given.values()):
+        raise EstimationError(
+            f"effect_ladder: benchmark must be what ev.benchmark_difference or ev.decompose_published returned, got "
+            f"{came(given)}. Of several outcomes a mapping, benchmark={{outcome: gap}}."
+        )
     strange = [name for name in given if name not in outcomes]
     if strange:
         raise EstimationError(

@@ -145,6 +145,20 @@ def require_number(
     raise EstimationError(f"{what} must be a number{bound}, got {came(value)}.{' ' + move if move else ''}")
 
 
+def require_numbers(value: object, what: str, *, least: float = -np.inf, move: str = "") -> list[float]:
+    """Return one number or several as a list; an EstimationError for text, nothing, or what is below ``least``.
+
+    Examples
+    --------
+    >>> require_numbers(2, "rosenbaum_bounds: gamma", least=1), require_numbers(np.array([1, 1.5]), "gamma")
+    ([2.0], [1.0, 1.5])
+    """
+    several = list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes, dict)) else [value]
+    if not several:
+        raise EstimationError(f"{what} must be a number or a list of numbers, got {came(value)}. {move}".rstrip())
+    return [require_number(each, what, least=least, move=move) for each in several]
+
+
 def require_conf_level(conf_level: object, verb: str) -> float:
     """Return a level of confidence; an EstimationError unless it lies between 0 and 1."""
     if isinstance(conf_level, Real) and is_number(conf_level) and 0 < float(conf_level) < 1:
@@ -152,6 +166,12 @@ def require_conf_level(conf_level: object, verb: str) -> float:
     raise EstimationError(
         f"{verb}: conf_level must lie between 0 and 1, got {came(conf_level)}. 95 % is conf_level=0.95."
     )
+
+
+def require_seed(seed: object, verb: str) -> None:
+    """Raise an EstimationError unless a seed is a whole number of zero or more, or None."""
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise EstimationError(f"{verb}: seed must be a whole number of 0 or more, got {came(seed)}. Write seed=1.")
 
 
 def require_choice(value: object, options: Sequence[str], what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -26,7 +27,8 @@ Names = str | Sequence[str]
 FIRST = 4_096
 
 #: What stands before a word to deny it, and what those are called who did not take part.
-DENIALS = frozenset({"not", "non", "no", "never", "un", "did not", "has not", "비", "미", "안", "불"})
+DENIALS = frozenset({"non", "un", "비", "미", "안", "불"})
+DENIED = re.compile(r"\b(not|no|non|never|none|without|nobody)\b|n['’]t\b|안\s?[함했]|못\s?[함했]|않|없|아니|아님")
 OTHERS = frozenset(
     {
         "control",
@@ -78,7 +80,8 @@ def refuse_unclear_levels(column: pd.Series, levels: Sequence[object], treatment
     if isinstance(column.dtype, pd.CategoricalDtype) or not isinstance(levels[1], str):
         return
     denied = second.endswith(first) and second.removesuffix(first).strip(" -_") in DENIALS
-    if denied or (second in OTHERS and first not in OTHERS):
+    negated = DENIED.search(second) is not None and DENIED.search(first) is None
+    if denied or negated or (second in OTHERS and first not in OTHERS):
         raise ColumnError(
             f"{verb}: treatment '{treatment}' holds '{levels[0]}' and '{levels[1]}'; the second in sorted order would "
             f"count as participants, and '{levels[1]}' does not look like them. Say who takes part: make it 1 for "
@@ -119,7 +122,12 @@ def refuse_later(design: Design, covariates: Names, verb: str) -> None:
         left = [name for name in named if name not in later]
         raise IdentificationError(
             f"{verb}: covariates must be fixed before participation, but {book.place} says timing 'after' of "
-            f"{', '.join(map(repr, later))}. Leave out what participation may have moved: covariates={left}."
+            f"{', '.join(map(repr, later))}. "
+            + (
+                f"Leave out what participation may have moved: covariates={left}."
+                if left
+                else "Name covariates that were fixed before it; ev.group_difference gives the difference as it is."
+            )
         )
 
 

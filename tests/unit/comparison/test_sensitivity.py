@@ -77,7 +77,7 @@ def test_impossible_ratios_are_refused():
         e(1.4, low=1.7, high=1.2)
     with pytest.raises(EstimationError, match="scale must be"):
         e(1.4, scale="hazard")
-    with pytest.raises(EstimationError, match="finite and above 0"):
+    with pytest.raises(EstimationError, match="estimate must be a number, got nan"):
         e(float("nan"))
 
 
@@ -145,8 +145,8 @@ def test_a_question_about_change_meets_no_figure(respondents):
         ({"benchmark": 59.4}, "write 0.594"),
         ({"benchmark": float("nan")}, "must be a number"),
         ({"std_error": 0.01, "n": 100}, "not both"),
-        ({"std_error": 0.0}, "must be above 0"),
-        ({"n": 0}, "must be positive"),
+        ({"std_error": 0.0}, "must be a number above 0"),
+        ({"n": 0}, "must be a number of 1 or more"),
         ({"participant_share": 1.2}, "a part of 1"),
     ],
 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation import wording
-from evaluation.comparison.inference.multiplicity import hypotheses
+from evaluation.comparison.inference.multiplicity import are_differences, hypotheses, is_logarithm
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.arguments import is_number, require_number
 from evaluation.results import Estimates, Provenance, frame_html, plain
@@ -77,6 +77,8 @@ class MarginTest:
         keys = self.rows.loc[:, :"estimate"].iloc[:, :-1]
         words = wording.label_keys(keys, self.provenance.labels, lang)
         apart = [name for name in words if words[name].nunique() > 1]
+        if "quantity" in words and any(map(is_logarithm, self.rows["quantity"])):
+            apart = [name for name in words if name in apart or name == "quantity"]
         said = (apart or ["term"]) if short else [name for name in words if name in apart or name != "quantity"]
         return [" · ".join(filter(None, cells)) for cells in words[said].itertuples(index=False, name=None)]
 
@@ -101,7 +103,10 @@ class MarginTest:
             [row["mark"]] * len(heads) if row.get("mark") else list(own) for row, own in zip(rows, cells, strict=True)
         ]
         columns |= {name: [own[place] for own in marked] for place, name in enumerate(names)}
-        return columns, [wording.term(f"{self.question}_note", lang).format(alpha=f"{self.alpha:g}")]
+        notes = [wording.term(f"{self.question}_note", lang).format(alpha=f"{self.alpha:g}")]
+        if any(is_logarithm(row.get("quantity")) for row in rows):
+            notes.append(wording.term("log_margin_note", lang))
+        return columns, notes
 
     def _numbers(self, row: Mapping[Any, Any]) -> tuple[str, str, str]:
         """Return the difference, its interval and the margins of a row as text."""
@@ -118,6 +123,16 @@ class MarginTest:
     def _line(self, name: str, row: Mapping[Any, Any], lang: str | None) -> str:
         if row.get("mark"):
             return f"{name}: {row['mark']}"
+        said = self._said(name, row, lang)
+        if not is_logarithm(row.get("quantity")):
+            return said
+        margins = [np.exp(row[key]) for key in ("margin_low", "margin_high") if not np.isnan(row[key])]
+        ratio = wording.term("said_log_margin", lang).format(
+            ratio=wording.number(np.exp(row["estimate"]), 2), margins=", ".join(wording.number(m, 2) for m in margins)
+        )
+        return f"{said} ({ratio})"
+
+    def _said(self, name: str, row: Mapping[Any, Any], lang: str | None) -> str:
         estimate, limits, margins = self._numbers(row)
         p = wording.probability(row["p_value"])
         return wording.term(f"said_{self.question}", lang).format(
@@ -295,17 +310,29 @@ def _rows(result: object, row: str | None, verb: str) -> Estimates:
     """Return the rows to be tested; what they stand beside is left in ``fit`` for checks of the unit."""
     if not isinstance(result, Estimates):
         raise EstimationError(f"{verb} needs estimates, such as those of ev.aipw, got {type(result).__name__}.")
-    addresses = result.addresses()
+    addresses, differ = result.addresses(), are_differences(result)
     if row is not None:
         if addresses.count(row) != 1:
             raise EstimationError(f"{verb}: no row '{row}'. {did_you_mean(row, addresses)}")
-        return result.take(np.array([addresses.index(row)]))
-    tests = hypotheses(result)
+        if not differ[addresses.index(row)]:
+            raise _no_difference(result, f"row '{row}'", verb)
+        return _with_unit(result, result.take(np.array([addresses.index(row)])))
+    if not differ.any():
+        raise _no_difference(result, f"{len(result)} rows", verb)
+    tests = hypotheses(result) & differ
     if "subgroup" in result.keys:
         tests = tests | ((result.keys["subgroup"] == "overall").to_numpy() & (result.std_error > 0))
     if not tests.any():
         raise EstimationError(f"{verb}: no row has a standard error and degrees of freedom, so nothing can be tested.")
     return _with_unit(result, result.take(np.flatnonzero(tests)))
+
+
+def _no_difference(result: Estimates, what: str, verb: str) -> EstimationError:
+    return EstimationError(
+        f"{verb} holds differences against a margin, but {what} of {result.verb} are levels, whose difference from "
+        f"zero nobody asks about. Pass a difference: ev.group_difference, ev.aipw, ev.contrast or "
+        f"ev.benchmark_difference give one."
+    )
 
 
 def _with_unit(whole: Estimates, chosen: Estimates) -> Estimates:

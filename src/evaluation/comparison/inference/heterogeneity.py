@@ -32,7 +32,7 @@ def heterogeneity_test(
     Returns
     -------
     TestResult
-        F on the number of levels with an estimate less one, and the design's degrees of freedom.
+        F on the number of levels with an estimate less one, and the degrees of freedom of the smallest level.
 
     Raises
     ------
@@ -42,7 +42,8 @@ def heterogeneity_test(
     Notes
     -----
     With the differences :math:`C\theta` from the first level, :math:`F = (C\theta)' (C V C')^{-1} C\theta / q`
-    on q and d degrees of freedom; V is the joint covariance, in which levels share sampling units.
+    on q and d degrees of freedom; V is the joint covariance, in which levels share sampling units, and d the smallest
+    of the levels' own degrees of freedom: a level that few units hold bears no more. R's d is the design's, less q.
 
     References
     ----------
@@ -83,14 +84,14 @@ def _told_apart(effects: Estimates) -> str:
     columns = [name for name in effects.keys if name not in ("term", "level", "quantity", "part", "method")]
     kinds = [name for name in ("quantity", "part", "method") if name in effects.keys]
     several = [name for name in kinds if effects.keys[name].nunique() > 1]
-    if several or not columns or effects.keys["term"].nunique() > 1:
+    if len(effects) > 1 and (several or not columns or effects.keys["term"].nunique() > 1):
         shown = ", ".join(map(str, effects.keys[several[0] if several else "term"].unique()[:4]))
         raise EstimationError(
             f"heterogeneity_test: expected one number in several subgroups, got {len(effects)} rows of {effects.verb} "
             f"that are no subgroups ({shown}). Estimate them together, ev.subgroup_effects(..., by='sex'), or "
             f"ev.survey_mean(..., by='sex') for means."
         )
-    return str(columns[0])
+    return str(next(iter(columns), "term"))
 
 
 def can_be_held(effects: Estimates) -> NDArray[np.bool_]:

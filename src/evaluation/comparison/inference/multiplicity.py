@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.multitest import fdrcorrection, multipletests
 
 from evaluation.errors import EstimationError
-from evaluation.estimation.arguments import column_names, require_choice
+from evaluation.estimation.arguments import came, column_names, require_choice
 from evaluation.estimation.contrasts import joined, results_in
 from evaluation.results import Estimates
 
@@ -36,6 +36,12 @@ _AS_STATSMODELS = {
 FEWEST = 99
 #: Rows of a comparison that stand beside the difference and are no hypotheses.
 _BESIDE = ("mean_", "benchmark")
+#: Quantities, by how they begin, and verbs, whose rows are levels of something and no differences.
+_LEVELS = (*_BESIDE[:1], "benchmark", "share_", "alpha", "top_box_p", "top_box_c", "bottom_box_p", "bottom_box_c")
+_OF_LEVELS = frozenset(
+    {"survey_mean", "survey_prop", "survey_total", "survey_quantile", "survey_ratio", "survey_variance", "predictions"}
+    | {"fay_herriot", "pooled_waves", "standardise_composition", "survey_median"}
+)
 
 
 @overload
@@ -175,6 +181,18 @@ def hypotheses(result: Estimates) -> Mask:
     if "subgroup" in result.keys:
         tests = tests & (result.keys["subgroup"] != "overall").to_numpy(dtype=bool)
     return np.asarray(tests, dtype=bool)
+
+
+def is_logarithm(quantity: object) -> bool:
+    """Tell whether a row is the logarithm of a ratio."""
+    return str(quantity).startswith("log_")
+
+
+def are_differences(result: Estimates) -> Mask:
+    """Tell which rows are differences, for which zero means none, and no means or shares, shape (k,)."""
+    if "quantity" in result.keys:
+        return ~result.keys["quantity"].astype(str).str.startswith(_LEVELS).to_numpy(dtype=bool)
+    return np.full(len(result), result.verb not in _OF_LEVELS)
 
 
 def families_of(result: Estimates, within: str | Sequence[str] | None, verb: str) -> NDArray[np.int64]:
@@ -345,7 +363,12 @@ def stepdown_p_values(
     >>> stepdown_p_values([3.0, 1.0], np.array([[0.1, 2.0], [-1.5, 0.3], [0.2, -0.4]])).tolist()
     [0.25, 0.5]
     """
-    observed, draws = np.asarray(statistics, dtype=float), np.asarray(null, dtype=float)
+    try:
+        observed, draws = np.asarray(statistics, dtype=float), np.asarray(null, dtype=float)
+    except (TypeError, ValueError):
+        raise EstimationError(
+            f"stepdown_p_values: statistics and draws must be numbers, got {came(statistics)} and {came(null)}."
+        ) from None
     if draws.ndim != 2 or observed.ndim != 1 or draws.shape[1] != len(observed) or not len(draws):
         raise EstimationError(
             f"stepdown_p_values: expected draws with a column for each of {observed.size} statistics, got shape "

@@ -115,7 +115,9 @@ class PowerAnalysis:
         if np.isnan(self.mean_comparison):
             return wording.plain_number(self.effect)
         unit = wording.percentage_point_unit(lang)
-        return f"{100 * self.effect:.1f}{'' if unit.startswith('%') else ' '}{unit}"
+        places = 1 if abs(self.effect) >= 0.0005 or self.effect == 0 else 3
+        shown = f"{100 * self.effect:.{places}f}" if abs(self.effect) >= 5e-6 else f"{100 * self.effect:.1e}"
+        return f"{shown}{'' if unit.startswith('%') else ' '}{unit}"
 
     def text(self, lang: str | None = None) -> str:
         """Say what can be found, in Korean or English."""

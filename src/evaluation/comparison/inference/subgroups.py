@@ -117,7 +117,7 @@ def subgroup_effects(
         To adjust for; in a subgroup without its own column and without what is constant there.
     method : {"aipw", "ipwra", "ipw", "g_computation", "regression_adjusted", "raw"}, optional
         Of the adjusted rows, with all its models fitted within the subgroup; "raw" leaves the unadjusted rows alone.
-        Default "aipw"; on a balanced design "raw", which is all there is to do.
+        Default "aipw"; without covariates, and on a balanced design, "raw", which is all there is to do.
     estimand, measure
         As in ``ipw``.
     families : {"all", "outcome", "subgroup"}, default "all"
@@ -177,7 +177,7 @@ def subgroup_effects(
     verb = "subgroup_effects"
     require_design(design, verb)
     plain = _unadjusted(design, treatment)
-    method = _method(method, plain)
+    method = _method(method, plain, covariates)
     if method != RAW:
         refuse_balanced(design, treatment, f"{verb} with method='{method}'")
     evidence = evidence_of(comparability, UNADJUSTED if method == plain == RAW else ADJUSTED, verb)
@@ -241,9 +241,9 @@ def _unadjusted(design: Design, treatment: str) -> str:
     return RAW if step is None or step.treatment != treatment else _BALANCED[step.verb]
 
 
-def _method(method: Method | None, plain: str) -> Method:
+def _method(method: Method | None, plain: str, covariates: Names) -> Method:
     if method is None:
-        return "aipw" if plain == RAW else "raw"
+        return "aipw" if plain == RAW and len(variables_of(covariates)) else "raw"
     require_choice(method, (RAW, *_VERBS), "subgroup_effects: method")
     return method
 
@@ -283,7 +283,7 @@ def _refuse_options(method: str, options: Mapping[str, Any]) -> None:
 
 
 def _refuse_covariates(covariates: Names, method: str) -> None:
-    named = variables_of(covariates) if isinstance(covariates, str) or len(covariates) else []
+    named = variables_of(covariates)
     if method != RAW and not named:
         raise EstimationError(
             f"subgroup_effects: method='{method}' adjusts for covariates, but none are named. Name them, or write "

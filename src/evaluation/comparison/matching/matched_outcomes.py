@@ -21,6 +21,7 @@ from evaluation.design.design import Design
 from evaluation.design.sampling import Sampling, Stage
 from evaluation.design.variance import TaylorEngine
 from evaluation.errors import EstimationError, did_you_mean
+from evaluation.estimation.arguments import came
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.regression.families import Family
 from evaluation.results import Estimates
@@ -120,6 +121,8 @@ def matched_difference(
             f"{VERB} needs a matching, got {type(matched).__name__}. Match first: ev.match(design, treatment=..., "
             f"covariates=[...])."
         )
+    if isinstance(neighbours, bool) or not isinstance(neighbours, (int, np.integer)) or neighbours < 1:
+        raise EstimationError(f"{VERB}: neighbours must be a whole number of 1 or more, got {came(neighbours)}.")
     evidence = evidence_of(comparability, ADJUSTED, VERB)
     kind = _kind(matched, std_error)
     everybody = groups_with(matched, outcome, VERB)
@@ -261,8 +264,6 @@ def _by_neighbours(
     matched: Matched, made: Estimates, answered: Mask, y: Floats, measure: Measure, neighbours: int
 ) -> tuple[Floats, Floats, str]:
     """Return covariance, degrees of freedom and name of the error of Abadie and Imbens."""
-    if isinstance(neighbours, bool) or not isinstance(neighbours, (int, np.integer)) or neighbours < 1:
-        raise EstimationError(f"{VERB}: neighbours must be a whole number of 1 or more, got {neighbours!r}.")
     pairing = among(cast(Pairing, matched.pairing), answered)
     focal, n = np.unique(pairing.focal), len(y)
     weights = matched.design.domain_weights

@@ -34,6 +34,7 @@ from evaluation.comparison.matching.nearest import (
 from evaluation.comparison.matching.subclasses import SurveyWeights, Target, pair_weights, quantile_classes, set_weights
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, did_you_mean, require_flag
+from evaluation.estimation.arguments import require_seed
 from evaluation.estimation.group_checks import refuse_later, refuse_two_roles
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.missing_covariates import Missing, any_missing, refuse_missing_covariates, with_indicators
@@ -225,6 +226,7 @@ def _refuse_options(
             raise EstimationError(f"match: {name} must be a whole number of 1 or more, got {given[name]!r}.")
     if given["order"] == "random" and given["seed"] is None:
         raise EstimationError("match: order='random' draws lots, so that it needs a seed to give the same pairs again.")
+    require_seed(given["seed"], "match")
     if given["average_ties"] and not given["replacement"]:
         raise EstimationError("match: average_ties needs replacement=True: without it each of the others serves once.")
     if estimand == "ATE" and method == "nearest":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -22,12 +23,13 @@ from evaluation.comparison.effects import (
 )
 from evaluation.comparison.outcomes.dose_classes import DoseClasses, read_dose
 from evaluation.design.design import Design, require_design
-from evaluation.errors import EstimationError, EvaluationError
-from evaluation.estimation.arguments import require_choice, require_number
+from evaluation.errors import EstimationError, EvaluationError, did_you_mean
+from evaluation.estimation.arguments import came, require_choice, require_number
 from evaluation.estimation.contrasts import combined, joined
 from evaluation.estimation.small_counts import companion_of, fewest
 from evaluation.estimation.term_tests import term_test
 from evaluation.estimation.tilts import Estimand
+from evaluation.regression.formula import variables_of
 from evaluation.results import Estimates, TestResult
 
 Floats = NDArray[np.float64]
@@ -156,11 +158,18 @@ def dose_response(
     require_design(design, verb)
     if dose in (outcome, treatment):
         raise EstimationError(f"{verb}: dose '{dose}' is the outcome or the treatment too. They are different columns.")
-    chosen = method or ("aipw" if len(covariates) else "difference")
+    adjusts = len(variables_of(covariates)) > 0
+    chosen = method or ("aipw" if adjusts else "difference")
     require_choice(chosen, tuple(_VERBS), f"{verb}: method")
-    if (chosen == "difference") == bool(len(covariates)):
+    if (chosen == "difference") == adjusts:
         move = "Leave covariates out" if chosen == "difference" else "Name covariates"
-        raise EstimationError(f"{verb}: method='{chosen}' and covariates={covariates!r} do not go together. {move}.")
+        raise EstimationError(
+            f"{verb}: method='{chosen}' and covariates={came(covariates)} do not go together. {move}."
+        )
+    known = set(signature(_VERBS[chosen]).parameters) - {"design", "treatment"}
+    for name in options:
+        if name not in known:
+            raise EstimationError(f"{verb}: {chosen} has no argument '{name}'. {did_you_mean(name, known)}")
     classes = read_dose(design, dose, treatment, breaks, scores, verb)
     asked: dict[str, Any] = {"outcome": outcome, "measure": measure, "comparability": comparability, **options}
     if chosen != "difference":

@@ -20,7 +20,7 @@ from evaluation.comparison.outcomes.standardised import adjustment, unadjusted
 from evaluation.design.design import Design, require_design
 from evaluation.design.variance import TaylorEngine
 from evaluation.errors import ColumnError, EstimationError, require_flag
-from evaluation.estimation.arguments import column_names, require_choice
+from evaluation.estimation.arguments import column_name, column_names, require_choice
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.moments import survey_covariance
 from evaluation.results import NOISE, Estimates, VarianceEngine
@@ -136,6 +136,7 @@ def outcome_index(
     verb = "outcome_index"
     require_design(design, verb)
     items = column_names(items, f"{verb}: items", "'trust'")
+    name = column_name(name, f"{verb}: name", "'trust_index'")
     _require_options(method, missing, minimum, len(items), name, design, verb)
     if treatment in items:
         raise ColumnError(f"{verb}: '{treatment}' is the treatment and cannot be an item too. Leave it out of items.")
@@ -343,6 +344,7 @@ def cronbach_alpha(
     """
     verb = "cronbach_alpha"
     require_design(design, verb)
+    name = column_name(name, f"{verb}: name", "'trust_index'")
     read = read_items(design, items, reversed, verb)
     correlations = item_rest(read, design.present, design.domain_weights)
     contrary = contrary_items(read, correlations, int((read.complete & design.present).sum()), verb)

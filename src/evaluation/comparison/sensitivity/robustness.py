@@ -20,7 +20,7 @@ from evaluation.comparison.sensitivity.omitted_covariates import columns_by_cova
 from evaluation.comparison.spoken import Spoken, shown_number, spoken
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
-from evaluation.estimation.arguments import require_number
+from evaluation.estimation.arguments import require_number, require_numbers
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.missing_covariates import Missing
 from evaluation.estimation.small_counts import rarer_of, smallest_of
@@ -236,7 +236,7 @@ def robustness_value(
 
 
 def _times(times: Sequence[float]) -> list[float]:
-    values = [times] if isinstance(times, (int, float)) else list(times)
+    values = require_numbers(times, "robustness_value: times", move="How many times as strong as a covariate?")
     return [require_number(value, "robustness_value: times", above=0) for value in values]
 
 

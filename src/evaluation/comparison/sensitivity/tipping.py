@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.comparison.inference.multiplicity import are_differences
 from evaluation.comparison.spoken import Spoken, shown_number, spoken
 from evaluation.errors import EstimationError
-from evaluation.estimation.arguments import require_number
+from evaluation.estimation.arguments import require_number, require_numbers
 from evaluation.estimation.contrasts import combined
 from evaluation.results import Estimates, Provenance
 
@@ -116,9 +117,9 @@ def tipping_point(
 
 
 def _strengths(given: float | Sequence[float]) -> Floats:
-    values = [given] if isinstance(given, (int, float)) else list(given)
-    numbers = np.array([require_number(value, "tipping_point: strength") for value in values], dtype=float)
-    if not len(numbers) or (numbers == 0).any():
+    values = require_numbers(given, "tipping_point: strength", move="60 points of a share is 0.6.")
+    numbers = np.array(values, dtype=float)
+    if (numbers == 0).any():
         raise EstimationError(
             f"tipping_point: strength is by how much a hidden trait moves the outcome, and not 0, got {values}. "
             f"60 points of a share is 0.6."
@@ -128,6 +129,11 @@ def _strengths(given: float | Sequence[float]) -> Floats:
 
 def _of_estimates(result: Estimates, strengths: Floats) -> Estimates:
     quantity = str(result.keys["quantity"].iloc[0]) if "quantity" in result.keys else "difference"
+    if not are_differences(result)[0]:
+        raise EstimationError(
+            f"tipping_point: row 0 of {result.verb} is a level, expected a difference between participants and others. "
+            f"Pass what ev.group_difference or ev.aipw returned."
+        )
     if quantity != "difference":
         raise EstimationError(
             f"tipping_point: row 0 of {result.verb} is {quantity}, expected a difference. Estimate it with "
