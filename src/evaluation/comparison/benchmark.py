@@ -13,7 +13,7 @@ from evaluation import wording
 from evaluation.comparison.comparability import Comparability, require_comparability
 from evaluation.comparison.spoken import Spoken, shown_number
 from evaluation.errors import EstimationError, did_you_mean
-from evaluation.estimation.arguments import require_choice, require_number
+from evaluation.estimation.arguments import came, require_choice, require_number
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -203,7 +203,11 @@ def _three(contributions: Floats) -> Floats:
     return np.hstack([contributions, contributions, np.zeros_like(contributions)])
 
 
-def _single(result: Estimates, row: str | None) -> Estimates:
+def _single(result: object, row: str | None) -> Estimates:
+    if not isinstance(result, Estimates):
+        raise EstimationError(
+            f"benchmark_difference needs an estimate, such as ev.survey_mean(design, 'trust'), got {came(result)}."
+        )
     addresses = result.addresses()
     if row is None and len(addresses) == 1:
         return result
@@ -229,13 +233,11 @@ def _benchmark_error(benchmark: float, std_error: float | None, n: int | None, d
     if std_error is not None and n is not None:
         raise EstimationError("benchmark_difference: give std_error or n of the figure, not both.")
     if std_error is not None:
-        if not (np.isfinite(std_error) and std_error > 0):
-            raise EstimationError(f"benchmark_difference: std_error must be above 0, got {std_error}. Leave it out.")
-        return float(std_error)
+        return require_number(std_error, "benchmark_difference: std_error", above=0, move="Leave it out if unknown.")
     if n is None:
         return 0.0
-    if n < 1 or not deff > 0:
-        raise EstimationError(f"benchmark_difference: n and deff must be positive, got {n} and {deff}.")
+    require_number(n, "benchmark_difference: n", least=1, move="It counts the respondents behind the figure.")
+    require_number(deff, "benchmark_difference: deff", above=0, move="A simple random sample has 1.")
     if not is_share:
         raise EstimationError("benchmark_difference: n gives an error for shares only. Give std_error of the figure.")
     return float(np.sqrt(deff * benchmark * (1 - benchmark) / n))
@@ -277,8 +279,12 @@ def _others(
 ) -> dict[str, Any]:
     if share is None:
         return {}
-    if not 0 <= share < 1:
-        raise EstimationError(f"benchmark_difference: participant_share is a part of 1, got {share}.")
+    share = require_number(share, "benchmark_difference: participant_share", least=0, move="It is a part of 1.")
+    if share >= 1:
+        raise EstimationError(
+            f"benchmark_difference: participant_share is a part of 1, got {share:g}, which leaves no others. Per cent "
+            f"are written {share / 100:g}."
+        )
     implied = (benchmark - share * p) / (1 - share)
     return {
         "participant_share": share,

@@ -46,6 +46,7 @@ from evaluation.design.design import Design
 from evaluation.errors import EstimationError
 from evaluation.estimation.contrasts import combined
 from evaluation.estimation.groups import Groups
+from evaluation.estimation.arguments import came
 from evaluation.estimation.missing_covariates import Missing
 from evaluation.estimation.tilts import Estimand, require_estimand
 from evaluation.regression.families import Family
@@ -207,6 +208,10 @@ def judge_comparison(
     groups = case.groups()
     case = replace(case, design=replace(case.design, inside=groups.used))
     made = alike(case)
+    if limits is not None and not isinstance(limits, Limits):
+        raise EstimationError(
+            f"judge_comparison: limits must be ev.Limits(...), got {came(limits)}. Write ev.Limits(smd=0.1)."
+        )
     identified = made[0].verdict == "passes"
     ladder = methods_side_by_side(case, identified)
     made += [*distances(ladder), *agreement(ladder, case.limits)]

@@ -6,6 +6,9 @@ from evaluation import wording
 from evaluation.comparison.claim import ComparisonClaim
 from evaluation.declared.comparisons import DeclaredComparison
 from evaluation.design.design import Design
+from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import came
+from evaluation.estimation.small_counts import is_small
 from evaluation.results import Labels
 from evaluation.sentences import Statement
 from evaluation.survey.codebook import Codebook
@@ -30,7 +33,17 @@ def methods_text(comparison: DeclaredComparison, claim: ComparisonClaim, lang: s
     """
     chosen = wording.language_of(lang)
     said = _korean if chosen == "ko" else _english
+
+    Raises
+    ------
+    EstimationError
+        Something else than a declared comparison and its claim, such as a design.
     return Statement(tuple(sentence for sentence in said(comparison, claim) if sentence))
+    if not isinstance(comparison, DeclaredComparison) or not isinstance(claim, ComparisonClaim):
+        raise EstimationError(
+            f"methods_text needs what ev.declared_comparison returned and the claim that ev.judge_comparison made of "
+            f"it, got {came(comparison)} and {came(claim)}."
+        )
 
 
 def _english(comparison: DeclaredComparison, claim: ComparisonClaim) -> list[str]:

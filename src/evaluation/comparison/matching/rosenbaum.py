@@ -16,7 +16,10 @@ from evaluation.comparison.matching.matched import Matched
 from evaluation.comparison.matching.matched_outcomes import groups_with
 from evaluation.comparison.matching.nearest import Pairing
 from evaluation.errors import EstimationError, did_you_mean
-from evaluation.results import Provenance, frame_html, plain
+from evaluation.estimation.arguments import came, is_number, require_numbers
+from evaluation.estimation.diagnostic_frames import hidden
+from evaluation.estimation.small_counts import fewest, is_small, shown_count
+from evaluation.results import SMALL_BASE, SMALL_CELL, Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]
 Alternative = Literal["greater", "less"]
@@ -227,13 +230,9 @@ def _refuse_arguments(
             raise EstimationError(
                 f"{VERB}: {name} must be one of {list(known)}, got {value!r}. {did_you_mean(value, known)}"
             )
-    if not 0 < alpha < 1:
-        raise EstimationError(f"{VERB}: alpha must lie between 0 and 1, got {alpha!r}.")
-    values = [float(value) for value in np.atleast_1d(np.asarray(gamma, dtype=float))]
-    wrong = [value for value in values if not 1 <= value < np.inf]
-    if wrong or not values:
-        raise EstimationError(f"{VERB}: gamma is a factor of 1 or more, got {gamma!r}. 1 means no hidden bias.")
-    return values
+    if not (is_number(alpha) and 0 < alpha < 1):
+        raise EstimationError(f"{VERB}: alpha must lie between 0 and 1, got {came(alpha)}. 5 % is alpha=0.05.")
+    return require_numbers(gamma, f"{VERB}: gamma", least=1, move="It is a factor; 1 means no hidden bias.")
 
 
 def _differences(matched: Matched, outcome: str) -> tuple[Floats, bool]:

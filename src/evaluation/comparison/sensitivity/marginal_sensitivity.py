@@ -23,6 +23,7 @@ from evaluation.comparison.spoken import Spoken, shown_number, spoken
 from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.design.replication import as_replicates
 from evaluation.errors import EstimationError, ReplicateWarning
+from evaluation.estimation.arguments import require_numbers
 from evaluation.estimation.balance_equations import Coefficients
 from evaluation.estimation.counterfactual import GroupMeans, potential_outcome_means
 from evaluation.estimation.groups import Groups, groups_of
@@ -338,14 +339,14 @@ def extreme_mean(answers: Floats, high: Floats, low: Floats, largest: bool = Tru
 
 
 def _lambdas(given: float | Sequence[float]) -> list[float]:
-    values = [float(value) for value in ([given] if isinstance(given, (int, float)) else given)]
+    values = require_numbers(given, "sensitivity_bounds: lambda_", move="Nothing unobserved is lambda_=1.")
     wrong = [value for value in values if not (np.isfinite(value) and 1 <= value <= LARGEST)]
     if wrong or not values:
         raise EstimationError(
             f"sensitivity_bounds: lambda_ multiplies odds, so it is 1 or more (up to {LARGEST:g}), got "
             f"{wrong or values}. Nothing unobserved is lambda_=1."
         )
-    return sorted({*GRID, *values} if isinstance(given, (int, float)) else set(values))
+    return sorted({*GRID, *values} if np.isscalar(given) else set(values))
 
 
 def bounds_of(

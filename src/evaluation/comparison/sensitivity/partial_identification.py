@@ -20,7 +20,7 @@ from evaluation.comparison.outcomes.influences import estimates_of_weights
 from evaluation.comparison.spoken import Spoken, shown_number, spoken
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.estimation.arguments import require_number
+from evaluation.estimation.arguments import came, require_number
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.missing_covariates import Missing
 from evaluation.estimation.small_counts import rarer_of
@@ -194,8 +194,11 @@ def _possible(design: Design, groups: Groups, outcome: str, given: Sequence[floa
     """Return the smallest and the largest possible answer; an error where none is known or an answer lies beyond."""
     answers = groups.outcome[groups.used]
     if given is not None:
-        if len(given) != 2:
-            raise EstimationError(f"manski_bounds: bounds are the smallest and largest possible answer, got {given!r}.")
+        if not isinstance(given, (list, tuple, np.ndarray)) or len(given) != 2:
+            raise EstimationError(
+                f"manski_bounds: bounds are the smallest and largest possible answer, got {came(given)}. Write "
+                f"bounds=(1, 5)."
+            )
         least, most = (require_number(value, "manski_bounds: bounds") for value in given)
     elif groups.family == "binomial" or set(np.unique(answers)) <= {0.0, 1.0}:
         least, most = 0.0, 1.0
