@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -14,11 +13,17 @@ from evaluation.comparison.comparability import Comparability, require_comparabi
 from evaluation.comparison.outcomes.standardised import standardised_difference
 from evaluation.design.design import Design, each_replicate
 from evaluation.errors import EstimationError
-from evaluation.estimation.counterfactual import WITH_PROPENSITY, GroupMeans, Method, potential_outcome_means
+from evaluation.estimation.counterfactual import (
+    DOUBLY_ROBUST,
+    WITH_PROPENSITY,
+    GroupMeans,
+    Method,
+    potential_outcome_means,
+)
 from evaluation.estimation.groups import Groups
 from evaluation.estimation.refitting import refitted_means
 from evaluation.estimation.small_counts import fewest, rarer_answers
-from evaluation.estimation.tilts import Balancing, Estimand
+from evaluation.estimation.tilts import Balancing, Estimand, Target
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -59,6 +64,7 @@ def estimate_difference(
     measure: Measure = "difference",
     conf_level: float = 0.95,
     balancing: Balancing = "propensity",
+    target: Target = "observed",
 ) -> Estimates:
     """Estimate the difference of two groups that were read already, for verbs that take several of them.
 
@@ -70,7 +76,7 @@ def estimate_difference(
         From ``groups_of``, on this design or one that differs in its weights alone.
     verb : str
         What the result and messages call it.
-    method, estimand, balancing
+    method, estimand, balancing, target
         As in ``potential_outcome_means``.
     outcome, treatment : str
         Names for keys and messages.
@@ -85,18 +91,17 @@ def estimate_difference(
     if measure == "smd":
         plain = estimate_difference(
             design, groups, verb=verb, method=method, outcome=outcome, treatment=treatment, estimand=estimand,
-            conf_level=conf_level, balancing=balancing,
+            conf_level=conf_level, balancing=balancing, target=target,
         )  # fmt: skip
         return standardised_difference(plain, design)
-    made = potential_outcome_means(groups, design.domain_weights, method, estimand, balancing=balancing)
+    made = potential_outcome_means(groups, design.domain_weights, method, estimand, balancing=balancing, target=target)
     estimate, slope = _measured(made.mean, measure, outcome, verb)
     z = made.influence @ slope.T
     if design.replicates is None:
         contributions = design.contributions(z)
     else:
-        contributions = each_replicate(
-            design, _again(groups, made, method, estimand, balancing, measure, outcome, verb)
-        )
+        means = refitted_means(groups, made, method, estimand, balancing, target)
+        contributions = each_replicate(design, lambda weights: _measured(means(weights), measure, outcome, verb)[0])
     n_others, n_participants = groups.counts()
     n_used = n_others + n_participants
     compared = n_used if method == "difference_from_all" else n_others
@@ -114,7 +119,7 @@ def estimate_difference(
         contributions=contributions,
         influence_of=lambda: design.influence(z),
         conf_level=conf_level,
-        fit=_fit_record(design, groups, made, method, estimand, treatment, balancing),
+        fit=_fit_record(design, groups, made, method, estimand, treatment, balancing, target),
     )
 
 
@@ -123,22 +128,6 @@ def _rarer(groups: Groups, *, is_with_all: bool) -> NDArray[np.int64]:
     others, participants = rarer_answers(groups.outcome, [groups.members(0), groups.members(1)])
     both = fewest([others, participants])
     return np.array([both, participants, both if is_with_all else others])
-
-
-def _again(
-    groups: Groups,
-    made: GroupMeans,
-    method: Method,
-    estimand: Estimand,
-    balancing: Balancing,
-    measure: Measure,
-    outcome: str,
-    verb: str,
-) -> Callable[[Floats], Floats]:
-    """Return what makes the three rows of other weights, every model fitted again from where it ended."""
-
-    means = refitted_means(groups, made, method, estimand, balancing)
-    return lambda weights: _measured(means(weights), measure, outcome, verb)[0]
 
 
 def _measured(mean: Floats, measure: Measure, outcome: str, verb: str) -> tuple[Floats, Floats]:
@@ -179,6 +168,7 @@ def _fit_record(
     estimand: Estimand,
     treatment: str,
     balancing: Balancing,
+    target: Target,
 ) -> dict[str, object]:
     record: dict[str, object] = {
         "treatment": treatment,
@@ -193,6 +183,7 @@ def _fit_record(
         record["family"] = groups.family
     if method in WITH_PROPENSITY:
         record["balancing"] = balancing
+        record |= {"target": target} if method in DOUBLY_ROBUST and estimand in ("ATT", "ATC") else {}
         record |= _spread_of_weights(design.domain_weights * made.balancing, groups)
     return record
 

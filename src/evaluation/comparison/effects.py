@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from evaluation.comparison.adjustment.balancing import balancing_of
+from evaluation.comparison.adjustment.balancing import balancing_of, refuse_balanced
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.differences import ADJUSTED, UNADJUSTED, Measure, estimate_difference, evidence_of
 from evaluation.design.design import Design, require_design
@@ -14,7 +14,7 @@ from evaluation.estimation.arguments import require_choice
 from evaluation.estimation.counterfactual import Method
 from evaluation.estimation.groups import groups_of
 from evaluation.estimation.missing_covariates import Missing
-from evaluation.estimation.tilts import Balancing, Estimand, require_estimand
+from evaluation.estimation.tilts import TARGETS, Balancing, Estimand, Target, require_estimand
 from evaluation.regression.families import Family
 from evaluation.results import Estimates
 
@@ -96,6 +96,8 @@ def group_difference(
     """
     require_design(design, "group_difference")
     require_choice(against, ("others", "all"), "group_difference: against")
+    if against == "all":
+        refuse_balanced(design, treatment, "group_difference, against='all',")
     step = balancing_of(design)
     balanced = step is not None and step.treatment == treatment
     evidence = evidence_of(comparability, ADJUSTED if balanced else UNADJUSTED, "group_difference")
@@ -299,6 +301,7 @@ def aipw(
     family: Family | None = None,
     measure: Measure = "difference",
     balancing: Balancing = "propensity",
+    target: Target = "observed",
     missing: Missing = "refuse",
     comparability: Comparability | None = None,
     conf_level: float = 0.95,
@@ -313,6 +316,9 @@ def aipw(
         Of the outcome models; default: binomial where the outcome has two values.
     balancing : {"propensity", "entropy", "cbps"}, default "propensity"
         What makes the balancing weights: a logit of participation, or what ``entropy_balance`` and ``cbps`` do.
+    target : {"observed", "fitted"}, default "observed"
+        Of "ATT" and "ATC": predictions are averaged over the group itself, so that one right model is enough; or over
+        everybody by the fitted propensity score, as ``PSweight`` does, which needs that score to be right.
 
     Returns
     -------
@@ -326,13 +332,14 @@ def aipw(
 
     Notes
     -----
-    Tilted mean of the predictions plus normalised weighted mean of the residuals, per group. Both models'
-    estimation is part of the influence. For "ATT" everybody is tilted by the fitted probability of participation,
-    unless weights that balance exactly need none: then predictions are averaged over the participants.
+    Mean of the predictions at the target's composition plus normalised weighted mean of the residuals, per group. Both
+    models' estimation is part of the influence. "ATO" and "ATM" are defined by the propensity score, which must be
+    right for them.
 
     References
     ----------
-    Robins, Rotnitzky and Zhao (1994); Li, Morgan and Zaslavsky (2018). R twin: ``PSweight(augmentation = TRUE)``.
+    Robins, Rotnitzky and Zhao (1994); Hahn (1998), Econometrica 66, 315-331; Li, Morgan and Zaslavsky (2018). R twin:
+    ``PSweight(augmentation = TRUE)`` with ``target="fitted"``.
 
     Examples
     --------
@@ -345,7 +352,8 @@ def aipw(
     [2.25, 5.25, 3.0]
     """
     names = (outcome, treatment, covariates)
-    return _adjusted("aipw", design, names, estimand, family, measure, comparability, conf_level, missing, balancing)
+    kinds = (balancing, target)
+    return _adjusted("aipw", design, names, estimand, family, measure, comparability, conf_level, missing, kinds)
 
 
 def ipwra(
@@ -358,6 +366,7 @@ def ipwra(
     family: Family | None = None,
     measure: Measure = "difference",
     balancing: Balancing = "propensity",
+    target: Target = "observed",
     missing: Missing = "refuse",
     comparability: Comparability | None = None,
     conf_level: float = 0.95,
@@ -366,7 +375,8 @@ def ipwra(
 
     Parameters
     ----------
-    design, outcome, treatment, covariates, estimand, family, measure, balancing, missing, conf_level, comparability
+    design, outcome, treatment, covariates, estimand, family, measure, balancing, target, missing, conf_level,
+    comparability
         As in ``aipw``.
 
     Returns
@@ -394,7 +404,8 @@ def ipwra(
     [2.25, 5.25, 3.0]
     """
     names = (outcome, treatment, covariates)
-    return _adjusted("ipwra", design, names, estimand, family, measure, comparability, conf_level, missing, balancing)
+    kinds = (balancing, target)
+    return _adjusted("ipwra", design, names, estimand, family, measure, comparability, conf_level, missing, kinds)
 
 
 def _adjusted(
@@ -407,12 +418,15 @@ def _adjusted(
     comparability: Comparability | None,
     conf_level: float,
     missing: Missing,
-    balancing: Balancing = "propensity",
+    kinds: tuple[Balancing, Target] = ("propensity", "observed"),
 ) -> Estimates:
     outcome, treatment, covariates = names
+    balancing, target = kinds
     require_design(design, verb)
+    refuse_balanced(design, treatment, verb)
     evidence = evidence_of(comparability, ADJUSTED, verb)
     require_estimand(estimand, balancing)
+    require_choice(target, TARGETS, f"{verb}: target")
     groups = groups_of(
         design,
         treatment=treatment,
@@ -433,6 +447,7 @@ def _adjusted(
         treatment=treatment,
         conf_level=conf_level,
         balancing=balancing,
+        target=target,
     )
     told = {} if missing == "refuse" else {"missing": missing}
     return replace(made, fit={**made.fit, **told, **evidence})

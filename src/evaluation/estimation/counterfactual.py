@@ -16,7 +16,9 @@ from evaluation.estimation.tilts import (
     Balancing,
     Estimand,
     Start,
+    Target,
     Tilt,
+    at_observed_target,
     fitted_propensity,
     observed_tilt,
     require_estimand,
@@ -48,6 +50,7 @@ Codes = NDArray[np.int64]
 Method = Literal["difference", "difference_from_all", "ipw", "g_computation", "regression_adjusted", "aipw", "ipwra"]
 
 WITH_PROPENSITY = frozenset({"ipw", "aipw", "ipwra"})
+DOUBLY_ROBUST = frozenset({"aipw", "ipwra"})
 WITH_OUTCOME_MODEL = frozenset({"g_computation", "regression_adjusted", "aipw", "ipwra"})
 #: Whose means are, or are completed by, weighted means of what each group itself answered.
 WITH_RESIDUALS = frozenset({"difference", "difference_from_all", "ipw", "aipw"})
@@ -100,6 +103,7 @@ def potential_outcome_means(
     tilt: Tilt | None = None,
     *,
     balancing: Balancing = "propensity",
+    target: Target = "observed",
     start: Start | None = None,
 ) -> GroupMeans:
     """Return the two groups' means at the composition of the estimand, with their influence.
@@ -120,6 +124,9 @@ def potential_outcome_means(
         Of these weights, where the caller has it already, as it is or changed.
     balancing : {"propensity", "entropy", "cbps"}
         What makes the balancing weights of ``ipw``, ``aipw`` and ``ipwra``.
+    target : {"observed", "fitted"}
+        Of ``aipw`` and ``ipwra`` for "ATT" and "ATC": predictions are averaged over the group whose composition it is,
+        or over everybody by the fitted propensity score.
     start : pair of ndarray, optional
         ``Tilt.start`` of similar weights, from which the search begins.
 
@@ -137,6 +144,8 @@ def potential_outcome_means(
             if method in WITH_PROPENSITY
             else observed_tilt(groups, estimand)
         )
+    if method in DOUBLY_ROBUST and target == "observed":
+        tilt = at_observed_target(groups, tilt, estimand)
     if method == "difference_from_all":
         tilt = replace(tilt, balancing=np.column_stack([groups.used, groups.members(1)]).astype(float))
     joint = _joint_fit(groups, weights) if method == "regression_adjusted" else None

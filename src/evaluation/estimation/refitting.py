@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from evaluation.estimation.balance_equations import Coefficients, told
 from evaluation.estimation.counterfactual import (
+    DOUBLY_ROBUST,
     WITH_OUTCOME_MODEL,
     WITH_PROPENSITY,
     WITH_RESIDUALS,
@@ -18,7 +19,7 @@ from evaluation.estimation.counterfactual import (
     joint_model,
 )
 from evaluation.estimation.groups import Groups
-from evaluation.estimation.tilts import Balancing, Estimand, Tilt, propensity_tilt, tilt_of
+from evaluation.estimation.tilts import Balancing, Estimand, Target, Tilt, at_observed_target, propensity_tilt, tilt_of
 from evaluation.regression.families import inverse_link
 from evaluation.regression.fitting import fit
 
@@ -26,7 +27,12 @@ Floats = NDArray[np.float64]
 
 
 def refitted_means(
-    groups: Groups, made: GroupMeans, method: Method, estimand: Estimand, balancing: Balancing
+    groups: Groups,
+    made: GroupMeans,
+    method: Method,
+    estimand: Estimand,
+    balancing: Balancing,
+    target: Target = "observed",
 ) -> Callable[[Floats], Floats]:
     """Return what makes both means, shape (2,), of other weights, shape (n,).
 
@@ -35,7 +41,7 @@ def refitted_means(
     groups : Groups
     made : GroupMeans
         With the weights of the full sample; its coefficients are where each fit starts.
-    method, estimand, balancing
+    method, estimand, balancing, target
         As in ``potential_outcome_means``, whose means these are. Influence, which replicates have no use for, is left
         out, and model matrices of the groups are laid out once for all replicates.
     """
@@ -43,12 +49,14 @@ def refitted_means(
 
     def means(weights: Floats) -> Floats:
         tilt = _tilt(groups, made, method, estimand, balancing, weights)
+        if method in DOUBLY_ROBUST and target == "observed":
+            tilt = at_observed_target(groups, tilt, estimand)
         found = np.zeros(2)
-        target = weights * tilt.share
+        mass = weights * tilt.share
         for group, predicted in enumerate(predictions(weights, tilt)):
             residual = groups.outcome if predicted is None else groups.outcome - predicted
             if predicted is not None:
-                found[group] += target @ predicted / target.sum()
+                found[group] += mass @ predicted / mass.sum()
             if method in WITH_RESIDUALS:
                 own = weights * tilt.balancing[:, group]
                 found[group] += own @ residual / own.sum()

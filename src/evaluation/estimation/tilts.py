@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,11 +19,13 @@ from evaluation.weighting.newton import inverse
 Floats = NDArray[np.float64]
 Estimand = Literal["ATT", "ATE", "ATC", "ATO", "ATM"]
 Balancing = Literal["propensity", "entropy", "cbps"]
+Target = Literal["observed", "fitted"]
 
 ESTIMANDS = ("ATT", "ATE", "ATC", "ATO", "ATM")
 #: Those whose target population is seen without a propensity score.
 OBSERVED = ("ATT", "ATE", "ATC")
 BALANCING = ("propensity", "entropy", "cbps")
+TARGETS = ("observed", "fitted")
 #: Which group is the target itself.
 _TARGET_GROUP = {"ATT": 1, "ATC": 0}
 
@@ -134,7 +136,8 @@ def propensity_tilt(groups: Groups, behind: Coefficients, estimand: Estimand) ->
         "ATO": 1 - 2 * e,
         "ATM": np.where(e < 0.5, 1 - e, -e),
     }[estimand]
-    balancing = _own(groups) * share[:, None] / np.column_stack([1 - e, e])
+    own = _own(groups)
+    balancing = np.divide(own * share[:, None], np.column_stack([1 - e, e]), out=np.zeros_like(own), where=own > 0)
     slope = balancing * np.column_stack([relative + e, relative - (1 - e)])
     return Tilt(share, share * relative, balancing, slope, behind, (behind, behind), e)
 
@@ -148,6 +151,17 @@ def observed_tilt(groups: Groups, estimand: Estimand) -> Tilt:
     target = {"ATE": groups.used, "ATT": groups.members(1), "ATC": groups.members(0)}[estimand].astype(float)
     n = len(target)
     return Tilt(target, np.zeros(n), _own(groups), np.zeros((n, 2)))
+
+
+def at_observed_target(groups: Groups, tilt: Tilt, estimand: Estimand) -> Tilt:
+    """Return the tilt with predictions averaged over the target group itself, where a group is the target.
+
+    Averaged over everybody by their fitted scores they would follow a wrong score to another population.
+    """
+    if estimand not in _TARGET_GROUP:
+        return tilt
+    share = groups.members(_TARGET_GROUP[estimand]).astype(float)
+    return replace(tilt, share=share, slope=np.zeros_like(share), share_behind=None)
 
 
 def _own(groups: Groups) -> Floats:

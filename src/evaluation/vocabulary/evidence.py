@@ -78,7 +78,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "method_explained": ("그중 구성이 설명하는 몫", "of which explained by composition"),
     "method_entropy": ("엔트로피 균형", "entropy balancing"),
     "method_cbps": ("공변량 균형 성향점수", "covariate balancing propensity score"),
-    "method_overlap": ("이중강건, 겹치는 집단", "doubly robust, overlap population"),
+    "method_overlap": ("보강 가중, 겹치는 집단", "augmented weighting, overlap population"),
     "method_bound_low": ("민감도 하한", "sensitivity bound, low"),
     "method_bound_high": ("민감도 상한", "sensitivity bound, high"),
     "method_bounds": ("민감도 범위", "sensitivity bounds"),

@@ -121,6 +121,8 @@ TERMS: dict[str, tuple[str, str]] = {
     "median": ("중앙값", "median"),
     "mean": ("평균", "mean"),
     "maximum": ("최댓값", "maximum"),
+    "score_from": ("점수 하단 (극단 제외)", "score, low end (extremes left out)"),
+    "score_to": ("점수 상단 (극단 제외)", "score, high end (extremes left out)"),
     "kish_deff": ("가중치 설계효과", "weighting effect (Kish)"),
     "n_eff": ("유효표본수", "effective n"),
     "WeightDistribution": ("가중치의 분포", "Distribution of the weights"),
