@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation import wording
+from evaluation.amounts import adds_up, unit_of, with_unit
 from evaluation.comparison.adjustment.balancing import refuse_balanced
 from evaluation.comparison.claim_evidence import (
     ASSUMES,
@@ -24,6 +25,7 @@ from evaluation.comparison.claim_evidence import (
     controls_of,
     distances,
     gate,
+    is_yardstick,
     methods_side_by_side,
     odds_of_covariates,
     sensitivity,
@@ -44,14 +46,14 @@ from evaluation.comparison.sensitivity.marginal_sensitivity import LARGEST
 from evaluation.comparison.sensitivity.odds_benchmarks import OddsBenchmarks
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import came
 from evaluation.estimation.contrasts import combined
 from evaluation.estimation.groups import Groups
-from evaluation.estimation.arguments import came
 from evaluation.estimation.missing_covariates import Missing
 from evaluation.estimation.tilts import Estimand, require_estimand
 from evaluation.regression.families import Family
 from evaluation.regression.formula import variables_of
-from evaluation.results import Estimates, Provenance, plain
+from evaluation.results import Estimates, Provenance, plain, shown_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,8 @@ class ComparisonClaim:
         """Return a JSON-ready record."""
         rows = [{str(name): plain(value) for name, value in row.items()} for row in self.tidy().to_dict("records")]
         said = {f"sentences_{lang}": list(self.sentences(lang)) for lang in ("ko", "en")}
-        fit = {"level": self.level, "evidence_grade": self.evidence_grade, **self.record, **said}
+        record = shown_record(self.record, self.provenance)
+        fit = {"level": self.level, "evidence_grade": self.evidence_grade, **record, **said}
         return {"verb": "judge_comparison", "provenance": self.provenance.to_dict(), "fit": fit, "rows": rows}
 
     def __repr__(self) -> str:
@@ -161,7 +164,8 @@ def judge_comparison(
     outcome, treatment, covariates, estimand, family, missing
         As in ``aipw``.
     controls : list of str
-        Outcomes that the programme cannot move; without them no claim rises to C.
+        Outcomes that the programme cannot move; without them no claim rises to C, nor with so few answers that their
+        intervals, in standard deviations of their answers, reach beyond the adjusted difference in its own.
     comparability : Comparability, optional
         Whether the sides were asked the same; without it no claim rises to C.
     limits : Limits, optional
@@ -177,16 +181,20 @@ def judge_comparison(
     Raises
     ------
     ColumnError, EstimationError, IdentificationError
-        As ``aipw``. What fails for want of overlap is no error: the claim then describes and no more.
+        As ``aipw``. A model that has no solution in these data, of participation, of the outcome or of the weights, is
+        no error: the claim then describes and no more.
 
     Notes
     -----
-    A refused comparison (the item asks about a change) is not estimated. D: balance or overlap fails. A: the raw
-    difference. B: balance and overlap pass, and ``aipw``, ``entropy`` and ``regression_adjusted``, which assume
-    different things, all tell the difference from zero on one side; the raw difference may hide it. C: the raw
-    difference shows it too, the methods agree within a standard error, negative controls show nothing, both sides were
-    asked the same, and the Lambda at which the interval of ``sensitivity_bounds`` reaches zero is above that of the
-    strongest observed covariate. A check that was not made counts as one that does not pass. No level names a cause.
+    A refused comparison (the item asks about a change) is not estimated. D: balance or overlap fails, or a method has
+    no solution. A: the raw difference, all there is without covariates. B: balance and overlap pass, and ``aipw``,
+    ``entropy`` and ``regression_adjusted``, which assume different things, all tell the difference from zero on one
+    side; the raw difference may hide it or be of the other sign. C: the raw difference shows it too, on the same side;
+    the methods agree within a standard error; negative controls with enough answers show nothing; both sides were
+    asked the same; and the Lambda at which the interval of ``sensitivity_bounds`` reaches zero is above that of the
+    strongest observed covariate, if covariates are a yardstick: one differs between the groups by ``limits.smd`` or
+    more, and the participation model has a coefficient whose p-value, times their number, is below 5 %. A check that
+    was not made counts as one that does not pass. No level names a cause.
 
     Examples
     --------
@@ -200,6 +208,10 @@ def judge_comparison(
     """
     asked = asked_of(comparison, outcome, treatment, covariates, missing, comparability)
     require_estimand(estimand)
+    if limits is not None and not isinstance(limits, Limits):
+        raise EstimationError(
+            f"judge_comparison: limits must be ev.Limits(...), got {came(limits)}. Write ev.Limits(smd=0.1)."
+        )
     refuse_balanced(asked.design, asked.treatment, "judge_comparison")
     asked_first = gate(asked.comparability)
     case = replace(asked, estimand=estimand, family=family, limits=limits or Limits(), conf_level=conf_level)
@@ -207,16 +219,13 @@ def judge_comparison(
         return _claim(case, asked_first, None, None)
     groups = case.groups()
     case = replace(case, design=replace(case.design, inside=groups.used))
-    made = alike(case)
-    if limits is not None and not isinstance(limits, Limits):
-        raise EstimationError(
-            f"judge_comparison: limits must be ev.Limits(...), got {came(limits)}. Write ev.Limits(smd=0.1)."
-        )
+    made, apart = alike(case)
     identified = made[0].verdict == "passes"
-    ladder = methods_side_by_side(case, identified)
-    made += [*distances(ladder), *agreement(ladder, case.limits)]
+    ladder, fitted = methods_side_by_side(case, identified)
+    made += [fitted, *distances(ladder), *agreement(ladder, case.limits)]
     beside = odds_of_covariates(case) if identified else None
-    made += [sensitivity(case, beside), controls_of(case, controls) if identified else Check("negative_controls")]
+    made.append(sensitivity(case, beside, has_yardstick=identified and is_yardstick(case, groups, apart)))
+    made.append(controls_of(case, controls, ladder, groups) if identified else Check("negative_controls"))
     return _claim(case, [*asked_first, *made], ladder, beside, groups)
 
 
@@ -267,17 +276,17 @@ def _facts(
         float(np.average(groups.outcome[groups.members(group)], weights=weights[groups.members(group)]))
         for group in (1, 0)
     ]
-    unit, apart = ("%", wording.percentage_point_unit(lang)) if binary else ("", "")
-    apart = f" {apart}" if apart and lang == "en" else apart
-    participants, others = (f"{wording.number(scale * mean, places)}{unit}" for mean in means)
+    unit = "%" if binary else unit_of(case.outcome, labels, lang)
+    participants, others = (with_unit(wording.number(scale * mean, places), unit, lang) for mean in means)
     rows = {method: row for row, method in enumerate(ladder.keys["method"])}
 
     def written(method: str) -> tuple[str, str, str]:
         row = rows[method]
         low, high = ladder.confidence_interval()[row]
         whole, *ends = (wording.number(scale * float(v), places) for v in (ladder.estimate[row], low, high))
-        return f"{whole}{apart}", ends[0], ends[1]
+        return with_unit(whole, unit, lang, is_difference=True), ends[0], ends[1]
 
+    is_exact = adds_up(scale * float(ladder.estimate[rows["raw"]]), scale * means[0], scale * means[1], places)
     at = checks.get("sensitivity", Check("sensitivity"))
     return Facts(
         item,
@@ -291,6 +300,7 @@ def _facts(
         strongest=wording.term_label(at.detail, labels, lang) if beside is not None else "",
         factor="" if beside is None else wording.number(beside.largest, 2),
         n=f"{int(ladder.n_obs[0]):,}",
+        exact="" if is_exact else f"; {wording.term('of_unrounded', lang)}",
     )
 
 

@@ -24,6 +24,7 @@ CAPS: Mapping[str, Level] = {
     "same_item": "A",
     "declared_design": "A",
     "propensity": "D",
+    "methods": "D",
     "largest_smd": "D",
     "variance_ratio": "D",
     "share_outside": "D",
@@ -37,7 +38,10 @@ CAPS: Mapping[str, Level] = {
     "sensitivity": "B",
 }
 #: The same where a check was not made; of the others it is that of a check that fails.
-CAPS_UNCHECKED: Mapping[str, Level] = {"change": "B", "same_item": "B", "declared_design": "B"}
+CAPS_UNCHECKED: Mapping[str, Level] = {
+    **dict.fromkeys(("change", "same_item", "declared_design"), "B"),
+    **dict.fromkeys((name for name, cap in CAPS.items() if cap == "D"), "A"),
+}
 
 #: Checks in words: name, and what it says where it does not pass.
 CHECKS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
@@ -60,6 +64,10 @@ CHECKS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("참여 모형을 적합할 수 있음", "participation can be modelled"),
         ("공변량이 두 집단을 갈라 겹치지 않음", "covariates separate the groups"),
     ),
+    "methods": (
+        ("모든 방법을 적합할 수 있음", "every method can be fitted"),
+        ("적합할 수 없는 방법이 있음", "a method cannot be fitted"),
+    ),
     "largest_smd": (
         ("가장 큰 표준화 차이 (보정 후)", "largest std. difference, weighted"),
         ("가중한 뒤에도 공변량이 고르지 않음", "covariates are not balanced after weighting"),
@@ -81,8 +89,14 @@ CHECKS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("한 응답자의 가중치가 너무 큼", "one respondent carries too much weight"),
     ),
     "raw_difference": (
-        ("그대로의 차이: 0에서 떨어진 표준오차 수", "raw difference: std. errors from zero"),
-        ("그대로의 차이가 0과 구별되지 않음", "the raw difference is not told apart from zero"),
+        (
+            "그대로의 차이: 보정한 차이 쪽으로 0에서 떨어진 표준오차 수",
+            "raw difference: std. errors from zero, towards the adjusted one",
+        ),
+        (
+            "그대로의 차이는 0과 구별되지 않거나 보정한 차이와 부호가 반대임",
+            "the raw difference is not told apart from zero, or is of the other sign",
+        ),
     ),
     "adjusted_difference": (
         ("보정한 차이: 0에서 떨어진 표준오차 수", "adjusted difference: std. errors from zero"),
@@ -109,8 +123,17 @@ CHECKS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
 }
 _UNCHECKED = ("확인하지 않음: {names}", "not checked: {names}")
+#: Why a check tells nothing although it was made.
+NOTES: Mapping[str, tuple[str, str]] = {
+    "no_yardstick": (
+        "참여를 뚜렷이 가르는 관측된 공변량이 없어 잣대가 되지 못함",
+        "no observed covariate tells participants from others, so none is a yardstick",
+    ),
+    "too_few_answers": ("응답이 너무 적음", "too few answers"),
+    "not_fitted": ("추정할 수 없음", "it cannot be estimated"),
+}
 #: Checks whose detail is made of methods; of the others it is a covariate, outcomes, or text.
-_OF_METHODS = frozenset({"same_side", "agreement"})
+_OF_METHODS = frozenset({"methods", "same_side", "agreement"})
 _OF_COLUMNS = frozenset({"largest_smd", "negative_controls", "sensitivity"})
 #: Covariates and reasons that a sentence spells out.
 SHOWN = 4
@@ -131,6 +154,8 @@ class Check:
     verdict : {"passes", "fails", "not checked"}
     detail : str
         Which covariate, which methods.
+    note : str
+        A key of ``NOTES``: why it tells nothing although it was made.
     """
 
     name: str
@@ -139,6 +164,7 @@ class Check:
     side: Literal["below", "above", ""] = ""
     verdict: Verdict = "not checked"
     detail: str = ""
+    note: str = ""
 
     @property
     def cap(self) -> Level:
@@ -151,6 +177,10 @@ class Check:
     def label(self, lang: str) -> str:
         """Return what was looked at."""
         return CHECKS[self.name][0][lang != "ko"]
+
+    def unchecked(self, lang: str) -> str:
+        """Return what was not looked at, and why where it was tried."""
+        return f"{self.label(lang)} ({NOTES[self.note][lang != 'ko']})" if self.note else self.label(lang)
 
     def reason(self, lang: str, labels: Labels) -> str:
         """Return why no more may be written, where it fails, with covariates and methods in words."""
@@ -189,7 +219,7 @@ def level_of(checks: Iterable[Check]) -> Level:
     Examples
     --------
     >>> level_of([]), level_of([Check(name, verdict="passes") for name in CAPS])
-    ('D', 'C')
+    ('A', 'C')
     """
     caps = {check.name: check.cap for check in checks}
     return min((caps[name] if name in caps else Check(name).cap for name in CAPS), key=LEVELS.index)
@@ -213,6 +243,8 @@ class Facts:
         Lambda at which the interval reaches zero; the strongest covariate and its factor.
     n : str
         Respondents.
+    exact : str
+        That the difference is one of unrounded means, where the printed ones do not give it; else empty.
     """
 
     item: str
@@ -226,6 +258,7 @@ class Facts:
     strongest: str = ""
     factor: str = ""
     n: str = ""
+    exact: str = ""
 
 
 def sentences_of(
@@ -236,10 +269,10 @@ def sentences_of(
     if level == "refused":
         return (_REFUSED[k].format(item=facts.item),)
     failed = {check.name for check in checks if check.verdict == "fails"}
-    plain = ("item", "participants", "others", "interval", "n", "breakdown", "strongest", "factor")
+    plain = ("item", "participants", "others", "interval", "n", "exact", "breakdown", "strongest", "factor")
     given: dict[str, Any] = {name: getattr(facts, name) for name in plain}
     given |= dict(zip(("raw", "low", "high"), facts.raw, strict=True))
-    parts = [(_RAW_ZERO if "raw_difference" in failed else _RAW)[k]]
+    parts = [(_RAW_ZERO if _is_near_zero(checks) else _RAW)[k]]
     if level in ("D", "A"):
         parts.append(_LOWEST[level][k])
     else:
@@ -252,6 +285,12 @@ def sentences_of(
     return (*said, _NO_MORE[k].format(reasons=reasons)) if reasons else said
 
 
+def _is_near_zero(checks: Sequence[Check]) -> bool:
+    """Tell whether the raw difference is not told apart from zero on either side."""
+    raw = next((check for check in checks if check.name == "raw_difference"), Check("raw_difference"))
+    return raw.verdict == "fails" and not abs(raw.value) >= raw.threshold
+
+
 def _sign(number: str) -> bool:
     return number.startswith(("-", "−"))
 
@@ -262,7 +301,7 @@ def _reasons(level: Level, checks: Sequence[Check], lang: str, labels: Labels) -
         return ""
     holding = [check for check in checks if LEVELS.index(check.cap) <= LEVELS.index(level)]
     failing = [check.reason(lang, labels) for check in holding if check.verdict == "fails"]
-    unchecked = [check.label(lang) for check in holding if check.verdict == "not checked"]
+    unchecked = [check.unchecked(lang) for check in holding if check.verdict == "not checked"]
     parts = [_listed(failing, lang, "; ")] if failing else []
     parts += [_UNCHECKED[lang != "ko"].format(names=_listed(unchecked, lang))] if unchecked else []
     return "; ".join(parts)
@@ -279,15 +318,15 @@ _REFUSED = (
     "{item}: no comparison. The item asks about a change, so those who did not take part have nothing to answer.",
 )
 _RAW = (
-    "{item}: 참여자 {participants}, 비참여자 {others}, 차이 {raw} ({interval} {low}–{high}, n = {n}).",
+    "{item}: 참여자 {participants}, 비참여자 {others}, 차이 {raw} ({interval} {low}–{high}, n = {n}{exact}).",
     "{item}: {participants} among participants, {others} among others, {raw} apart ({interval} {low} to {high}; "
-    "n = {n}).",
+    "n = {n}{exact}).",
 )
 _RAW_ZERO = (
-    "{item}: 참여자 {participants}, 비참여자 {others}. 차이 {raw} ({interval} {low}–{high}, n = {n})은 0과 구별되지 "
-    "않는다.",
+    "{item}: 참여자 {participants}, 비참여자 {others}. 차이 {raw} ({interval} {low}–{high}, n = {n}{exact})은 0과 "
+    "구별되지 않는다.",
     "{item}: {participants} among participants, {others} among others; the difference of {raw} ({interval} {low} to "
-    "{high}; n = {n}) is not told apart from zero.",
+    "{high}; n = {n}{exact}) is not told apart from zero.",
 )
 _LOWEST: Mapping[Level, tuple[str, str]] = {
     "D": (

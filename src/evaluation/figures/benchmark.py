@@ -85,7 +85,8 @@ def _row(name: str, result: Estimates, results: Any, lang: str | None) -> dict[s
         "difference_high": tidy["conf_high"].iloc[0],
         "break_even_std_error": _number(fit.get("break_even_std_error")),
         "break_even_n": _number(fit.get("break_even_n")),
-        "implied_others": _number(fit.get("implied_mean_of_others")),
+        "implied_others": _number(fit.get("implied_mean_of_others")) if fit.get("implied_is_possible") else np.nan,
+        "implied_is_possible": bool(fit.get("implied_is_possible", True)),
         "conditional": error is None,
         "evidence_grade": fit.get("evidence_grade"),
     }
@@ -132,6 +133,8 @@ def _caption(results: list[Estimates], data: pd.DataFrame, lang: str | None) -> 
         notes.append(wording.term("benchmark_break_even_note", lang))
     if data["conditional"].any():
         notes.append(wording.term("benchmark_conditional_note", lang))
+    if not data["implied_is_possible"].all():
+        notes.append(wording.term("benchmark_impossible_note", lang))
     levels = {result.conf_level for result in results}
     notes += meanings(results, wording.language_of(lang))
     first = results[0]

@@ -89,8 +89,8 @@ def misclassification_bounds(
     MisclassificationBounds
         Keys ``term, quantity``: ``bound_low``, ``bound_high`` (equal for known rates), ``difference_reported``. The
         interval goes from the first row's ``conf_low`` to the second one's ``conf_high`` (Imbens and Manski). ``fit``
-        has the share of true participants that the rates imply, and says that misreporting is taken to be
-        non-differential.
+        has the lowest and the highest share of true participants at rates that the answers allow, and
+        says that misreporting is taken to be non-differential.
 
     Raises
     ------
@@ -156,9 +156,7 @@ def misclassification_bounds(
             **{name: list(value) for name, value in rates.items()},
             "assumed": "non-differential misreporting",
             "share_reported": p,
-            "share_of_participants": sorted(
-                (p + sp - 1) / (se + sp - 1) for se in rates["sensitivity"] for sp in rates["specificity"]
-            )[::3],
+            "share_of_participants": _shares(moments.estimate, rates, possible),
             "rates_at_bounds": [_rates_at(end, p) for end in ends],
             "n_left_out": groups.n_left_out,
             **evidence,
@@ -220,11 +218,7 @@ def _feasible(moments: Floats, rates: dict[str, Range], possible: Range, groups:
     p, m, product = map(float, moments)
     c = product - m * p
     outermost = possible if c >= 0 else possible[::-1]
-    least = {
-        "sensitivity": c / (m - outermost[0]) if c else 0.0,
-        "specificity": c / (outermost[1] - m) if c else 0.0,
-    }
-    said = {"sensitivity": p, "specificity": 1 - p}
+    least, said = _least(moments, possible), {"sensitivity": p, "specificity": 1 - p}
     for name, (_, high) in rates.items():
         if high - said[name] <= 0 or high - said[name] < least[name] - 1e-12:
             answer = "yes" if name == "sensitivity" else "no"
@@ -245,6 +239,24 @@ def _feasible(moments: Floats, rates: dict[str, Range], possible: Range, groups:
     narrowest = ((rates["sensitivity"][1], 0.0), (rates["specificity"][1], 0.0))
     far: End = (widest[0], widest[1])
     return (narrowest, far) if c >= 0 else (far, narrowest)
+
+def _least(moments: Floats, possible: Range) -> dict[str, float]:
+    """Return how far each rate must lie above the share that answers so, given the possible answers."""
+    p, m, product = map(float, moments)
+    c = product - m * p
+    low, high = possible if c >= 0 else possible[::-1]
+    return {"sensitivity": c / (m - low) if c else 0.0, "specificity": c / (high - m) if c else 0.0}
+
+
+def _shares(moments: Floats, rates: dict[str, Range], possible: Range) -> list[float]:
+    """Return the lowest and the highest share of true participants among the rates that the answers allow."""
+    p, least = float(moments[0]), _least(moments, possible)
+    yes, no = (
+        [max(rate - said, least[name], 0.0) for rate in rates[name]]
+        for name, said in (("sensitivity", p), ("specificity", 1 - p))
+    )
+    return [no[0] / (yes[1] + no[0]), no[1] / (yes[0] + no[1])]
+
 
 
 def _difference(x: NDArray[Any], first: tuple[float | None, float], second: tuple[float | None, float]) -> Any:

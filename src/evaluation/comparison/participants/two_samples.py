@@ -62,7 +62,7 @@ def join_samples(
     ColumnError
         A column is missing on one side, or of another kind there.
     IdentificationError
-        A scale runs the other way in one sample, or has other codes there.
+        A scale runs the other way in one sample, or has other codes there; both are one sample.
     DesignError
         As ``join_frames``.
 
@@ -81,6 +81,7 @@ def join_samples(
     names = column_names(columns, f"{verb}: columns", "'trust'")
     if not names:
         raise EstimationError(f"{verb}: columns names nothing to compare. Name the outcome and the covariates.")
+    _refuse_same_people(participants, comparator, verb)
     for name in names:
         _require_alike(participants, comparator, name)
     others = comparator if participant is None else domain(comparator, {participant: 0})
@@ -191,6 +192,18 @@ def _require_alike(participants: Design, comparator: Design, name: str) -> None:
         _refuse_other_codes(name, first, second)
     if not any(is_text(column) for column in columns):
         _refuse_other_values(name, *(column[design.present] for column, design in zip(columns, sides, strict=True)))
+
+
+def _refuse_same_people(participants: Design, comparator: Design, verb: str) -> None:
+    """Refuse one sample given twice, whatever domain each side is: its halves are not drawn independently."""
+    one, other = participants.data, comparator.data
+    shared = [name for name in one.columns if name in other.columns]
+    if one is other or (len(one) == len(other) and len(shared) > 1 and one[shared].equals(other[shared])):
+        raise IdentificationError(
+            f"{verb}: participants and comparator are respondents of one sample ({len(one):,} rows), and their errors "
+            f"are not those of two. Compare within it: ev.group_difference(design, outcome=..., treatment=...), with "
+            f"against='all' where everybody is the comparison."
+        )
 
 
 def _entry(design: Design, name: str) -> Variable | None:

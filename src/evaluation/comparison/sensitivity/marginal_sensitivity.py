@@ -289,9 +289,8 @@ def marginal_model(
 def fitted_odds(groups: Groups, weights: Floats, start: Floats | None = None) -> tuple[Floats, Coefficients]:
     """Return each person's fitted odds of the other group, shape (n, 2), and the coefficients behind them."""
     e, behind = fitted_propensity(groups, weights, start)
-    odds = np.column_stack([e / (1 - e), (1 - e) / e])
-    own = np.column_stack([groups.members(0), groups.members(1)])
-    return np.where(own, odds, 0.0), behind
+    chances, own = np.column_stack([e, 1 - e]), np.column_stack([groups.members(0), groups.members(1)])
+    return np.divide(chances, chances[:, ::-1], out=np.zeros_like(chances), where=own), behind
 
 
 def balancing(q: Floats, estimand: Estimand, group: int) -> Floats:

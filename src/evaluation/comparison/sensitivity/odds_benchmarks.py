@@ -202,8 +202,8 @@ def _left_out(model: MarginalModel, name: str, columns: Any, whole: float, quant
     odds, behind = fitted_odds(groups, model.weights, model.behind.values[~columns])
     smaller = replace(model, groups=groups, odds=odds, behind=behind)
     used = groups.used & (model.weights > 0)
-    ratio = np.log(model.odds[used].sum(axis=1) / odds[used].sum(axis=1))
-    factor = np.exp(np.abs(ratio))
+    ratio = model.behind.x @ model.behind.values - behind.x @ behind.values
+    factor = np.exp(np.abs(ratio[used]))
     estimate = smaller.bounds(1.0)[0]
     return {
         "covariate": name,
@@ -253,8 +253,8 @@ class LambdaCurve:
 
     @property
     def exceeds_observed(self) -> bool:
-        """Whether what is not observed would have to move the odds more than any observed covariate does."""
-        return self.benchmarks is not None and self.breakdown > self.benchmarks.largest
+        """Whether the interval holds zero only where something moves the odds more than any observed covariate."""
+        return self.benchmarks is not None and self.breakdown_of_interval > self.benchmarks.largest
 
     def tidy(self) -> pd.DataFrame:
         """Return one row per Lambda: bounds, and the outer limits of their intervals."""
@@ -294,9 +294,22 @@ class LambdaCurve:
         most = shown_number(self.benchmarks.largest)
         if chosen == "ko":
             held = "넘는다" if self.exceeds_observed else "넘지 않는다"
-            return f"{said} 이 배수는 관측된 공변량 하나가 승산을 바꾸는 최대 배수({most})를 {held}."
+            return f"{said} 신뢰구간의 배수는 관측된 공변량 하나가 승산을 바꾸는 최대 배수({most})를 {held}."
         held = "more" if self.exceeds_observed else "no more"
-        return f"{said} That is {held} than any one observed covariate moves them ({most} at most)."
+        return f"{said} The interval's is {held} than any one observed covariate moves them ({most} at most)."
+
+    def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
+        """Return a row per Lambda as text, with the digits that the bounds' errors bear."""
+        rows, errors = self.tidy(), self.bounds.masked().std_error
+        places = wording.common_decimals(errors.tolist())
+        marks = rows["mark"] if "mark" in rows else [""] * len(rows)
+        columns = {wording.term("lambda", lang): [wording.number(float(value), 2) for value in rows["lambda"]]}
+        for name in ("bound_low", "bound_high", "conf_low", "conf_high"):
+            cells = zip(rows[name], marks, strict=True)
+            columns[wording.term(name, lang)] = [
+                mark or wording.number(float(value), 3 if places is None else places) for value, mark in cells
+            ]
+        return columns, [self.text(lang)]
 
     def __repr__(self) -> str:
         return self.text()
