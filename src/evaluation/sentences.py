@@ -45,27 +45,29 @@ class Claimed(Protocol):
 
 @runtime_checkable
 class Telling(Protocol):
-    """Estimates that say in a text of their own what they mean and what they do not."""
+    """A result that says in a text of their own what they mean and what they do not."""
 
     def text(self, lang: str | None = None) -> str:
         """Return the text."""
         ...
 
 
-def statement(result: Estimates | TestResult | Claimed, lang: str | None = None) -> Statement:
+def statement(result: Estimates | TestResult | Claimed | Telling, lang: str | None = None) -> Statement:
     """Say estimates in sentences that describe and never explain: value, interval, n, population.
 
     Parameters
     ----------
-    result : Estimates, TestResult or ComparisonClaim
-        Means, totals, shares, ratios, quantiles, coefficients ...; one test; or what ``judge_comparison`` returned.
+    result : Estimates, TestResult, ComparisonClaim or another result with a text
+        Means, totals, shares, ratios, quantiles, coefficients ...; one test; what ``judge_comparison`` returned; or
+        an E-value, bounds, a power analysis.
     lang : {"ko", "en"}, optional
         Default: the language of the project.
 
     Returns
     -------
     Statement
-        One sentence per row; shares in per cent, each with its interval.
+        One sentence per row; shares in per cent, each with its interval. Rows that belong together (a ladder, parts
+        of a gap, subgroups) are one paragraph, and a comparison ends with what its evidence grade allows.
 
     Raises
     ------
@@ -77,6 +79,8 @@ def statement(result: Estimates | TestResult | Claimed, lang: str | None = None)
         return Statement((_tested(result, lang),))
     if isinstance(result, Claimed) and not isinstance(result, Statement):
         return Statement(result.sentences(lang))
+    if not isinstance(result, Estimates) and callable(getattr(type(result), "text", None)):
+        return Statement((result.text(lang),))
     if not isinstance(result, Estimates):
         raise PublishError(
             f"statement says estimates or a test in words, got {type(result).__name__}. ev.table shows any result; of "

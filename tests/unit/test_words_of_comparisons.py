@@ -178,3 +178,123 @@ def test_an_unweighted_sample_has_no_row_that_claims_weights(smokers):
 )
 def test_shifted_covariates_have_their_label_and_the_number(term, korean):
     assert wording.term_label(term, Book(), "ko") == korean
+
+
+def test_one_negative_control_is_one_outcome(smokers):
+    one = ev.negative_controls(smokers, outcomes=["height"], **GIVEN)
+    two = ev.negative_controls(smokers, outcomes=["height", "joy"], **GIVEN)
+    assert "One outcome that the programme cannot move" in one.text("en")
+    assert "2 outcomes that" in two.text("en")
+    assert "개의" not in one.text("ko")
+    assert "결과 2개의" in two.text("ko")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "measure", "korean", "english"),
+    [
+        ("gained", "log_risk_ratio", "5 kg 넘게 늘어남, 비율비 ", "Gained more than 5 kg, risk ratio "),
+        ("gained", "log_odds_ratio", "의 제곱근인 비율비 ", "(its square root)"),
+        ("weight", "smd", "체중 변화, 표준화 차이 ", "Weight gained, standardised difference "),
+    ],
+)
+def test_an_e_value_names_its_outcome_and_what_its_ratio_was_made_of(smokers, outcome, measure, korean, english):
+    estimate = ev.aipw(smokers, outcome=outcome, measure=measure, **GIVEN)
+    made = ev.e_value(estimate)
+    given = float(estimate.estimate[0]) if measure == "smd" else float(np.exp(estimate.estimate[0]))
+    assert made.given == pytest.approx(given)
+    assert korean in made.text("ko")
+    assert english in made.text("en")
+    for lang in LANGUAGES:
+        assert f"{given:.2f}" in made.text(lang)
+        table = ev.table(made, lang=lang)
+        assert not {"point", "low", "high", "null", "scale"} & set(table.frame.columns)
+        assert f"{made.point:.2f}" in table.frame.iloc[0].tolist()
+        assert said(made, lang) == made.text(lang)
+    assert list(ev.table(made, lang="ko").frame.columns)[-2:] == ["E값 (신뢰한계)", "옮겨 갈 값"]
+
+
+def test_an_e_value_of_a_number_has_no_outcome():
+    made = ev.e_value(1.2, low=0.95, high=1.5)
+    assert made.text("en").startswith("Risk ratio 1.20: ")
+    assert made.text("ko").startswith("비율비 1.20: ")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_tables_of_sensitivity_have_the_digits_of_their_errors(smokers, lang):
+    given = {"outcome": "gained", **GIVEN}
+    curve = ev.sensitivity_curve(smokers, **given)
+    places = wording.common_decimals(curve.bounds.std_error.tolist())
+    cells = ev.table(curve, lang=lang).frame.iloc[:, 1:].to_numpy().ravel()
+    assert {len(cell.partition(".")[2]) for cell in cells} == {places}
+    benchmarks = ev.table(ev.sensitivity_benchmarks(smokers, **given), lang=lang).frame
+    for column in benchmarks.columns[1:]:
+        assert len({len(cell.partition(".")[2]) for cell in benchmarks[column]}) == 1, column
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_p_values_of_matched_pairs_are_printed_as_probabilities(smokers, lang):
+    bounds = ev.rosenbaum_bounds(ev.match(smokers, **GIVEN), outcome="weight", gamma=[1, 1.2, 2])
+    shown = ev.table(bounds, lang=lang).frame
+    for column in (wording.term("p_low", lang), wording.term("p_high", lang)):
+        assert all(re.fullmatch(r"<0\.001|[01]\.\d{3}", cell) for cell in shown[column])
+    assert "효과" not in repr(ev.table(bounds, lang="ko"))
+    assert not re.search(r"\de-\d", repr(bounds))
+    assert "weight" not in repr(bounds).splitlines()[0]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_groups_are_participants_and_others_in_every_table(smokers, lang):
+    names = [wording.term(name, lang) for name in ("participants", "others")]
+    for result in (ev.overlap(smokers, **GIVEN), ev.match(smokers, **GIVEN)):
+        shown = ev.table(result, lang=lang).frame
+        assert shown[wording.term("by", lang)].tolist() == names
+        assert "group" not in (shown.columns if lang == "ko" else [])
+
+
+def test_effective_numbers_are_whole(smokers):
+    ladder = ev.effect_ladder(smokers, outcome="weight", **GIVEN)
+    shown = ev.table(ladder, lang="ko").frame
+    for column in ("참여자 유효표본수", "비교집단 유효표본수"):
+        assert all(re.fullmatch(r"[\d,]+|–", cell) for cell in shown[column])
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_table_without_rows_says_so(smokers, lang):
+    ladder = ev.effect_ladder(smokers, outcome="weight", methods=["raw"], **GIVEN)
+    table = ev.table(ev.against_truth(ladder, None), lang=lang)
+    assert "Empty DataFrame" not in repr(table) + repr(ev.against_truth(ladder, None))
+    for text in (repr(table), table._repr_html_()):
+        assert {"ko": "해당하는 행이 없음", "en": "There are no rows to show"}[lang] in text
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_an_unweighted_table_of_the_groups_speaks_of_no_weights(smokers, lang):
+    people = ev.table_one(smokers, **GIVEN)
+    text = repr(ev.table(people, lang=lang))
+    assert ("가중 인원" if lang == "ko" else "weighted n") not in text
+    assert ("조사 가중" if lang == "ko" else "survey weights") not in text
+    weighted = replace(people, provenance=replace(people.provenance, weight="w"))
+    assert ("가중 인원" if lang == "ko" else "weighted n") in repr(ev.table(weighted, lang=lang))
+
+
+def test_a_design_describes_itself_in_the_language_asked_for(smokers):
+    assert smokers.sampling.text("ko") == "PSU 500개 (응답자마다 하나)"
+    assert smokers.sampling.text("en") == "500 PSUs (one respondent each)"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_claim_writes_amounts_in_their_unit(smokers, lang):
+    claim = ev.judge_comparison(smokers, outcome="weight", **GIVEN)
+    numbers = re.findall(r"\d\.\d+ kg\b", " ".join(claim.sentences(lang)))
+    assert len(numbers) >= 3
+    shares = ev.judge_comparison(smokers, outcome="gained", **GIVEN)
+    assert not re.findall(r"\d\.\d+ kg\b", " ".join(shares.sentences(lang)))
+
+
+def test_a_claim_says_where_the_printed_means_do_not_give_the_difference(smokers):
+    claim = ev.judge_comparison(smokers, outcome="weight", **GIVEN)
+    means = smokers.data.groupby("quit")["weight"].mean()
+    places = wording.common_decimals([float(claim.ladder.std_error[0])])
+    exact = adds_up(float(claim.ladder.estimate[0]), means[1], means[0], places)
+    assert ("반올림" in claim.sentences("ko")[0]) == (not exact)
+    assert ("unrounded" in claim.sentences("en")[0]) == (not exact)

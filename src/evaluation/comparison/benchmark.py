@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evaluation import wording
 from evaluation.comparison.comparability import Comparability, require_comparability
-from evaluation.comparison.spoken import Spoken, shown_number
+from evaluation.comparison.spoken import Spoken, shown_number, written
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.arguments import came, require_choice, require_number
 from evaluation.results import Estimates
@@ -31,8 +31,8 @@ class BenchmarkDifference(Spoken):
     def _said(self, lang: str) -> str:
         if np.isnan(self.estimate[0]):
             return f"{wording.verb_name(self.verb, lang)}: {wording.ABSENT} {self.marks[0]}".rstrip()
-        gap, mean, figure = (shown_number(float(value)) for value in self.estimate)
-        limits = [shown_number(float(value)) for value in self.confidence_interval()[0]]
+        numbers = written([*self.estimate, *self.confidence_interval()[0]], float(self.std_error[0]))
+        gap, mean, figure, *limits = numbers
         interval, fit = wording.interval_name(self.conf_level, lang), self.fit
         even, n = float(fit["break_even_std_error"]), float(fit["break_even_n"])
         k = 0 if lang == "ko" else 1

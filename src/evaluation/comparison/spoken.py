@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self, TypeVar, cast
 
@@ -59,6 +60,18 @@ def spoken(kind: type[_Kind], result: Estimates, **changes: Any) -> _Kind:
     """Return estimates as a kind that can speak, with attributes added or changed."""
     own = {field.name: getattr(result, field.name) for field in fields(Estimates)}
     return kind(**{**own, **changes})
+
+
+def written(values: Iterable[float], error: float) -> list[str]:
+    """Write numbers of a sentence with the digits that a standard error bears; three digits where there is none.
+
+    Examples
+    --------
+    >>> written([-0.173, -0.2306], 0.029), written([0.2534], float("nan"))
+    (['-0.173', '-0.231'], ['0.253'])
+    """
+    places = wording.common_decimals([error])
+    return [shown_number(float(value)) if places is None else wording.number(float(value), places) for value in values]
 
 
 def shown_number(value: float) -> str:

@@ -16,7 +16,7 @@ from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.effects import UNADJUSTED, evidence_of
 from evaluation.comparison.outcomes.influences import estimates_of_weights, smooth_function
 from evaluation.comparison.sensitivity.partial_identification import interval_of_bounded
-from evaluation.comparison.spoken import Spoken, shown_number, spoken
+from evaluation.comparison.spoken import Spoken, shown_number, spoken, written
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.arguments import require_number
@@ -35,10 +35,9 @@ class MisclassificationBounds(Spoken):
     """The difference between true participants and others, as far as the answers and the error rates tell."""
 
     def _said(self, lang: str) -> str:
-        low, high = (shown_number(float(value)) for value in self.estimate[:2])
-        limits = self.confidence_interval()
-        interval, reported = wording.interval_name(self.conf_level, lang), shown_number(float(self.estimate[2]))
-        ends = f"{shown_number(float(limits[0, 0]))}–{shown_number(float(limits[1, 1]))}"
+        limits, error = self.confidence_interval(), float(self.std_error.max())
+        low, high, reported, *outer = written([*self.estimate, limits[0, 0], limits[1, 1]], error)
+        interval, ends = wording.interval_name(self.conf_level, lang), " – ".join(outer)
         se, sp = (_shown_range(self.fit[name]) for name in ("sensitivity", "specificity"))
         if lang == "ko":
             return (
@@ -240,6 +239,7 @@ def _feasible(moments: Floats, rates: dict[str, Range], possible: Range, groups:
     far: End = (widest[0], widest[1])
     return (narrowest, far) if c >= 0 else (far, narrowest)
 
+
 def _least(moments: Floats, possible: Range) -> dict[str, float]:
     """Return how far each rate must lie above the share that answers so, given the possible answers."""
     p, m, product = map(float, moments)
@@ -256,7 +256,6 @@ def _shares(moments: Floats, rates: dict[str, Range], possible: Range) -> list[f
         for name, said in (("sensitivity", p), ("specificity", 1 - p))
     )
     return [no[0] / (yes[1] + no[0]), no[1] / (yes[0] + no[1])]
-
 
 
 def _difference(x: NDArray[Any], first: tuple[float | None, float], second: tuple[float | None, float]) -> Any:

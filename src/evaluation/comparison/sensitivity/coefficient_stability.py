@@ -16,7 +16,7 @@ from evaluation.comparison.differences import ADJUSTED, evidence_of
 from evaluation.comparison.linear_parts import linear_parts
 from evaluation.comparison.outcomes.influences import estimates_of_weights, gradient
 from evaluation.comparison.sensitivity.omitted_covariates import columns_by_covariate, named_covariates
-from evaluation.comparison.spoken import Spoken, shown_number, spoken
+from evaluation.comparison.spoken import Spoken, shown_number, spoken, written
 from evaluation.design.design import Design, require_design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.estimation.arguments import require_number
@@ -42,7 +42,9 @@ class CoefficientStability(Spoken):
     estimated = ("r2_uncontrolled", "r2_controlled", "solutions")
 
     def _said(self, lang: str) -> str:
-        delta, beta, own, raw = map(shown_number, map(float, self.estimate))
+        delta, beta, own, raw = (
+            written([value], float(error))[0] for value, error in zip(self.estimate, self.std_error, strict=True)
+        )
         aim = f"{self.fit['beta']:g}"
         most, level = shown_number(float(self.fit["r2_max"])), float(self.fit["delta"])
         if lang == "ko":

@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 
 from evaluation import project, wording
 from evaluation.errors import EstimationError, ProjectError
+from evaluation.estimation.arguments import came, is_number, require_number
 from evaluation.estimation.contrasts import joined
 from evaluation.results import Estimates, Provenance, plain
 
@@ -27,6 +28,9 @@ SCALES = ("risk_ratio", "odds_ratio", "odds_ratio_rare", "smd", "risk_difference
 _SCALE_OF: dict[str, Scale] = {"log_risk_ratio": "risk_ratio", "log_odds_ratio": "odds_ratio", "smd": "smd"}
 #: Share of participants in the population that an estimand is about, where it is known beforehand.
 _SHARE_OF = {"ATT": 1.0, "ATC": 0.0}
+
+#: Ratios beyond this, either way up, are slips of the hand.
+LARGEST_RATIO = 1e6
 
 #: How an approximate risk ratio follows from a standardised mean difference, and its limits from the error.
 SMD_TO_LOG_RATIO, SMD_ERROR_TO_LOG_RATIO = 0.91, 1.78
@@ -54,6 +58,8 @@ class EValue:
         The risk difference and its limits; NaN for a ratio.
     mark : str
         Why no number is shown: the estimates rest on too few respondents. Empty where they do not.
+    outcome : str
+        Column of the estimates, empty for a number.
     """
 
     point: float
@@ -68,6 +74,16 @@ class EValue:
     difference_low: float = np.nan
     difference_high: float = np.nan
     mark: str = ""
+    outcome: str = ""
+
+    @property
+    def given(self) -> float:
+        """What stands on ``scale``, before it was converted to a risk ratio."""
+        if self.scale == "risk_difference":
+            return self.difference
+        if self.scale == "smd":
+            return float(np.log(self.risk_ratio) / SMD_TO_LOG_RATIO)
+        return self.risk_ratio**2 if self.scale == "odds_ratio" else self.risk_ratio
 
     def tidy(self) -> pd.DataFrame:
         """Return one row: the two E-values and the ratio with its limits, of a difference also that with its own."""
@@ -92,20 +108,48 @@ class EValue:
             raise ProjectError(f"lang must be 'ko' or 'en', got {lang!r}.")
         if self.mark:
             return f"{wording.term('EValue', chosen)}: {wording.ABSENT} {self.mark}"
-        is_difference = self.scale == "risk_difference"
+        what = self._converted(chosen)
         if chosen == "ko":
-            what = f"비율의 차이 {self.difference:.3f}" if is_difference else f"비율비 {self.risk_ratio:.2f}"
             limit = "" if np.isnan(self.limit) else f", 신뢰한계까지 옮기려면 {self.limit:.2f}배"
             return (
                 f"{what}: 관측되지 않은 특성이 참여와 결과 양쪽에 각각 {self.point:.2f}배 이상 "
                 f"관련되면 설명될 수 있음{limit}."
             )
-        what = f"Risk difference {self.difference:.3f}" if is_difference else f"Risk ratio {self.risk_ratio:.2f}"
         limit = "" if np.isnan(self.limit) else f"; {self.limit:.2f} would do to move the interval's limit"
         return (
             f"{what}: an unobserved trait associated with both participation and outcome by "
             f"risk ratios of {self.point:.2f} each could explain it{limit}."
         )
+
+    def _converted(self, lang: str) -> str:
+        """Return the outcome and the ratio in words, and from what the ratio was converted."""
+        form = {"risk_difference": ".3f"}.get(self.scale, ".2f")
+        given = wording.term(f"e_value_of_{self.scale}", lang)
+        said = given.format(given=format(self.given, form), ratio=f"{self.risk_ratio:.2f}", factor=SMD_TO_LOG_RATIO)
+        name = wording.term_label(self.outcome, self.provenance.labels, lang) if self.outcome else ""
+        return wording.capital(f"{name}, {said}" if name else said)
+
+    def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
+        """Return the E-values as a row of text, with the ratio they rest on, and what they say as a note."""
+        is_difference = self.scale == "risk_difference"
+        ends = (self.difference_low, self.difference_high) if is_difference else (self.low, self.high)
+        form = ".3f" if is_difference else ".2f"
+        shown = [self.difference if is_difference else self.risk_ratio, *ends]
+        numbers = [wording.ABSENT if np.isnan(value) else format(value, form) for value in shown]
+        name = wording.term_label(self.outcome, self.provenance.labels, lang) if self.outcome else wording.ABSENT
+        ratio = wording.term("risk_difference" if is_difference else "risk_ratio", lang)
+        cells = {
+            "outcome": name,
+            "scale": wording.term(self.scale, lang),
+            "ratio": numbers[0] if np.isnan(ends).any() else f"{numbers[0]} [{numbers[1]}, {numbers[2]}]",
+            "EValue": f"{self.point:.2f}",
+            "e_value_limit": wording.ABSENT if np.isnan(self.limit) else f"{self.limit:.2f}",
+            "e_value_null": f"{self.null:g}",
+        }
+        if self.mark:
+            cells |= dict.fromkeys(("ratio", "EValue", "e_value_limit"), self.mark)
+        heads = {"outcome": wording.term("term", lang), "scale": wording.term("e_value_scale", lang), "ratio": ratio}
+        return {heads.get(key, wording.term(key, lang)): [cell] for key, cell in cells.items()}, [self.text(lang)]
 
     def __repr__(self) -> str:
         return self.text()
@@ -193,10 +237,14 @@ def e_value(
     if scale == "risk_difference":
         _refuse_given(low=low, high=high, std_error=std_error, scale=scale)
         shares = _shares(estimate, means, covariance, participant_share, conf_level)
-        made = _of_difference(shares, 0.0 if null is None else float(null), provenance)
-        return replace(made, mark=_mark_of(estimate))
+        made = _of_difference(shares, 0.0 if null is None else require_number(null, "e_value: null"), provenance)
+        return replace(made, mark=_mark_of(estimate), outcome=_outcome_of(estimate))
     _refuse_given(means=means, covariance=covariance, participant_share=participant_share, scale=scale)
-    null = 1.0 if null is None else float(null)
+    null = 1.0 if null is None else require_number(null, "e_value: null", above=0)
+    low, high, std_error = (
+        None if value is None else require_number(value, f"e_value: {name}")
+        for name, value in (("low", low), ("high", high), ("std_error", std_error))
+    )
     if isinstance(estimate, Estimates):
         ratio, lower, upper = _of_estimates(estimate, scale)
     else:
@@ -206,12 +254,18 @@ def e_value(
     nearest = lower if ratio > null else upper
     crossed = lower <= null <= upper
     limit = 1.0 if crossed else (np.nan if np.isnan(nearest) else _bound(nearest, null))
-    return EValue(point, float(limit), ratio, lower, upper, null, scale, provenance, mark=_mark_of(estimate))
+    made = EValue(point, float(limit), ratio, lower, upper, null, scale, provenance)
+    return replace(made, mark=_mark_of(estimate), outcome=_outcome_of(estimate))
 
 
 def _mark_of(estimate: object) -> str:
     """Return why row 0 of estimates may not be shown; empty for numbers."""
     return estimate.marks[0] if isinstance(estimate, Estimates) else ""
+
+
+def _outcome_of(estimate: object) -> str:
+    """Return the column that estimates are about; empty for numbers."""
+    return str(estimate.keys["term"].iloc[0]) if isinstance(estimate, Estimates) else ""
 
 
 def _scale(estimate: object, scale: Scale | None) -> Scale:
@@ -241,9 +295,12 @@ def _refuse_given(*, scale: str, **given: object) -> None:
 
 
 def _number(estimate: object) -> float:
-    if isinstance(estimate, bool) or not isinstance(estimate, (int, float, np.number)):
-        raise EstimationError(f"e_value: estimate must be a number or an estimated ratio, got {estimate!r}.")
-    return float(estimate)
+    if not is_number(estimate):
+        raise EstimationError(
+            f"e_value: estimate must be a number or an estimated ratio, got {came(estimate)}. Write e_value(1.43), or "
+            f"pass what ev.aipw(..., measure='log_risk_ratio') returned."
+        )
+    return require_number(estimate, "e_value: estimate")
 
 
 def _of_estimates(result: Estimates, scale: Scale) -> tuple[float, float, float]:
@@ -273,6 +330,11 @@ def _risk_ratios(
 
 
 def _refuse_impossible(ratio: float, low: float, high: float, null: float) -> None:
+    if ratio > LARGEST_RATIO or 0 < ratio < 1 / LARGEST_RATIO:
+        raise EstimationError(
+            f"e_value: a ratio of {ratio:.3g} is no risk ratio that people have; expected {1 / LARGEST_RATIO:g} to "
+            f"{LARGEST_RATIO:g}. Is it a count, a per cent or an exponent of something else?"
+        )
     if not np.isfinite(ratio) or not null > 0:
         raise EstimationError(f"e_value: estimate and null must be finite and above 0, got {ratio} and {null}.")
     if low > ratio or high < ratio:

@@ -19,7 +19,7 @@ from evaluation import wording
 from evaluation.comparison.adjustment.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.differences import ADJUSTED, evidence_of
-from evaluation.comparison.spoken import Spoken, shown_number, spoken
+from evaluation.comparison.spoken import Spoken, spoken, written
 from evaluation.design.design import Design, each_replicate, require_design
 from evaluation.design.replication import as_replicates
 from evaluation.errors import EstimationError, ReplicateWarning
@@ -53,9 +53,8 @@ class SensitivityBounds(Spoken):
     def _said(self, lang: str) -> str:
         value = float(self.keys["lambda"].max())
         rows = np.flatnonzero((self.keys["lambda"] == value).to_numpy())
-        low, high = (shown_number(float(self.estimate[row])) for row in rows)
-        limits = self.confidence_interval()
-        ends = [shown_number(float(limits[rows[0], 0])), shown_number(float(limits[rows[1], 1]))]
+        limits, error = self.confidence_interval(), float(self.std_error[rows].max())
+        low, high, *ends = written([*self.estimate[rows], limits[rows[0], 0], limits[rows[1], 1]], error)
         interval = wording.interval_name(self.conf_level, lang)
         own, by_interval = (float(self.fit.get(f"breakdown_lambda{end}", np.nan)) for end in ("", "_interval"))
         if lang == "ko":

@@ -44,17 +44,22 @@ class NegativeControls(Spoken):
         p = f"p {p}" if p.startswith("<") else f"p = {p}"
         interval, k = wording.interval_name(self.conf_level, lang), len(self)
         if lang == "ko":
-            start = f"사업이 움직일 수 없는 결과 {k}개의 보정한 차이가 모두 0이라는 가설: {p}. "
+            what = f"결과 {k}개의 보정한 차이가 모두" if k > 1 else "결과의 보정한 차이가"
+            start = f"사업이 움직일 수 없는 {what} 0이라는 가설: {p}. "
             if self.passes:
                 return (
                     start + f"차이가 드러나지 않았으나 없다는 증거는 아니다. {interval} 안에 {limit}까지의 차이가 있다."
                 )
             return start + "보정한 뒤에도 두 집단이 다르므로, 관심 있는 결과의 차이도 사업의 몫이라 할 수 없다."
-        start = f"{k} outcomes that the programme cannot move, hypothesis that all adjusted differences are zero: {p}. "
+        start = (
+            f"{k} outcomes that the programme cannot move, hypothesis that all adjusted differences are zero: {p}. "
+            if k > 1
+            else f"One outcome that the programme cannot move, hypothesis that its adjusted difference is zero: {p}. "
+        )
         if self.passes:
             return start + (
-                f"None was found, which does not show that there is none: differences of up to {limit} lie within the "
-                f"{interval}s."
+                f"No difference was found, which does not show that there is none: differences of up to {limit} lie "
+                f"within the {interval}s."
             )
         return start + (
             "The groups still differ after adjustment, so a difference in the outcome of interest cannot be ascribed "

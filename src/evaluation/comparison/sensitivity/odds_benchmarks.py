@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -113,6 +114,18 @@ class OddsBenchmarks:
             f"factor of up to {most:.2f}, and of {usual:.2f} or less for {share:g}% of the population. Nothing "
             f"guarantees that what was not observed is weaker."
         )
+
+    def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
+        """Return a row per covariate as text: factors to two decimals, differences to the digits of the whole one."""
+        rows, labels = self.tidy(), self.provenance.labels
+        places = max(2 - math.floor(math.log10(abs(self.estimate))), 0) if self.estimate else 3
+        decimals = {"lambda_max": 2, "lambda_quantile": 2, "estimate_without": places, "change": places}
+        columns = {"covariate": [wording.term_label(name, labels, lang) for name in rows["covariate"]]}
+        marks = rows["mark"] if "mark" in rows else [""] * len(rows)
+        for name, digits in decimals.items():
+            cells = zip(rows[name], marks, strict=True)
+            columns[name] = [mark or wording.number(float(value), digits) for value, mark in cells]
+        return {wording.term(name, lang): cells for name, cells in columns.items()}, [self.text(lang)]
 
     def __repr__(self) -> str:
         head = f"sensitivity_benchmarks: {self.provenance.survey}, estimand {self.estimand}, quantile {self.quantile:g}"

@@ -17,7 +17,7 @@ from evaluation.comparison.adjustment.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.differences import ADJUSTED, evidence_of
 from evaluation.comparison.outcomes.influences import estimates_of_weights
-from evaluation.comparison.spoken import Spoken, shown_number, spoken
+from evaluation.comparison.spoken import Spoken, spoken, written
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.arguments import came, require_number
@@ -41,9 +41,8 @@ class ManskiBounds(Spoken):
     """Lower and upper bound, each with the interval that holds the effect as often as it says."""
 
     def _said(self, lang: str) -> str:
-        low, high = map(shown_number, map(float, self.estimate))
-        limits = self.confidence_interval()
-        ends = [shown_number(float(limits[0, 0])), shown_number(float(limits[1, 1]))]
+        limits, error = self.confidence_interval(), float(self.std_error.max())
+        low, high, *ends = written([*self.estimate, limits[0, 0], limits[1, 1]], error)
         interval = wording.interval_name(self.conf_level, lang)
         assumed = [
             wording.term(f"assumed_{self.fit[name]}", lang) for name in ("response", "selection") if self.fit[name]
