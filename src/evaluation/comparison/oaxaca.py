@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.comparison.adjustment.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.effects import ADJUSTED, evidence_of
 from evaluation.design.design import Design, each_replicate, require_design
@@ -108,6 +109,7 @@ def oaxaca_blinder(
     {'gap': 2.75, 'explained': 0.5, 'explained:sex': 0.5, 'unexplained': 2.25}
     """
     require_design(design, "oaxaca_blinder")
+    refuse_balanced(design, treatment, "oaxaca_blinder")
     _refuse_reference(reference, threefold)
     evidence = evidence_of(comparability, ADJUSTED, "oaxaca_blinder")
     groups = groups_of(

@@ -73,5 +73,9 @@ def test_a_design_that_was_balanced_is_refused(people):
     for verb in (ev.ipw, ev.aipw, ev.ipwra, ev.g_computation, ev.regression_adjusted):
         with pytest.raises(WeightingError, match="was balanced by entropy_balance already"):
             verb(balanced, covariates=["x"], **given)
+    for verb in (ev.oaxaca_blinder, ev.match, ev.entropy_balance, ev.propensity_weights, ev.cbps):
+        asked = {"treatment": "joined", "covariates": ["x"]}
+        with pytest.raises(WeightingError, match="was balanced by entropy_balance already"):
+            verb(balanced, **asked, **({"outcome": "stays"} if verb is ev.oaxaca_blinder else {}))
     with pytest.raises(WeightingError, match="was balanced by entropy_balance already"):
         ev.group_difference(balanced, against="all", **given)

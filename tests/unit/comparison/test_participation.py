@@ -209,3 +209,10 @@ def test_rates_that_the_answers_contradict_are_refused(linked):
         bounded(linked, outcome="trust", sensitivity=(says - 0.01, 0.9), specificity=(0.9, 1))
     with pytest.raises(EstimationError, match="must hold every answer"):
         bounded(linked, outcome="trust", bounds=(0, 1))
+
+
+def test_a_share_of_one_has_an_exact_limit_and_not_itself():
+    people = pd.DataFrame({"says": [1] * 6 + [0] * 5 + [1], "listed": [1] * 6 + [0] * 6})
+    found = ev.participation_agreement(ev.survey_design(people), reported="says", recorded="listed").tidy()
+    limits = found.set_index("quantity")[["conf_low", "conf_high"]].loc["sensitivity"].tolist()
+    assert limits == pytest.approx([0.025 ** (1 / 6), 1.0])

@@ -217,6 +217,7 @@ def propensity_weights(
     if propensity not in get_args(Propensity):
         raise EstimationError(f"propensity_weights: propensity must be 'weighted' or 'unweighted', got {propensity!r}.")
     require_design(design, "propensity_weights")
+    refuse_balanced(design, treatment, "propensity_weights")
     covariates = covariates_named(covariates, "propensity_weights")
     require_estimand(estimand)
     groups = groups_of(design, treatment=treatment, covariates=covariates, verb="propensity_weights", missing=missing)
@@ -286,6 +287,7 @@ def entropy_balance(
     [0.4325, 0.635, 0.9325, 1.0, 1.0]
     """
     require_design(design, "entropy_balance")
+    refuse_balanced(design, treatment, "entropy_balance")
     covariates = covariates_named(covariates, "entropy_balance")
     require_estimand(estimand, "entropy")
     groups = groups_of(design, treatment=treatment, covariates=covariates, verb="entropy_balance", missing=missing)
@@ -348,6 +350,7 @@ def cbps(
     [0.4325, 0.635, 0.9325, 1.0, 1.0]
     """
     require_design(design, "cbps")
+    refuse_balanced(design, treatment, "cbps")
     covariates = covariates_named(covariates, "cbps")
     require_estimand(estimand, "cbps")
     groups = groups_of(design, treatment=treatment, covariates=covariates, verb="cbps", missing=missing)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.comparison.adjustment.balancing import refuse_balanced
 from evaluation.comparison.matching.coarsening import (
     Cells,
     Cutpoints,
@@ -167,6 +168,7 @@ def match(
     [[0.0, 2.0, 1.0], [1.0, 3.0, 5.0]]
     """
     require_design(design, "match")
+    refuse_balanced(design, treatment, "match")
     given = {
         "replacement": replacement, "ratio": ratio, "caliper": caliper, "order": order, "average_ties": average_ties,
         "cutpoints": cutpoints, "subclasses": subclasses, "exact": exact, "seed": seed,

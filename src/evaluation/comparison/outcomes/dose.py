@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.comparison.adjustment.balancing import balancing_of, refuse_balanced
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.effects import (
     Measure,
@@ -156,6 +157,9 @@ def dose_response(
     """
     verb = "dose_response"
     require_design(design, verb)
+    balanced = balancing_of(design)
+    if balanced is not None:
+        refuse_balanced(design, balanced.treatment, verb)
     if dose in (outcome, treatment):
         raise EstimationError(f"{verb}: dose '{dose}' is the outcome or the treatment too. They are different columns.")
     adjusts = len(variables_of(covariates)) > 0

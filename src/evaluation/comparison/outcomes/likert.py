@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from evaluation.comparison.adjustment.balancing import refuse_balanced
 from evaluation.comparison.comparability import Comparability
 from evaluation.comparison.effects import ADJUSTED, UNADJUSTED, evidence_of
 from evaluation.comparison.outcomes.influences import estimates_of_weights, smooth_function
@@ -175,6 +176,8 @@ def likert_difference(
     """
     verb = "likert_difference"
     require_design(design, verb)
+    if against == "all":
+        refuse_balanced(design, treatment, f"{verb}, against='all',")
     require_choice(against, ("others", "all"), f"{verb}: against")
     require_flag(odds_ratio, f"{verb}: odds_ratio", EstimationError)
     if outcome == treatment:

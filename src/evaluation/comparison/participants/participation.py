@@ -273,11 +273,16 @@ def _rarer(kind: str, counts: dict[tuple[int, int], int]) -> int:
 
 
 def _limits(made: Estimates, kinds: Sequence[str]) -> Floats:
-    """Return limits by log odds, for kappa and for shares of 0 or 1 by t, shape (k, 2)."""
+    """Return limits by log odds, for kappa by t, shape (k, 2); shares of 0 or 1 have exact ones."""
     p, half = made.estimate, made.critical_value * made.std_error
     limits = np.column_stack([p - half, p + half])
     with np.errstate(divide="ignore", invalid="ignore"):
         odds, reach = np.log(p / (1 - p)), half / (p * (1 - p))
         by_odds = np.column_stack([1 / (1 + np.exp(-(odds - reach))), 1 / (1 + np.exp(-(odds + reach)))])
-    inner = (p > 0) & (p < 1) & np.array([kind != "kappa" for kind in kinds])
-    return np.where(inner[:, None], by_odds, limits)
+    is_share = np.array([kind != "kappa" for kind in kinds])
+    found = np.where((is_share & (p > 0) & (p < 1))[:, None], by_odds, limits)
+    # Clopper and Pearson (1934) of the respondents behind the share.
+    reached = ((1 - made.conf_level) / 2) ** (1 / np.maximum(made.n_obs, 1))
+    found[is_share & (p >= 1)] = np.column_stack([reached, np.ones_like(reached)])[is_share & (p >= 1)]
+    found[is_share & (p <= 0)] = np.column_stack([np.zeros_like(reached), 1 - reached])[is_share & (p <= 0)]
+    return found
