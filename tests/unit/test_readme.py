@@ -87,8 +87,6 @@ def test_the_comparison_walk_through_runs_and_finds_what_the_readme_says():
     )
     assert reached.groups() == (claim.level, claim.facts["en"].breakdown, claim.facts["en"].factor)
     assert claim.facts["en"].strongest == "Age"
-    assert len(claim.checks) == 15
-    assert "makes fifteen checks" in README
 
 
 def test_the_engine_walk_through_runs_and_finds_what_the_readme_says(tmp_path, monkeypatch):
