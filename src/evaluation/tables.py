@@ -267,7 +267,9 @@ def table(
         _refuse_records(frame)
         line = source or wording.caption(where, None, lang)
         name = wording.term(title or type(result).__name__, lang)
-        return _plain_table(frame, name, lang, labels or where.labels, line, tuple(notes))
+        marks = dict.fromkeys(filter(None, frame.get("mark", ())))
+        said = [disclosure.meaning_of(mark, where, lang) for mark in marks]
+        return _plain_table(frame, name, lang, labels or where.labels, line, (*said, *notes))
     raise PublishError(
         f"expected estimates, another result or a DataFrame to make a table of, got {type(result).__name__}. "
         "Pass what an estimating verb returned."

@@ -115,3 +115,15 @@ def shown_count(count: int, provenance: Provenance) -> int | str:
     ('<5', 0, 3)
     """
     return f"<{provenance.min_cell}" if is_small(count, provenance) else int(count)
+
+
+def written_count(count: int, provenance: Provenance) -> str:
+    """Return a count as it stands in a sentence.
+
+    Examples
+    --------
+    >>> written_count(3, Provenance(min_cell=5)), written_count(1204, Provenance(min_cell=5))
+    ('<5', '1,204')
+    """
+    shown = shown_count(count, provenance)
+    return shown if isinstance(shown, str) else f"{shown:,}"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from evaluation import wording
+from evaluation import disclosure, wording
 from evaluation.comparison.adjustment.propensity import LEAST
 from evaluation.figures.canvas import BLUE, DISTRIBUTION, GREY, INK, ORANGE, Figure, Sheet, same_scale, theme
 from evaluation.results import Floats, Provenance
@@ -97,12 +97,13 @@ def draw_overlap(result: Any, *, title: str | None = None, lang: str | None = No
         ``data`` holds shares per bin of five or more respondents, never anyone's score. A merged bin is
         drawn as high as its mean, so that areas are shares.
     """
-    groups, bins = result.groups, result.histogram
+    groups, bins = result.tidy(), result.histogram
     data = bins.assign(role=np.where(bins["group"] == groups["group"].iloc[0], "participants", "others"))
     unit = float((data["score_high"] - data["score_low"]).min())
     name = title or wording.term("overlap_title", lang)
     notes = [f"{wording.term('estimand', lang)}: {result.estimand}", _effective(groups, lang)]
     notes += _support(groups, lang)
+    notes += [disclosure.meaning_of(mark, result.provenance, lang) for mark in set(groups.get("mark", ()))]
     notes.append(wording.term("least_bin", lang).format(least=LEAST))
     caption = wording.caption(result.provenance, None, lang, notes=notes)
     fills: dict[str, dict[str, Any]] = {"participants": {"color": BLUE}, "others": {"color": "#BDBDBD"}}
@@ -127,14 +128,15 @@ def draw_overlap(result: Any, *, title: str | None = None, lang: str | None = No
         axes.set_ylabel(wording.term("group_share", lang))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):.10g}"))
-        axes.set_xlim(0, float(data.loc[data["n_obs"] > 0, "score_high"].max()))
+        held = data["n_obs"].isna() | (data["n_obs"] > 0)
+        axes.set_xlim(0, float(data.loc[held, "score_high"].max()))
     return Figure(sheet.canvas, data.reset_index(drop=True), name, caption)
 
 
 def _effective(groups: pd.DataFrame, lang: str | None) -> str:
     """Return the effective numbers under balancing weights in words."""
     counts = [
-        f"{wording.term(role, lang)} {wording.number(ess)} / {n:,}"
+        f"{wording.term(role, lang)} {wording.number(ess)} / {wording.number(n)}"
         for role, ess, n in zip(("participants", "others"), groups["ess"], groups["n_obs"], strict=True)
     ]
     return f"{wording.term('ess', lang)} / n: {', '.join(counts)}"
@@ -145,10 +147,18 @@ def _support(groups: pd.DataFrame, lang: str | None) -> list[str]:
     notes = []
     for key, column in (("outside_support", "share_outside"), ("largest_weight_share", "largest_weight_share")):
         if column in groups:
-            shares = zip(("participants", "others"), groups[column], strict=True)
-            told = [f"{wording.term(role, lang)} {wording.number(100 * share, 1)}%" for role, share in shares]
+            few = groups["n_outside"] if column == "share_outside" else [""] * len(groups)
+            shares = zip(("participants", "others"), groups[column], few, strict=True)
+            told = [f"{wording.term(role, lang)} {_share_or_few(share, n)}" for role, share, n in shares]
             notes.append(f"{wording.term(key, lang)}: {', '.join(told)}")
     return notes
+
+
+def _share_or_few(share: float, n: object) -> str:
+    """Return a share in per cent, or that its respondents are few."""
+    if np.isnan(share):
+        return f"n {n}" if isinstance(n, str) and n else wording.ABSENT
+    return f"{wording.number(100 * share, 1)}%"
 
 
 def _is_changed(bins: pd.DataFrame) -> bool:

@@ -16,12 +16,11 @@ from evaluation.comparison.adjustment.covariate_columns import (
     MISSING,
     CovariateColumn,
     GroupGap,
-    behind,
     by_group,
     covariate_columns,
+    fewest_behind,
     gaps,
     marks_of_covariates,
-    smallest_group,
     weighted_variance,
     without_missing,
 )
@@ -29,6 +28,7 @@ from evaluation.comparison.adjustment.propensity import effective_number
 from evaluation.comparison.adjustment.weighted_groups import WeightedGroups, weighted_groups
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
+from evaluation.estimation.small_counts import is_small, shown_count
 from evaluation.estimation.tilts import Estimand
 from evaluation.results import Provenance, frame_html, plain
 
@@ -62,7 +62,7 @@ class BalanceTable:
         One row per covariate or level: ``covariate``, ``level``, means, ``smd``, ``variance_ratio`` and
         ``ks``, each ``_raw`` (survey weights) and ``_weighted`` (survey times balancing weights), and
         ``denominator``. A variance ratio of a yes-or-no covariate is missing. Where too few of a group have a level
-        to show it, its means are missing and a last column ``mark`` says so.
+        to show it, its means are missing, its differences have two decimals, and a last column ``mark`` says so.
     estimand : str
         Whose composition the balancing weights aim at.
     effective : dict of str to float
@@ -104,14 +104,16 @@ class BalanceTable:
         return {
             "verb": VERB,
             "provenance": self.provenance.to_dict(),
-            "fit": {"estimand": self.estimand, "n_left_out": self.n_left_out, **self.effective}
+            "fit": {"estimand": self.estimand, "n_left_out": shown_count(self.n_left_out, self.provenance)}
+            | {name: plain(value) for name, value in self.effective.items()}
             | {"is_balanced": self.is_balanced},
             "rows": _records(self.rows),
             "verdicts": _records(self.verdicts),
         }
 
     def __repr__(self) -> str:
-        head = f"{VERB}: {self.provenance.survey}, estimand {self.estimand}, {self.n_left_out} left out"
+        left_out = shown_count(self.n_left_out, self.provenance)
+        head = f"{VERB}: {self.provenance.survey}, estimand {self.estimand}, {left_out} left out"
         return f"{head}\n{_text(self.rows)}"
 
     def _repr_html_(self) -> str:
@@ -167,13 +169,14 @@ class BalanceComparison:
         return {
             "verb": VERB,
             "provenance": self.provenance.to_dict(),
-            "fit": {"estimands": dict(self.estimands), "n_left_out": self.n_left_out},
+            "fit": {"estimands": dict(self.estimands)} | {"n_left_out": shown_count(self.n_left_out, self.provenance)},
             "rows": _records(self.by_method),
             "verdicts": _records(self.verdicts),
         }
 
     def __repr__(self) -> str:
-        head = f"{VERB}: {self.provenance.survey}, {len(self.estimands)} methods, {self.n_left_out} left out"
+        left_out = shown_count(self.n_left_out, self.provenance)
+        head = f"{VERB}: {self.provenance.survey}, {len(self.estimands)} methods, {left_out} left out"
         return f"{head}\n{_text(self.verdicts)}\n{_text(self.by_method)}"
 
     def _repr_html_(self) -> str:
@@ -270,6 +273,7 @@ def balance_table(
     chosen = _denominator(entries, denominator)
     long = _long(entries, shown, chosen, squares, interactions)
     verdicts = _verdicts(long, _methods(entries), first)
+    long = _blank(long)
     if several:
         estimands = {name: one.estimand for name, one in entries.items()}
         return BalanceComparison(long, verdicts, estimands, first.groups.n_left_out, first.provenance)
@@ -363,27 +367,35 @@ def _long(
         compared = dict(zip(methods, gaps(column, split, weightings), strict=True))
         everybody = weighted_variance(column, everybody_weights) if denominator == "balanced" else None
         for place, level in enumerate(levels):
-            counted = behind(column, place)
-            few.append((column.name, level, smallest_group(int(counted[:split].sum()), int(counted[split:].sum()))))
+            few.append((column.name, level, fewest_behind(column, place, split)))
             spread = (
                 everybody[place] if everybody is not None else _spread(compared[_before(methods)][place], denominator)
             )
             rows += [
                 _row(column.name, level, name, found[place], spread, denominator) for name, found in compared.items()
             ]
-    return _hidden(pd.DataFrame(rows), few, first.provenance)
+    return _marked(pd.DataFrame(rows), few, first.provenance)
 
 
-def _hidden(frame: pd.DataFrame, few: Sequence[tuple[str, str, int]], provenance: Provenance) -> pd.DataFrame:
-    """Blank the means of levels that too few of a group have; differences alone do not tell them."""
+def _marked(frame: pd.DataFrame, few: Sequence[tuple[str, str, int]], provenance: Provenance) -> pd.DataFrame:
+    """Mark levels that too few of a group have; without a mark column where there are none."""
     names, levels, counts = zip(*few, strict=True)
     marks = marks_of_covariates(pd.Series(names), np.array(counts), provenance)
     if not any(marks):
         return frame
     found = dict(zip(zip(names, levels, strict=True), marks, strict=True))
     mark = np.array([found[pair] for pair in zip(frame["covariate"], frame["level"], strict=True)], dtype=object)
-    means = ["mean_participants", "mean_comparison"]
-    return frame.assign(**{name: frame[name].where(mark == "") for name in means}, mark=mark)
+    return frame.assign(mark=mark)
+
+
+def _blank(frame: pd.DataFrame) -> pd.DataFrame:
+    """Blank the means of marked levels and round their differences, which in full would give whole people away."""
+    if "mark" not in frame:
+        return frame
+    shown = frame["mark"] == ""
+    numbers = ["mean_participants", "mean_comparison", "variance_ratio", "ks"]
+    blank = {name: frame[name].where(shown) for name in numbers}
+    return frame.assign(**blank, smd=frame["smd"].where(shown, frame["smd"].round(2)))
 
 
 def _with_missing(columns: Sequence[CovariateColumn]) -> Iterator[tuple[CovariateColumn, tuple[str, ...]]]:
@@ -440,19 +452,37 @@ def _verdicts(long: pd.DataFrame, methods: Mapping[str, Floats], first: Weighted
         size, ratios = own["smd"].abs(), own["variance_ratio"].dropna()
         worst = own.iloc[int(np.argmax(size.fillna(np.inf)))]
         row: dict[str, Any] = {"method": name}
-        for group, label in ((1, "participants"), (0, "comparison")):
-            kept = weights[first.groups.members(group) & (weights != 0)]
-            row |= {f"n_{label}": len(kept), f"ess_{label}": effective_number(kept)}
+        row |= _left({group: weights[first.groups.members(group)] for group in (1, 0)}, first.provenance)
         unbalanced = ~(size < SMD_LIMIT)
         low, high = float(ratios.min()), float(ratios.max())
+        largest = float(size.max(skipna=False))
+        if worst.get("mark"):
+            largest = np.floor(100 * largest) / 100
         fits = ratios.between(*VARIANCE_RATIOS).all()
         rows.append(
             row
-            | {"largest_smd": float(size.max(skipna=False)), "covariate": worst["covariate"], "level": worst["level"]}
+            | {"largest_smd": largest, "covariate": worst["covariate"], "level": worst["level"]}
             | {"n_unbalanced": int(unbalanced.sum()), "variance_ratio_low": low, "variance_ratio_high": high}
             | {"is_balanced": bool(fits and not unbalanced.any())}
         )
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    if any(is_small(count, first.provenance) for count in first.groups.counts()):
+        sizes = ("n_participants", "n_comparison", "ess_participants", "ess_comparison")
+        return frame.assign(**dict.fromkeys(sizes, np.nan))
+    return frame
+
+
+def _left(weights: Mapping[int, Floats], provenance: Provenance) -> dict[str, float]:
+    """Return how many a method keeps of each group; without their number where few are lost, whom it would count."""
+    kept = {group: own[own != 0] for group, own in weights.items()}
+    counts = [count for group, own in kept.items() for count in (len(own), len(weights[group]) - len(own))]
+    few, least = any(is_small(count, provenance) for count in counts), provenance.min_cell
+    row: dict[str, float] = {}
+    for group, label in ((1, "participants"), (0, "comparison")):
+        effective = effective_number(kept[group])
+        row[f"n_{label}"] = np.nan if few else len(kept[group])
+        row[f"ess_{label}"] = float(np.floor(effective / least) * least) if few else effective
+    return row
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def layout(
         own = by_method[by_method["method"] == verdict["method"]]
         ratios = [verdict["variance_ratio_low"], verdict["variance_ratio_high"]]
         columns[method_name(str(verdict["method"]), lang)] = [
-            *(wording.number(value, 3) for value in own["smd"]),
+            *(_written(value, mark) for value, mark in zip(own["smd"], own.get("mark", [""] * len(own)), strict=True)),
             wording.number(verdict["largest_smd"], 3),
             wording.ABSENT if np.isnan(ratios[0]) else "–".join(wording.number(ratio, 2) for ratio in ratios),
             wording.number(verdict["ess_participants"]),
@@ -61,3 +61,8 @@ def layout(
     divisors = by_method["denominator"].unique()
     notes = [f"{wording.term('smd', lang)}: {wording.term(f'denominator_{divisor}', lang)}" for divisor in divisors]
     return columns, [*notes, wording.term("balance_rule", lang)]
+
+
+def _written(smd: float, mark: str) -> str:
+    """Return a difference to three decimals; to the two that it has where its level is marked."""
+    return f"{wording.number(smd, 2)} {mark}" if mark else wording.number(smd, 3)

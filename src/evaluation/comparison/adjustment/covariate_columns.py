@@ -14,6 +14,7 @@ from evaluation.design.design import Design
 from evaluation.errors import ColumnError
 from evaluation.estimation.diagnostic_frames import marks_of_parts
 from evaluation.estimation.domains import MAXIMUM_LEVELS, code_levels, is_text
+from evaluation.estimation.small_counts import fewest
 from evaluation.regression.model import read_model
 from evaluation.results import Provenance
 
@@ -361,9 +362,22 @@ def behind(column: CovariateColumn, place: int) -> Mask:
     return np.ones(len(values), dtype=bool) if column.known is None else column.known
 
 
-def smallest_group(one: int, other: int) -> int:
-    """Return the smaller of two counts that is not zero, which is nobody to be protected."""
-    return min(one, other) or max(one, other)
+def fewest_behind(column: CovariateColumn, place: int, split: int) -> int:
+    """Return the fewest respondents of a group that a row tells of: behind it, and of yes or no also behind the other.
+
+    Parameters
+    ----------
+    column : CovariateColumn
+        Rows in which one group ends at ``split``.
+    place : int
+        Of the level.
+    split : int
+        Where the second group begins.
+    """
+    told = [behind(column, place)]
+    if column.code is None and column.is_binary:
+        told.append((np.asarray(column.values) == 0) & (True if column.known is None else column.known))
+    return fewest([int(count) for mask in told for count in (mask[:split].sum(), mask[split:].sum())])
 
 
 def marks_of_covariates(covariates: pd.Series, counts: NDArray[np.int64], provenance: Provenance) -> list[str]:

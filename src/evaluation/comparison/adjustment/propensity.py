@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from evaluation.comparison.adjustment.weighted_groups import WeightedGroups, weighted_groups
 from evaluation.design.design import Design
+from evaluation.estimation.diagnostic_frames import hidden
+from evaluation.estimation.small_counts import fewest, is_small, shown_count
 from evaluation.estimation.tilts import Estimand, fitted_propensity
-from evaluation.results import Provenance, frame_html, plain
+from evaluation.results import SMALL_CELL, Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]
 
@@ -33,11 +35,12 @@ class Overlap:
     groups : pandas.DataFrame, two rows
         Per group: respondents, effective number under survey weights and under survey times balancing
         weights, range and median of the scores, respondents and weighted share outside the other
-        group's range, largest share that one respondent has of the balancing weight.
+        group's range, largest share that one respondent has of the balancing weight. As they are, for the researcher
+        at hand; ``tidy()`` and all that is shown keep to the survey's limits.
     histogram : pandas.DataFrame
         Shares of each group in bins of the score: ``group``, ``score_low``, ``score_high``, ``n_obs``, ``share``
         (survey weights), ``share_balanced`` (survey times balancing weights). A bin holds nobody or at least
-        five respondents: sparse neighbours are merged.
+        five respondents: sparse neighbours are merged, and all where a group is too small to be shown.
     scores : ndarray, shape (n,)
         Fitted probability of participation; NaN for who is left out.
     estimand : str
@@ -46,6 +49,8 @@ class Overlap:
         Respondents who count but miss the treatment or a covariate.
     provenance : Provenance
         For captions and manifests.
+    ends : pandas.DataFrame, two rows
+        Per group ``minimum`` and ``maximum`` as they may be shown, and ``n_unused``, members without a weight.
     """
 
     groups: pd.DataFrame
@@ -54,26 +59,33 @@ class Overlap:
     estimand: Estimand
     n_left_out: int
     provenance: Provenance
+    ends: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def tidy(self) -> pd.DataFrame:
-        """Return one row per group."""
-        return self.groups.copy()
+        """Return one row per group, as it may be shown.
+
+        Of a survey with a smallest cell, ``score_from`` and ``score_to`` stand in place of ``minimum`` and ``maximum``:
+        scores that at least as many respondents do not exceed, or reach. Few who are outside are counted as "<5",
+        without their share. Where a group itself is small, both rows are empty and ``mark`` says why.
+        """
+        return _shown(self.groups, self.ends, self.provenance)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record without anyone's score."""
         return {
             "verb": "overlap",
             "provenance": self.provenance.to_dict(),
-            "fit": {"estimand": self.estimand, "n_left_out": self.n_left_out},
-            "rows": [{str(k): plain(v) for k, v in row.items()} for row in self.groups.to_dict("records")],
+            "fit": {"estimand": self.estimand, "n_left_out": shown_count(self.n_left_out, self.provenance)},
+            "rows": [{str(k): plain(v) for k, v in row.items()} for row in self.tidy().to_dict("records")],
         }
 
     def __repr__(self) -> str:
-        head = f"overlap: {self.provenance.survey}, estimand {self.estimand}, {self.n_left_out} left out"
-        return f"{head}\n{self.groups.to_string(index=False, float_format=lambda value: f'{value:.6g}')}"
+        left_out = shown_count(self.n_left_out, self.provenance)
+        head = f"overlap: {self.provenance.survey}, estimand {self.estimand}, {left_out} left out"
+        return f"{head}\n{self.tidy().to_string(index=False, float_format=lambda value: f'{value:.6g}')}"
 
     def _repr_html_(self) -> str:
-        return frame_html(self.groups)
+        return frame_html(self.tidy())
 
 
 def overlap(
@@ -137,6 +149,7 @@ def overlap(
         found.estimand,
         found.groups.n_left_out,
         found.provenance,
+        pd.DataFrame([_ends(found, group, scores) for group in (1, 0)]),
     )
 
 
@@ -163,10 +176,42 @@ def _row(found: WeightedGroups, group: int, scores: Floats) -> dict[str, Any]:
     }
 
 
+def _ends(found: WeightedGroups, group: int, scores: Floats) -> dict[str, float]:
+    """Return the scores between which a group lies but for fewer than a small cell at either end."""
+    own = np.sort(scores[found.members(group)])
+    place = min(max(found.provenance.min_cell, 1), len(own)) - 1
+    unused = int((found.final[found.members(group)] == 0).sum())
+    return {"minimum": float(own[place]), "maximum": float(own[len(own) - 1 - place]), "n_unused": unused}
+
+
+def _shown(groups: pd.DataFrame, ends: pd.DataFrame, provenance: Provenance) -> pd.DataFrame:
+    """Return the rows of the groups as they may be shown."""
+    if provenance.min_cell <= 1:
+        return groups.copy()
+    names = {"minimum": "score_from", "maximum": "score_to"}
+    if is_small(fewest(groups["n_obs"]), provenance):
+        return hidden(groups.rename(columns=names), ["group"], [SMALL_CELL] * len(groups))
+    few = np.array([is_small(int(count), provenance) for count in groups["n_outside"]])
+    unused = any(is_small(int(count), provenance) for count in ends["n_unused"])
+    least = provenance.min_cell
+    shown = groups.assign(
+        minimum=ends["minimum"],
+        maximum=ends["maximum"],
+        ess=np.floor(groups["ess"] / least) * least if unused else groups["ess"],
+        share_outside=groups["share_outside"].where(~few),
+    )
+    if few.any():
+        shown = shown.assign(n_outside=[shown_count(int(n), provenance) for n in groups["n_outside"]])
+    return shown.rename(columns=names)
+
+
 def _histogram(found: WeightedGroups, group: int, scores: Floats, edges: Floats) -> pd.DataFrame:
     own = found.members(group)
+    if is_small(fewest(found.groups.counts()), found.provenance):
+        whole = {"score_low": [edges[0]], "score_high": [edges[-1]], "n_obs": [np.nan]}
+        return pd.DataFrame({"group": [found.groups.levels[group]], **whole, "share": [1.0], "share_balanced": [1.0]})
     counts = np.histogram(scores[own], bins=edges)[0]
-    starts = whole_bins(counts.tolist(), LEAST)
+    starts = whole_bins(counts.tolist(), max(LEAST, found.provenance.min_cell))
     shares = []
     for weight in (found.survey, found.final):
         mass = np.histogram(scores[own], bins=edges, weights=weight[own])[0]

@@ -18,9 +18,9 @@ from evaluation.comparison.adjustment.covariate_columns import (
     behind,
     by_group,
     covariate_columns,
+    fewest_behind,
     gaps,
     marks_of_covariates,
-    smallest_group,
     weighted_mean,
     weighted_variance,
     without_missing,
@@ -31,9 +31,10 @@ from evaluation.estimation.arguments import column_names
 from evaluation.estimation.diagnostic_frames import hidden
 from evaluation.estimation.group_checks import refuse_later, refuse_two_roles
 from evaluation.estimation.groups import groups_of
+from evaluation.estimation.small_counts import fewest, is_small, shown_count, written_count
 from evaluation.estimation.tests import survey_chisq
 from evaluation.estimation.ttests import survey_ttest
-from evaluation.results import Provenance, frame_html, plain
+from evaluation.results import SMALL_CELL, Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]
 Names = str | Sequence[str]
@@ -57,7 +58,8 @@ class TableOne:
         ``n_participants`` and ``n_comparison``, ``smd`` and its ``denominator``; on request ``p_value``. Where
         respondents are too few to be shown, the row is empty and ``mark`` says why.
     sizes : pandas.DataFrame
-        One row per group: ``group``, ``n_obs``, ``weighted_n``, ``share`` of everybody's weight.
+        One row per group: ``group``, ``n_obs``, ``weighted_n``, ``share`` of everybody's weight; of both groups empty,
+        with a ``mark``, where one is too small to be shown.
     treatment : str
     denominator : str
         Whose standard deviation divides the differences.
@@ -83,7 +85,8 @@ class TableOne:
         return {
             "verb": VERB,
             "provenance": self.provenance.to_dict(),
-            "fit": {"treatment": self.treatment, "denominator": self.denominator, "n_left_out": self.n_left_out},
+            "fit": {"treatment": self.treatment, "denominator": self.denominator}
+            | {"n_left_out": shown_count(self.n_left_out, self.provenance)},
             "sizes": [{str(k): plain(v) for k, v in row.items()} for row in self.sizes.to_dict("records")],
             "rows": [{str(k): plain(v) for k, v in row.items()} for row in self.rows.to_dict("records")],
         }
@@ -95,7 +98,7 @@ class TableOne:
         for group, name in names.items():
             size = self.sizes.loc[self.sizes["group"] == group].iloc[0]
             head = [wording.number(size["n_obs"]), wording.number(size["weighted_n"])]
-            head.append(wording.number(100 * size["share"], 1))
+            head = [_or_mark(size.to_dict(), cell) for cell in (*head, wording.number(100 * size["share"], 1))]
             columns[name] = [*head, *(self._cell(row, group) for row in self.rows.to_dict("records"))]
         smd = wording.term("smd", lang)
         blank = [""] * 3
@@ -105,13 +108,19 @@ class TableOne:
                 *blank, *("" if np.isnan(value) else wording.probability(value) for value in self.rows["p_value"])
             ]  # fmt: skip
         divided = f"{smd}: {wording.term(f'denominator_{self.denominator}', lang)}"
-        notes = [wording.term("table_one_cells", lang), divided]
+        plain = wording.is_unweighted(self.provenance)
+        notes = [wording.term("table_one_plain_cells" if plain else "table_one_cells", lang), divided]
         if self.n_left_out:
-            notes.append(wording.term("table_one_left_out", lang).format(n=f"{self.n_left_out:,}"))
+            notes.append(
+                wording.term("table_one_left_out", lang).format(n=written_count(self.n_left_out, self.provenance))
+            )
+        if plain:  # a row of weighted numbers would repeat the respondents
+            columns = {name: [cells[0], *cells[2:]] for name, cells in columns.items()}
         return columns, notes
 
     def _first(self, lang: str) -> list[str]:
-        head = [wording.term(key, lang) for key in ("n_obs", "weighted_n", "weighted_share")]
+        share = "plain_share" if wording.is_unweighted(self.provenance) else "weighted_share"
+        head = [wording.term(key, lang) for key in ("n_obs", "weighted_n", share)]
         labels, made = self.provenance.labels, []
         for row in self.rows.to_dict("records"):
             name = wording.term_label(row["covariate"], labels, lang)
@@ -134,7 +143,8 @@ class TableOne:
         return _or_mark(row, f"{wording.number(row[group], places)} ({wording.number(spread, places)})")
 
     def __repr__(self) -> str:
-        head = f"{VERB}: {self.provenance.survey}, by {self.treatment}, {self.n_left_out} left out"
+        left_out = shown_count(self.n_left_out, self.provenance)
+        head = f"{VERB}: {self.provenance.survey}, by {self.treatment}, {left_out} left out"
         return "\n".join([head, _text(self.sizes), _text(self.rows)])
 
     def _repr_html_(self) -> str:
@@ -224,7 +234,7 @@ def table_one(
     if p_values:
         frame.insert(list(frame.columns).index("denominator") + 1, "p_value", _p_values(shown, treatment, frame))
     return TableOne(
-        frame, _sizes(split, weights), treatment, denominator, groups.n_left_out,
+        frame, _sizes(split, weights, design.provenance), treatment, denominator, groups.n_left_out,
         design.provenance,
     )  # fmt: skip
 
@@ -253,6 +263,7 @@ def _rows(
     levels = zip(column.levels or (missing,), found, everybody, strict=True)
     for place, (level, gap, (mean, variance)) in enumerate(levels):
         counted = behind(column, place)
+        few = fewest_behind(column, place, split)
         spread = _spread(gap, denominator)
         rows.append(
             {"covariate": column.name, "level": level, "kind": kind}
@@ -260,7 +271,7 @@ def _rows(
             | {"comparison": gap.mean[0], "sd_comparison": np.sqrt(gap.variance[0])}
             | {"everybody": mean, "sd_everybody": np.sqrt(variance)}
             | {"n_participants": int(counted[split:].sum()), "n_comparison": int(counted[:split].sum())}
-            | {"smd": gap.standardised(spread), "denominator": denominator}
+            | {"smd": gap.standardised(spread), "denominator": denominator, "few": few}
         )
     return rows
 
@@ -270,20 +281,25 @@ def _spread(gap: GroupGap, denominator: Denominator) -> float:
     return {"participants": participants, "comparison": others, "pooled": (participants + others) / 2}[denominator]
 
 
-def _sizes(split: int, weights: Floats) -> pd.DataFrame:
+def _sizes(split: int, weights: Floats, provenance: Provenance) -> pd.DataFrame:
+    """Return the sizes of the groups; where one is small, everybody's alone, of which the other would leave it."""
     whole = float(weights.sum())
     parts = {"participants": weights[split:], "comparison": weights[:split], "everybody": weights}
     rows = [
         {"group": name, "n_obs": len(own), "weighted_n": float(own.sum()), "share": float(own.sum()) / whole}
         for name, own in parts.items()
     ]
-    return pd.DataFrame(rows)
+    few = is_small(fewest([split, len(weights) - split]), provenance)
+    marks = [SMALL_CELL if few and name != "everybody" else "" for name in parts]
+    return hidden(pd.DataFrame(rows), ["group"], marks)
 
 
 def _p_values(design: Design, treatment: str, frame: pd.DataFrame) -> Floats:
     """Return a p-value in the first row of each covariate; not a number elsewhere, and where there is no test."""
     found = np.full(len(frame), np.nan)
     first = ~frame.duplicated("covariate").to_numpy()
+    if "mark" in frame:
+        first &= (frame.groupby("covariate")["mark"].transform("max") == "").to_numpy()
     for row in np.flatnonzero(first):
         name, kind = str(frame["covariate"].iloc[row]), frame["kind"].iloc[row]
         try:
@@ -298,10 +314,8 @@ def _p_values(design: Design, treatment: str, frame: pd.DataFrame) -> Floats:
 
 def _masked(frame: pd.DataFrame, provenance: Provenance) -> pd.DataFrame:
     """Blank rows that rest on too few respondents of one group, and one more where a single one would be left."""
-    counts = frame[["n_participants", "n_comparison"]].to_numpy()
-    smallest = np.array([smallest_group(int(one), int(other)) for one, other in counts])
-    marks = marks_of_covariates(frame["covariate"], smallest, provenance)
-    return hidden(frame, ["covariate", "level", "kind", "denominator"], marks)
+    marks = marks_of_covariates(frame["covariate"], frame["few"].to_numpy(dtype=np.int64), provenance)
+    return hidden(frame.drop(columns="few"), ["covariate", "level", "kind", "denominator"], marks)
 
 
 def _or_mark(row: dict[Any, Any], cell: str) -> str:

@@ -17,8 +17,10 @@ from evaluation.comparison.matching.nearest import Pairing
 from evaluation.comparison.matching.subclasses import SurveyWeights, Target, among, pair_weights, set_weights
 from evaluation.design.design import Design
 from evaluation.design.steps import AppliedStep, Derivative
+from evaluation.estimation.diagnostic_frames import hidden
 from evaluation.estimation.groups import Groups
-from evaluation.results import Provenance, frame_html, plain
+from evaluation.estimation.small_counts import fewest, is_small, shown_count, written_count
+from evaluation.results import SMALL_CELL, Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -156,7 +158,12 @@ class Matched:
         )
 
     def tidy(self) -> pd.DataFrame:
-        """Return one row per group: respondents, how many are matched and not, and how many they are worth."""
+        """Return one row per group: respondents, how many are matched and not, and how many they are worth.
+
+        Where the survey lets no such small number be shown: unmatched ones are counted as "<5" and the sizes of both
+        groups are empty, since what is matched would tell them; of a group or of matches that are few, both rows are
+        empty. ``mark`` says why.
+        """
         rows = []
         for group in (1, 0):
             own = self.groups.members(group)
@@ -171,7 +178,7 @@ class Matched:
                     "largest_weight_share": float(kept.max() / kept.sum()),
                 }
             )
-        return pd.DataFrame(rows)
+        return _shown(pd.DataFrame(rows), self.provenance)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record without anyone's partner."""
@@ -181,8 +188,8 @@ class Matched:
             "fit": {
                 "method": self.method,
                 "estimand": self.estimand,
-                "n_unmatched": self.n_unmatched,
-                "n_left_out": self.groups.n_left_out,
+                "n_unmatched": shown_count(self.n_unmatched, self.provenance),
+                "n_left_out": shown_count(self.groups.n_left_out, self.provenance),
                 **{name: plain(value) for name, value in self.settings.items()},
             },
             "rows": [{str(k): plain(v) for k, v in row.items()} for row in self.tidy().to_dict("records")],
@@ -191,21 +198,44 @@ class Matched:
     def __repr__(self) -> str:
         word = wording.term
         head = f"{word('match')}: {wording.survey_id(self.provenance.survey)}, {word(f'match_{self.method}')}"
-        told = "; ".join(f"{name} {_short(value)}" for name, value in self.settings.items() if _is_told(value))
-        left = f"{word('estimand')} {self.estimand}, {word('n_discarded')} {self.n_unmatched:,}"
-        rows = self.tidy().rename(columns=lambda name: word(str(name)))
+        told = "; ".join(f"{_worded(name)} {_short(value)}" for name, value in self.settings.items() if _is_told(value))
+        unmatched = written_count(self.n_unmatched, self.provenance)
+        left = f"{word('estimand')} {self.estimand}, {word('n_discarded')} {unmatched}"
+        rows = self._in_words()
         return f"{head}\n{left}{'; ' if told else ''}{told}\n{rows.to_string(index=False, float_format=_six_digits)}"
 
     def _repr_html_(self) -> str:
-        return frame_html(self.tidy().rename(columns=lambda name: wording.term(str(name))))
+        return frame_html(self._in_words())
+
+    def _in_words(self) -> pd.DataFrame:
+        """Return ``tidy()`` with groups and headings in the project's language."""
+        names = [wording.term(group) for group in ("participants", "others")]
+        rows = self.tidy().assign(group=names)
+        return rows.rename(columns=lambda name: wording.term("by" if name == "group" else str(name)))
+
+
+def _shown(rows: pd.DataFrame, provenance: Provenance) -> pd.DataFrame:
+    """Return the rows of both groups as they may be shown."""
+    if is_small(fewest([*rows["n_obs"], *rows["n_matched"]]), provenance):
+        return hidden(rows, ["group"], [SMALL_CELL] * len(rows))
+    few = [is_small(int(n), provenance) for n in rows["n_unmatched"]]
+    if not any(few):
+        return rows
+    said = [shown_count(int(n), provenance) if own else "" for n, own in zip(rows["n_unmatched"], few, strict=True)]
+    return rows.assign(n_obs=np.nan, n_unmatched=said, mark=SMALL_CELL)
 
 
 def _is_told(value: object) -> bool:
     return not isinstance(value, (Mapping, list)) and value not in (None, False)
 
 
+def _worded(name: str) -> str:
+    """Return the word of a setting, or of what it is set to; its own name where there is none."""
+    return wording.term(f"matching_{name}") if wording.knows(f"matching_{name}") else name
+
+
 def _short(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else _worded(str(value))
 
 
 def _six_digits(value: float) -> str:

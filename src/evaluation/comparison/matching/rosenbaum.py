@@ -68,9 +68,19 @@ class RosenbaumBounds:
     alpha: float
     provenance: Provenance
 
+    @property
+    def mark(self) -> str:
+        """Why no number may be shown: too few pairs, or an answer that few gave; empty where all may."""
+        counts = [self.n_pairs, self.n_informative]
+        if self.test == "mcnemar":
+            counts += [int(self.statistic), self.n_informative - int(self.statistic)]
+        if is_small(fewest(counts), self.provenance):
+            return SMALL_CELL
+        return SMALL_BASE if 0 < self.n_pairs < self.provenance.min_base else ""
+
     def tidy(self) -> pd.DataFrame:
-        """Return one row per Gamma."""
-        return self.rows.copy()
+        """Return one row per Gamma; without numbers, and with a ``mark``, where they may not be shown."""
+        return hidden(self.rows, ["gamma"], [self.mark] * len(self.rows))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record."""
@@ -78,16 +88,28 @@ class RosenbaumBounds:
             name: plain(getattr(self, name))
             for name in ("test", "alternative", "statistic", "n_pairs", "n_informative", "gamma_star", "alpha")
         }
+        fit |= dict(zip(("n_pairs", "n_informative"), self._counts(), strict=True))
+        if self.mark:
+            fit |= dict.fromkeys(("statistic", "gamma_star"))
         return {
             "verb": VERB,
             "provenance": self.provenance.to_dict(),
             "fit": {"outcome": self.outcome, **fit},
-            "rows": [{str(k): plain(v) for k, v in row.items()} for row in self.rows.to_dict("records")],
+            "rows": [{str(k): plain(v) for k, v in row.items()} for row in self.tidy().to_dict("records")],
         }
+
+    def _counts(self) -> tuple[int | str | None, int | str | None]:
+        """Return pairs and those that differ as they may be shown; few others would be counted by both."""
+        if self.mark == SMALL_CELL:
+            return shown_count(self.n_pairs, self.provenance), None
+        alike = is_small(self.n_pairs - self.n_informative, self.provenance)
+        return self.n_pairs, None if alike else self.n_informative
 
     def text(self, lang: str | None = None) -> str:
         """Return the finding as a sentence in Korean ("ko") or English ("en")."""
         is_korean = wording.language_of(lang) == "ko"
+        if self.mark:
+            return f"{wording.capital(wording.term(VERB, wording.language_of(lang)))}: {wording.ABSENT} {self.mark}"
         if np.isnan(self.gamma_star):
             if is_korean:
                 return f"숨은 요인이 없다고 해도(감마 1) p가 {self.alpha:g}보다 커서, 차이가 뚜렷하지 않음."
@@ -104,15 +126,24 @@ class RosenbaumBounds:
 
     def __repr__(self) -> str:
         word = wording.term
-        head = (
-            f"{word(VERB)}: {self.outcome}, {word(self.test)}, {word(self.alternative)}, "
-            f"{word('n_pairs')} {self.n_pairs:,}, {word('n_informative')} {self.n_informative:,}"
+        pairs, informative = (
+            wording.ABSENT if n is None else f"{n:,}" if isinstance(n, int) else n for n in self._counts()
         )
-        rows = self.rows.rename(columns=lambda name: word(str(name)))
+        head = (
+            f"{word(VERB)}: {wording.term_label(self.outcome, self.provenance.labels)}, {word(self.test)}, "
+            f"{word(self.alternative)}, {word('n_pairs')} {pairs}, {word('n_informative')} {informative}"
+        )
+        rows = self._in_words()
         return f"{head}\n{rows.to_string(index=False, float_format=lambda value: f'{value:.6g}')}\n{self.text()}"
 
     def _repr_html_(self) -> str:
-        return frame_html(self.rows.rename(columns=lambda name: wording.term(str(name))))
+        return frame_html(self._in_words())
+
+    def _in_words(self) -> pd.DataFrame:
+        """Return ``tidy()`` with headings in the project's language and p-values as they are printed."""
+        rows = self.tidy()
+        made = {name: rows[name].map(wording.probability) for name in ("p_low", "p_high")}
+        return rows.assign(**made).rename(columns=lambda name: wording.term(str(name)))
 
 
 def rosenbaum_bounds(
