@@ -107,7 +107,8 @@ def test_answers_that_many_gave_stay_as_they_are(design, name):
 
 def test_the_record_of_a_hidden_result_holds_no_size_of_a_group(design):
     record = RARE["aipw"](design, "rare").masked().to_dict()["fit"]
-    assert record["ess_participants"] is None and record["largest_weight_share_comparison"] is None
+    assert record["ess_participants"] is None
+    assert record["largest_weight_share_comparison"] is None
     assert RARE["smd"](design, "rare").masked().to_dict()["fit"]["sd_participants"] is None
 
 
@@ -139,7 +140,9 @@ def test_table_one_shows_no_size_of_a_group_of_three(design):
     assert made.sizes["n_obs"].isna().tolist() == [True, True, False]
     assert made.rows["p_value"].isna().all()
     for part in shown_of(made):
-        assert "597" not in part and "0.005" not in part and "[c]" in part
+        assert "597" not in part
+        assert "0.005" not in part
+        assert "[c]" in part
 
 
 @pytest.mark.parametrize("name", ["rare", "nearly_all"])
@@ -179,7 +182,8 @@ def test_overlap_shows_nobodys_own_extreme_score(design):
     assert not {"minimum", "maximum"} & set(shown)
     for group, row in zip((1, 0), shown.to_dict("records"), strict=True):
         own = made.scores[design.data["joined"] == group]
-        assert (own <= row["score_from"]).sum() >= FEW and (own >= row["score_to"]).sum() >= FEW
+        assert (own <= row["score_from"]).sum() >= FEW
+        assert (own >= row["score_to"]).sum() >= FEW
     text = " ".join([*shown_of(made), ev.plot(made).caption, ev.plot(made).data.to_csv()])
     for extreme in made.groups[["minimum", "maximum"]].to_numpy().ravel():
         assert f"{extreme:.5f}" not in text
@@ -190,7 +194,8 @@ def test_few_outside_the_range_are_not_counted_and_their_share_neither(people, d
     made = ev.overlap(replace(design, data=few), treatment="joined", covariates=["age"])
     assert made.groups["n_outside"].iloc[0] in range(1, FEW)
     shown = made.tidy()
-    assert shown["n_outside"].iloc[0] == "<5" and np.isnan(shown["share_outside"].iloc[0])
+    assert shown["n_outside"].iloc[0] == "<5"
+    assert np.isnan(shown["share_outside"].iloc[0])
     for lang in ("ko", "en"):
         caption = ev.plot(made, lang=lang).caption
         word = wording.term("outside_support", lang)
@@ -199,14 +204,16 @@ def test_few_outside_the_range_are_not_counted_and_their_share_neither(people, d
         replace(design, data=few), outcome="trust", treatment="joined", covariates=["age"]
     ).tidy()
     own = claim.set_index("check").loc["share_outside"]
-    assert np.isnan(own["value"]) and own["verdict"] == "passes"
+    assert np.isnan(own["value"])
+    assert own["verdict"] == "passes"
 
 
 def test_overlap_of_three_participants_shows_no_number(design):
     made = ev.overlap(design, treatment="few", covariates=["age"])
     assert made.tidy().drop(columns=["group", "mark"]).isna().all(axis=None)
     figure = ev.plot(made)
-    assert figure.data["n_obs"].isna().all() and "[c]" in figure.caption
+    assert figure.data["n_obs"].isna().all()
+    assert "[c]" in figure.caption
     assert not any("597" in part for part in [*shown_of(made), figure.caption])
 
 
@@ -227,7 +234,8 @@ def test_few_without_a_partner_are_not_counted_by_what_is_matched(people, design
     assert 0 < made.n_unmatched < FEW
     n, matched = int((far["joined"] == 1).sum()), int((far["joined"] == 1).sum()) - made.n_unmatched
     for part in shown_of(made):
-        assert "<5" in part and not (str(n) in part and str(matched) in part)
+        assert "<5" in part
+        assert not (str(n) in part and str(matched) in part)
     balance = ev.balance_table(made).verdicts
     assert np.isnan(balance["n_participants"].iloc[-1])
     assert balance["ess_participants"].iloc[-1] % FEW == 0
@@ -260,7 +268,8 @@ def test_a_class_of_few_takes_another_with_it(design, people):
     made = ev.dose_response(design, outcome="trust", dose="times")
     shown = made.masked().tidy()
     hidden = set(shown.loc[shown["mark"] == "[c]", "times"])
-    assert "9" in hidden and len(hidden) == 2
+    assert "9" in hidden
+    assert len(hidden) == 2
     sizes = shown[(shown["quantity"] == "mean_participants") & (shown["mark"] == "")]["n_obs"]
     assert int((people["joined"] == 1).sum()) - sizes.sum() > FEW
     figure = ev.plot(made)
@@ -270,14 +279,16 @@ def test_a_class_of_few_takes_another_with_it(design, people):
 def test_a_claim_of_a_rare_answer_states_no_share(design):
     claim = ev.judge_comparison(design, outcome="rare", **WHO)
     for lang in ("ko", "en"):
-        assert "[c]" in claim.text(lang) and "%" not in claim.text(lang)
+        assert "[c]" in claim.text(lang)
+        assert "%" not in claim.text(lang)
         assert "%" not in " ".join(claim.sentences(lang))
     assert claim.tidy()["value"].isna().all()
 
 
 def test_what_is_made_of_hidden_numbers_is_hidden_too(design):
     ratio = ev.e_value(ev.group_difference(design, outcome="rare", treatment="joined", measure="log_risk_ratio"))
-    assert np.isnan(ratio.tidy()["risk_ratio"].iloc[0]) and ratio.to_dict()["rows"][0]["point"] is None
+    assert np.isnan(ratio.tidy()["risk_ratio"].iloc[0])
+    assert ratio.to_dict()["rows"][0]["point"] is None
     for lang in ("ko", "en"):
         assert ratio.text(lang).endswith("[c]")
     assert "[c]" not in ev.e_value(
@@ -286,7 +297,8 @@ def test_what_is_made_of_hidden_numbers_is_hidden_too(design):
     with pytest.raises(EstimationError, match="fewer than 5"):
         ev.minimum_detectable_effect(design, outcome="rare", treatment="joined")
     benchmarks = ev.sensitivity_benchmarks(design, outcome="rare", **WHO).tidy()
-    assert set(benchmarks["mark"]) == {"[c]"} and benchmarks["estimate_without"].isna().all()
+    assert set(benchmarks["mark"]) == {"[c]"}
+    assert benchmarks["estimate_without"].isna().all()
 
 
 def test_data_without_limits_show_everything(people):

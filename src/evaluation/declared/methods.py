@@ -57,7 +57,7 @@ def _english(comparison: DeclaredComparison, claim: ComparisonClaim) -> list[str
         f"Respondents: {wording.survey_id(design.provenance.survey, 'en')}, n = {int(design.present.sum()):,}; "
         f"{compared} were compared{_left_out_english(left_out, comparison.missing, design.provenance.min_cell)}.",
         f"Weights: {wording.weight_name(design.provenance.weight, 'en')}; sampling: {design.sampling.text('en')}.",
-        f"Estimand: the mean difference among those with {_named(comparison, labels, 'en')}, against others alike in "
+        f"Estimand: the mean difference among participants ({_named(comparison, labels, 'en')}), against others alike in "
         f"{_listed(comparison, labels, 'en')}"
         f"{', all measured before it as the codebook says' if timing else ''}.",
         f"Estimators: augmented inverse probability weighting with {_if_weighted('survey-weighted ', comparison)}"
@@ -79,9 +79,10 @@ def _korean(comparison: DeclaredComparison, claim: ComparisonClaim) -> list[str]
     timing = _timed(comparison, labels)
     return [
         f"응답자: {wording.survey_id(design.provenance.survey, 'ko')}, n = {int(design.present.sum()):,}, "
-        f"비교에 쓴 응답자 {compared if compared == ALL[0] else f'{compared}명'}{_left_out_korean(left_out, comparison.missing, design.provenance.min_cell)}.",
+        f"비교에 쓴 응답자 {compared}"
+        f"{_left_out_korean(left_out, comparison.missing, design.provenance.min_cell)}.",
         f"가중치: {wording.weight_name(design.provenance.weight, 'ko')}; 표본설계: {design.sampling.text('ko')}.",
-        f"추정 대상: {_named(comparison, labels, 'ko')}인 사람들의 평균 차이. 다음 구성이 같은 그 밖의 사람과 비교: "
+        f"추정 대상: 참여자({_named(comparison, labels, 'ko')})의 평균 차이. 다음이 같은 그 밖의 사람과 비교: "
         f"{_listed(comparison, labels, 'ko')}{' (코드북에 따르면 모두 참여 전에 정해진 것)' if timing else ''}.",
         f"추정량: {_if_weighted('조사가중 ', comparison)}로지스틱 참여 성향과 집단별 결과 모형을 쓰는 이중 강건 추정"
         "(AIPW, 대표값). "
@@ -104,7 +105,9 @@ def _counts(claim: ComparisonClaim, design: Design, lang: str) -> tuple[str, int
     """Return who was compared, and how many were not: where those are few, no number that would count them."""
     compared = int(claim.ladder.n_obs[0]) if claim.ladder is not None else 0
     left_out = int(design.present.sum()) - compared
-    return ALL[lang != "ko"] if is_small(left_out, design.provenance) else f"{compared:,}", left_out
+    if is_small(left_out, design.provenance):
+        return ALL[lang != "ko"], left_out
+    return f"{compared:,}{'명' if lang == 'ko' else ''}", left_out
 
 
 def _left_out_english(left_out: int, missing: str, least: int) -> str:
