@@ -51,15 +51,17 @@ class ManskiBounds(Spoken):
         if lang == "ko":
             given = f"가정({', '.join(assumed)}) 아래" if assumed else "아무 가정 없이"
             zero = "0을 배제하지 못한다" if holds_zero else "0을 담지 않는다"
+            crossed = " 두 끝은 표본오차 안에서 엇갈려 가운데 하나로 적는다." if "crossed_by" in self.fit else ""
             return (
                 f"{given}, 같은 사람이 참여할 때와 참여하지 않을 때의 평균 차이는 {low}에서 {high} 사이이다 "
-                f"({interval} {ends[0]}에서 {ends[1]}). 이 범위는 {zero}."
+                f"({interval} {ends[0]}에서 {ends[1]}). 이 범위는 {zero}.{crossed}"
             )
         given = f"Assuming that {' and that '.join(assumed)}" if assumed else "Without any assumption"
         zero = "do not rule out zero" if holds_zero else "do not hold zero"
+        crossed = " The two cross by less than sampling error and stand as one." if "crossed_by" in self.fit else ""
         return (
             f"{given}, the mean difference between the same people's taking part and not lies between {low} and {high} "
-            f"({interval} {ends[0]} to {ends[1]}). These bounds {zero}."
+            f"({interval} {ends[0]} to {ends[1]}). These bounds {zero}.{crossed}"
         )
 
 
@@ -140,7 +142,7 @@ def manski_bounds(
     require_design(design, "manski_bounds")
     _refuse_words(estimand, response, selection)
     refuse_balanced(design, treatment, "manski_bounds")
-    evidence = evidence_of(comparability, ADJUSTED, "manski_bounds")
+    evidence = evidence_of(comparability, ADJUSTED, "manski_bounds", outcome, design)
     groups = groups_of(design, treatment=treatment, outcome=outcome, verb="manski_bounds", missing=missing)
     least, most = _possible(design, groups, outcome, bounds)
 
@@ -157,7 +159,7 @@ def manski_bounds(
         df=float(design.degrees_of_freedom(groups.used)),
     )
     made = replace(made, conf_level=conf_level, bases=np.full(2, min(counts)), cell_counts=np.full(2, rarer_of(groups)))
-    _refuse_empty(made.estimate, groups, outcome)
+    made, crossed = _met_in_the_middle(made, groups, outcome)
     return spoken(
         ManskiBounds,
         made,
@@ -172,6 +174,7 @@ def manski_bounds(
             "most": most,
             "response": response or "",
             "selection": selection or "",
+            **({"crossed_by": crossed} if crossed > 0 else {}),
             "n_left_out": groups.n_left_out,
             **evidence,
         },
@@ -289,13 +292,35 @@ def _parts(
     return pick(participants, key=level), pick(others, key=level)
 
 
-def _refuse_empty(estimate: Floats, groups: Groups, outcome: str) -> None:
-    if estimate[0] > estimate[1] + 1e-12:
+def _met_in_the_middle(made: Estimates, groups: Groups, outcome: str) -> tuple[Estimates, float]:
+    """Return bounds that cross by less than sampling error as one number, and by how much they cross.
+
+    Raises
+    ------
+    IdentificationError
+        They cross by more, so that the assumptions are not those of the data.
+    """
+    low, high = made.estimate
+    if low <= high + 1e-12:
+        return made, 0.0
+    apart = float(np.sqrt(max(np.array([1.0, -1.0]) @ made.vcov @ np.array([1.0, -1.0]), 0.0)))
+    if not low - high <= made.critical_value[0] * apart:
         raise IdentificationError(
-            f"manski_bounds: under these assumptions the bounds of '{outcome}' would run from {estimate[0]:.4g} to "
-            f"{estimate[1]:.4g}, so the data contradict them: {groups.levels[1]} and {groups.levels[0]} differ the "
-            f"other way. Drop response= or selection=, or turn it round."
+            f"manski_bounds: under these assumptions the bounds of '{outcome}' would run from {low:.4g} to {high:.4g}, "
+            f"further apart than sampling error, so the data contradict them: {groups.levels[1]} and "
+            f"{groups.levels[0]} differ the other way. Drop response= or selection=, or turn it round."
         )
+    middle, influence_of = np.full((2, 2), 0.5), made.influence_of
+    return (
+        replace(
+            made,
+            estimate=middle @ made.estimate,
+            vcov=middle @ made.vcov @ middle,
+            contributions=None if made.contributions is None else made.contributions @ middle,
+            influence_of=None if influence_of is None else lambda: influence_of() @ middle,
+        ),
+        float(low - high),
+    )
 
 
 def interval_of_bounded(result: Estimates) -> Floats:
