@@ -370,7 +370,8 @@ class Estimates:
 
     def summary(self) -> str:
         """Return the estimates as text, six significant digits."""
-        head = f"{self.verb}: {self.provenance.survey}, n = {self.provenance.n:,}, weight: {self.provenance.weight}"
+        of = self.provenance
+        head = f"{self.verb}: {of.survey}, n = {of.n:,}, weight: {of.weight}" if of.n else f"{self.verb}: {of.survey}"
         method = f"{self.variance_method} standard errors, {self.conf_level:.0%} intervals ({self.interval_method})"
         shown = self.masked().tidy().to_string(index=False, float_format=_six_digits)
         return "\n".join([head, *self._groups_told(), method, shown])
@@ -434,7 +435,7 @@ def shown_record(record: Mapping[str, Any], provenance: Provenance, *, is_hidden
     """
     shown: dict[str, Any] = {}
     for name, value in record.items():
-        if is_hidden and name.startswith(_SIZES):
+        if is_hidden and (name.startswith(_SIZES) or (name in _PEOPLE and value)):
             shown[name] = None
         else:
             shown[name] = _shown_counts(value, provenance.min_cell) if name in _PEOPLE else value

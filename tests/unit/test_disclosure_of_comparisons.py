@@ -43,6 +43,7 @@ def people():
     made["nearly_all"] = 1 - made["rare"]
     made["place"] = np.where(np.arange(N) % 2, "a", "b").astype(object)
     made.loc[[*ours[:3], *others[:20]], "place"] = "z"
+    made["sex_is_f"] = (made["sex"] == "f").astype(int)
     made["some"] = made["few"]
     made["times"] = np.where(joined == 1, rng.integers(1, 4, N), 0)
     made.loc[ours[:3], "times"] = 9
@@ -299,6 +300,47 @@ def test_what_is_made_of_hidden_numbers_is_hidden_too(design):
     benchmarks = ev.sensitivity_benchmarks(design, outcome="rare", **WHO).tidy()
     assert set(benchmarks["mark"]) == {"[c]"}
     assert benchmarks["estimate_without"].isna().all()
+
+
+def test_an_index_does_not_give_the_mean_of_a_rare_item_back(design):
+    made = ev.outcome_index(design, ["rare", "helped"], treatment="joined", method="mean")
+    assert set(made.marks) == {"[c]"}
+    for shown in shown_of(made):
+        assert not any(f"{number:.6g}" in shown for number in made.estimate)
+    assert set(ev.outcome_index(design, ["sex_is_f", "helped"], treatment="joined", method="mean").marks) == {""}
+
+
+def test_items_that_few_others_answered_otherwise_stand_without_numbers(people, design):
+    others = people.index[people["joined"] == 0]
+    asked = people.assign(seldom=people["helped"].where(people["joined"] == 1, 0))
+    asked.loc[others[:3], "seldom"] = 1
+    items = ev.outcome_index(replace(design, data=asked), ["seldom", "helped"], treatment="joined", method="mean").items
+    assert items["mark"].tolist() == ["[c]", ""]
+    assert items["mean"].isna().tolist() == [True, False]
+
+
+def test_the_checklist_counts_no_few_people(people, design):
+    ours = people.index[people["joined"] == 1]
+    asked = people.assign(projects=1)
+    asked.loc[ours[:3], "projects"] = 2
+    found = ev.participation_checklist(
+        replace(design, data=asked), treatment="joined", listings="projects", exposure="rare"
+    )
+    rows = found.rows.set_index("item")
+    assert np.isnan(rows.loc["several_projects", "value"])
+    assert rows.loc["rollout", "value"] == round(rows.loc["rollout", "value"], 1)
+    for lang in ("ko", "en"):
+        assert f"{100 * 3 / len(ours):.1f}" not in found.text(lang)
+
+
+def test_a_design_does_not_count_a_domain_of_few_or_what_it_leaves(people, design):
+    few = ev.domain(design, {"few": 1})
+    assert "n < 5" in repr(few)
+    assert "n = 3" not in repr(few)
+    rest = repr(ev.domain(design, {"few": 0}))
+    assert "n > 595" in rest
+    assert "597" not in rest
+    assert f"n = {int(people['joined'].sum())}" in repr(ev.domain(design, {"joined": 1}))
 
 
 def test_data_without_limits_show_everything(people):

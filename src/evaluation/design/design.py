@@ -235,7 +235,7 @@ class Design:
             (word("variance"), f"{method}, {word('degrees_of_freedom')} {self.degrees_of_freedom()}"),
         ]
         if self.inside is not None:
-            lines.append((word("domain"), f"n = {int(self.inside.sum()):,}"))
+            lines.append((word("domain"), self._domain_size()))
         return [
             *lines,
             *(
@@ -243,6 +243,14 @@ class Design:
                 for number, applied in enumerate(self.steps, start=1)
             ),
         ]
+
+    def _domain_size(self) -> str:
+        """Return how many are in the domain; neither a few, nor a number that the whole would leave a few of."""
+        n, least = int(np.sum(self.inside if self.inside is not None else self.present)), self.provenance.min_cell
+        if 0 < n < least:
+            return f"n < {least}"
+        whole = len(self)
+        return f"n > {whole - least:,}" if 0 < whole - n < least else f"n = {n:,}"
 
     def __repr__(self) -> str:
         return self.summary()

@@ -21,6 +21,7 @@ from evaluation.design.design import Design, require_design
 from evaluation.design.variance import TaylorEngine
 from evaluation.errors import ColumnError, EstimationError, require_flag
 from evaluation.estimation.arguments import column_name, column_names, require_choice
+from evaluation.estimation.diagnostic_frames import hidden, marks_of
 from evaluation.estimation.groups import Groups, groups_of
 from evaluation.estimation.moments import survey_covariance
 from evaluation.results import NOISE, Estimates, VarianceEngine
@@ -38,7 +39,8 @@ class OutcomeIndex(Estimates):
     ----------
     items : pandas.DataFrame
         One row per item: ``item``, ``is_reversed``, ``weight`` in units of its standard deviation, ``mean`` and ``sd``
-        in the comparison group, ``item_rest`` (correlation with the sum of the others), ``is_contrary``, ``n_obs``.
+        in the comparison group, ``item_rest`` (correlation with the sum of the others), ``is_contrary``, ``n_obs``;
+        of an item that too few of the comparison group answered otherwise no number, and ``mark`` says why.
     scored : Design
         The design with the index as a further column, for other verbs, whose errors take the index as given.
     """
@@ -143,7 +145,7 @@ def outcome_index(
     if rescale is not None:
         require_flag(rescale, f"{verb}: rescale", EstimationError)
     adjusted_by = adjustment(design)
-    evidence = evidence_of(comparability, ADJUSTED if adjusted_by else UNADJUSTED, verb)
+    evidence = evidence_of(comparability, ADJUSTED if adjusted_by else UNADJUSTED, verb, name)
     base = unadjusted(design)
     read = read_items(base, items, reversed, verb)
     least = len(read.names) if missing == "complete" else minimum or -(-len(read.names) // 2)
@@ -214,6 +216,7 @@ def _difference(
         df=np.full(3, float(design.degrees_of_freedom(groups.used))),
         n_obs=np.array([others + participants, participants, others]),
         bases=np.array([min(others, participants), participants, others]),
+        cell_counts=np.full(3, index.rarest(members)),
         provenance=design.provenance,
         engine=engine,
         contributions=contributions,
@@ -260,7 +263,7 @@ def _items_table(index: IndexScores, base: Design, moments: Floats, verb: str) -
         own, y = weights[rows] / weights[rows].sum(), read.values[rows, place]
         means.append(own @ y)
         spreads.append(np.sqrt(own @ (y - own @ y) ** 2))
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "item": read.names,
             "is_reversed": [name in read.turned for name in read.names],
@@ -272,6 +275,8 @@ def _items_table(index: IndexScores, base: Design, moments: Floats, verb: str) -
             "n_obs": [int((index.used & answered).sum()) for answered in read.answered.T],
         }
     )
+    few = np.array([index.rarest([index.reference & index.used], place) for place in range(len(read.names))])
+    return hidden(frame, ["item", "is_reversed", "is_contrary"], marks_of(few, base.provenance, bases=False))
 
 
 def _scored(design: Design, base: Design, index: IndexScores, moments: Floats, name: str) -> Design:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from evaluation.comparison.outcomes.influences import gradient
 from evaluation.comparison.outcomes.items import Items
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.estimation.small_counts import fewest, rarer_answers
 from evaluation.results import NOISE
 
 Floats = NDArray[np.float64]
@@ -88,6 +90,18 @@ class IndexScores:
             if derive:
                 columns.append(self._of(weights, rows, value - found[-1]))
         return np.array(found), np.column_stack(columns) if columns else np.zeros((len(weights), 0))
+
+    def rarest(self, groups: Sequence[Mask], place: int | None = None) -> int:
+        """Return how many of a group gave the rarer of two answers to an item, the fewest of all items or of one.
+
+        An index of few items and the means of the others give an item's mean back.
+        """
+        places = range(len(self.items.names)) if place is None else [place]
+        found = []
+        for j in places:
+            rows = [group & self.used & self.items.answered[:, j] for group in groups]
+            found += rarer_answers(self.items.values[:, j], rows)
+        return fewest(found)
 
     def weights_of_items(self, moments: NDArray[Any]) -> NDArray[Any]:
         """Return the weight of each item in units of its standard deviation, shape (p,); they sum to one."""

@@ -11,12 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation import wording
-from evaluation.comparison.adjustment.covariate_columns import by_group, covariate_columns, gaps
+from evaluation.comparison.adjustment.covariate_columns import by_group, covariate_columns, fewest_behind, gaps
 from evaluation.comparison.participants.listings import VERB as SHARED
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
 from evaluation.estimation.domains import code_levels
 from evaluation.estimation.groups import Groups, groups_of
+from evaluation.estimation.small_counts import fewest, is_small
 from evaluation.regression.formula import variables_of
 from evaluation.results import Estimates, Provenance, frame_html, plain
 
@@ -288,13 +289,20 @@ def _self_report(agreement: Estimates | None) -> dict[str, Any]:
     return _row("self_report", "answered", found["sensitivity"], own, _per_cent(found["specificity"]))
 
 
+def _share(design: Design, whole: NDArray[np.bool_], part: NDArray[np.bool_]) -> float:
+    """Return the weighted share of a part; not a number where it would count few of one side."""
+    if is_small(fewest([int(part.sum()), int((whole & ~part).sum())]), design.provenance):
+        return float("nan")
+    weights = design.domain_weights
+    return float(weights[part].sum() / weights[whole].sum())
+
+
 def _several(design: Design, groups: Groups, listings: str | None) -> dict[str, Any]:
     if listings is None:
         return _row("several_projects", "open")
     counts = pd.to_numeric(design.column(listings), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     own = groups.members(1) & ~np.isnan(counts)
-    weights = design.domain_weights
-    share = float(weights[own & (counts > 1)].sum() / weights[own].sum()) if own.any() else float("nan")
+    share = _share(design, own, own & (counts > 1)) if own.any() else float("nan")
     is_shared = any(applied.step.verb == SHARED for applied in design.steps)
     return _row("several_projects", "answered" if is_shared or share == 0 else "assumed", share, _per_cent(share))
 
@@ -317,8 +325,8 @@ def _interference(design: Design, groups: Groups, place: str | None) -> dict[str
     with_participants = np.zeros(len(levels) + 1, dtype=bool)
     with_participants[code[groups.members(1)]] = True
     with_participants[-1] = False
-    others, weights = groups.members(0), design.domain_weights
-    share = float(weights[others & with_participants[code]].sum() / weights[others].sum())
+    others = groups.members(0)
+    share = _share(design, others, others & with_participants[code])
     return _row("interference", "assumed", share, _per_cent(share))
 
 
@@ -329,6 +337,9 @@ def _rollout(design: Design, groups: Groups, treatment: str, exposure: str | Non
     (column,) = covariate_columns(design, treatment, [exposure], at)
     (found,) = gaps(column, split, design.domain_weights[at][None, :])
     largest = max((each.standardised(sum(each.variance) / 2) for each in found), key=abs)
+    few = [fewest_behind(column, place, split) for place in range(len(found))]
+    if is_small(fewest(few), design.provenance):
+        largest = round(largest, 1)
     kind = "answered" if exposure in named else "open"
     label = wording.term_label(exposure, design.provenance.labels, "en")
     row = _row("rollout", kind, largest, label, wording.number(largest, 2))
