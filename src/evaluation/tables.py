@@ -346,7 +346,8 @@ def _key_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     if result.verb == "subgroup_effects":
         ordered = [str(column) for column in words]
     filled = [column for column in ordered if (words[column] != "").any()]
-    if not is_effect and len(filled) > 1 and words.get("term", pd.Series(dtype=object)).nunique() == 1:
+    own = is_effect or result.verb == "negative_controls"  # a difference that does not name its outcome says nothing
+    if not own and len(filled) > 1 and words.get("term", pd.Series(dtype=object)).nunique() == 1:
         filled.remove("term")
     if "term" in filled:
         variance = wording.verb_name("survey_variance", lang)

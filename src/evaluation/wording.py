@@ -168,6 +168,18 @@ def is_unweighted(provenance: Provenance) -> bool:
     return provenance.weight.split(ARROW)[0] == "unweighted"
 
 
+def rung_name(method: str, provenance: Provenance, lang: str | None = None) -> str:
+    """Return the name of a method of adjustment; that of none speaks of survey weights only where there are such.
+
+    Examples
+    --------
+    >>> rung_name("raw", Provenance(weight="w"), "en"), rung_name("raw", Provenance(weight="unweighted"), "en")
+    ('survey weights, not adjusted', 'not adjusted')
+    """
+    is_plain = method == "raw" and is_unweighted(provenance)
+    return term("method_raw_unweighted" if is_plain else f"method_{method}", lang)
+
+
 def caption(
     provenance: Provenance,
     conf_level: float | None = None,
@@ -321,7 +333,8 @@ def result_keys(result: Estimates, lang: str | None = None) -> pd.DataFrame:
         known = labels.variable("prediction", lang)
         words["term"] = term_label(outcome, labels, lang) if known == "prediction" else known
     if "method" in keys and is_unweighted(result.provenance):
-        words["method"] = words["method"].replace(term("method_raw", lang), term("method_raw_unweighted", lang))
+        plain = rung_name("raw", result.provenance, lang)
+        words["method"] = words["method"].where(keys["method"] != "raw", plain)
     for column in _OWN_KEYS.get(result.verb, set()):
         label = value_label if column == "value" else _compared_codes
         pairs = zip(keys["term"], keys[column], strict=True)

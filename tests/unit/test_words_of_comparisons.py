@@ -61,6 +61,10 @@ def smokers():
 GIVEN = {"treatment": "quit", "covariates": ["age", "sex", "cigarettes"]}
 
 
+def words_of(figure):
+    return {text.get_text() for text in figure.figure.findobj(lambda artist: hasattr(artist, "get_text"))}
+
+
 def said(result, lang):
     return repr(ev.statement(result, lang))
 
@@ -298,3 +302,42 @@ def test_a_claim_says_where_the_printed_means_do_not_give_the_difference(smokers
     exact = adds_up(float(claim.ladder.estimate[0]), means[1], means[0], places)
     assert ("반올림" in claim.sentences("ko")[0]) == (not exact)
     assert ("unrounded" in claim.sentences("en")[0]) == (not exact)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_figures_of_an_unweighted_sample_speak_of_no_weights(smokers, lang):
+    made = {
+        "ladder": ev.effect_ladder(smokers, outcome="weight", **GIVEN),
+        "subgroups": ev.subgroup_effects(smokers, outcome="weight", by=["sex"], **GIVEN),
+    }
+    for name, result in made.items():
+        drawn = words_of(ev.plot(result, lang=lang))
+        assert ("보정 없음" if lang == "ko" else "not adjusted") in drawn, name
+        assert not [word for word in drawn if "조사 가중" in word or "survey weights" in word], name
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("measure", ["log_odds_ratio", "smd"])
+def test_means_do_not_stand_on_the_axis_of_a_ratio_or_of_deviations(smokers, measure, lang):
+    figure = ev.plot(ev.aipw(smokers, outcome="gained", measure=measure, **GIVEN), lang=lang)
+    assert figure.data["quantity"].tolist() == [measure]
+    assert wording.term(measure, lang) in words_of(figure)
+    assert wording.term("means_not_drawn", lang) in figure.caption
+    plain = ev.plot(ev.aipw(smokers, outcome="gained", **GIVEN), lang=lang)
+    assert len(plain.data) == 3
+    assert wording.term("means_not_drawn", lang) not in plain.caption
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_rows_of_a_tipping_point_and_what_a_figure_leaves_out_are_named(smokers, lang):
+    tipping = ev.plot(ev.tipping_point(ev.aipw(smokers, outcome="gained", **GIVEN)), lang=lang)
+    assert all(row.startswith(wording.term("strength", lang)) for row in tipping.data["row"])
+    stability = ev.plot(ev.oster_delta(smokers, outcome="weight", **GIVEN), lang=lang)
+    assert wording.term("delta_not_drawn", lang) in stability.caption
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_negative_control_names_its_outcome_in_a_group_of_results(smokers, lang):
+    one = ev.negative_controls(smokers, outcomes=["height"], **GIVEN)
+    shown = ev.table({"controls": one}, title="outcomes_not_moved", lang=lang).frame
+    assert NAMES["height"][lang == "en"] in shown.iloc[0, 0]

@@ -57,7 +57,8 @@ def _english(comparison: DeclaredComparison, claim: ComparisonClaim) -> list[str
         f"Respondents: {wording.survey_id(design.provenance.survey, 'en')}, n = {int(design.present.sum()):,}; "
         f"{compared} were compared{_left_out_english(left_out, comparison.missing, design.provenance.min_cell)}.",
         f"Weights: {wording.weight_name(design.provenance.weight, 'en')}; sampling: {design.sampling.text('en')}.",
-        f"Estimand: the mean difference among participants ({_named(comparison, labels, 'en')}), against others alike in "
+        f"Estimand: the mean difference among participants ({_named(comparison, labels, 'en')}), against others alike "
+        "in "
         f"{_listed(comparison, labels, 'en')}"
         f"{', all measured before it as the codebook says' if timing else ''}.",
         f"Estimators: augmented inverse probability weighting with {_if_weighted('survey-weighted ', comparison)}"

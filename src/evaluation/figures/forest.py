@@ -66,7 +66,8 @@ def draw_subgroups(
     panels = [panel for _, panel in rows.groupby("panel", sort=False)]
     labels = [panel.drop_duplicates("row")["row"].tolist() for panel in panels]
     styles = {method: _OPEN if method == RAW and len(methods) > 1 else _FULL for method in methods}
-    marks: dict[str, dict[str, Any]] = {wording.term(f"method_{method}", lang): styles[method] for method in methods}
+    named = {method: wording.rung_name(str(method), result.provenance, lang) for method in methods}
+    marks: dict[str, dict[str, Any]] = {named[method]: styles[method] for method in methods}
     if leading in set(rows.loc[rows["subgroup"] == OVERALL, "method"]):
         marks[wording.term("overall", lang)] = {"color": GREY, "linestyle": ":", "linewidth": 1.2}
     name = title or wording.estimates_title(result, lang)

@@ -30,10 +30,17 @@ def draw_estimates(
 ) -> Figure:
     """Draw estimates as points with their intervals; parameters as in ``plot``."""
     name = title or wording.estimates_title(result, lang)
+    alone = _apart_from_means(result)
+    if alone and reference is None:
+        result = result.take(np.array([0]))
     known = np.full(len(result), np.nan) if reference is None else reference_values(result, reference)
     rows = _arranged(result, lang).assign(reference=known)
     caption = wording.caption(result.provenance, result.conf_level, lang)
     caption = "; ".join((caption, *meanings([result], lang or project.language())))
+    if alone and reference is None:
+        caption += f"; {wording.term('means_not_drawn', lang)}"
+    if result.verb == "oster_delta" and not (result.keys["quantity"] == "oster_delta").any():
+        caption += f"; {wording.term('delta_not_drawn', lang)}"
     if (rows["estimate"].notna() & rows["conf_low"].isna()).any():
         caption += f"; {wording.term('no_bar', lang)}"
     if result.verb in _MODELS and not rows["is_intercept"].all():
@@ -43,13 +50,24 @@ def draw_estimates(
     panels = [panel for _, panel in rows.groupby("panel", sort=False)]
     marks = {diamond_name(reference, reference_label, lang): DIAMOND} if np.isfinite(known).any() else {}
     with theme():
-        scale = _scale_name(result, panels, lang)
+        scale = wording.term(alone, lang) if alone else _scale_name(result, panels, lang)
         sheet = Sheet(name, caption, [_panel_labels(panel) for panel in panels], marks, _panel_titles(panels), scale)
         for axes, panel in zip(sheet.axes, panels, strict=True):
             _draw_intervals(axes, panel, zero=_is_against_zero(result))
         if result.verb in _SHARES | _BY_QUANTITY or _is_of_categories(result):
             same_scale(sheet.axes)
     return Figure(sheet.canvas, rows.drop(columns="is_single"), name, caption)
+
+
+#: Measures of a comparison that are not on the scale of the means beside them.
+_OTHER_SCALES = frozenset({"log_risk_ratio", "log_odds_ratio", "smd"})
+
+
+def _apart_from_means(result: Estimates) -> str:
+    """Return the measure of a comparison whose means cannot stand on its axis; else empty."""
+    kinds = result.keys["quantity"].astype(str).tolist() if "quantity" in result.keys else []
+    is_apart = len(kinds) == 3 and kinds[0] in _OTHER_SCALES and kinds[1:] == ["mean_participants", "mean_comparison"]
+    return kinds[0] if is_apart else ""
 
 
 #: Regressions, and what the caption says of the constants that are not drawn.
@@ -76,6 +94,8 @@ def _arranged(result: Estimates, lang: str | None) -> pd.DataFrame:
     """Return ``tidy()`` with the panel and the row in which each estimate is drawn."""
     keys = result.keys.reset_index(drop=True)
     words = wording.result_keys(result, lang)
+    if "strength" in words:
+        words["strength"] = wording.term("strength", lang) + ": " + words["strength"]
     by = [column for column in words if column not in {"term", "level"} and (words[column] != "").any()]
     by = [column for column in by if column != "quantity" or words[column].nunique() > 1]
     level = words["level"] if "level" in words else pd.Series([""] * len(words))

@@ -63,7 +63,7 @@ def draw_ladder(
     title, lang, reference, reference_label
         As in ``plot``.
     """
-    words = wording.label_keys(result.keys.reset_index(drop=True), result.provenance.labels, lang)
+    words = wording.result_keys(result, lang)
     methods = result.keys["method"].astype(str)
     rows = arranged(
         result,

@@ -5,13 +5,15 @@ from __future__ import annotations
 #: Words by key: (Korean, English).
 TERMS: dict[str, tuple[str, str]] = {
     # decomposition, ladder, bounds
+    "means_not_drawn": ("두 집단의 평균은 눈금이 달라 그리지 않음", "means are on another scale and not drawn"),
+    "delta_not_drawn": ("δ는 눈금이 달라 그리지 않음", "δ is on another scale and not drawn"),
     "part": ("구성", "part"),
     "part_gap": ("격차", "the gap"),
     "part_item_mismatch": ("문항이 다름", "another question"),
     "part_others_against_all": ("비참여자와 전체의 차이", "others against everybody"),
     "part_selection_and_effect": ("같은 문항, 참여자와 비참여자", "participants against others, one question"),
     "part_selection": ("누가 참여하는가", "who takes part"),
-    "part_effect": ("사업의 몫", "left to the programme"),
+    "part_effect": ("보정 뒤에 남는 차이", "left after adjustment"),
     "part_remainder": ("나머지 (응답 누락)", "remainder (missing answers)"),
     "ComparisonClaim": ("쓸 수 있는 말과 그 근거", "What may be written, and why no more"),
     "claim_level_refused": ("거부: 비교하지 않음", "refused: no comparison"),
@@ -37,8 +39,8 @@ TERMS: dict[str, tuple[str, str]] = {
     "part_bounds_of": ("{part}: 범위", "{part}: bounds"),
     "part_selection_low": ("누가 참여하는가: 하한", "who takes part: lower bound"),
     "part_selection_high": ("누가 참여하는가: 상한", "who takes part: upper bound"),
-    "part_effect_low": ("사업의 몫: 하한", "left to the programme: lower bound"),
-    "part_effect_high": ("사업의 몫: 상한", "left to the programme: upper bound"),
+    "part_effect_low": ("보정 뒤에 남는 차이: 하한", "left after adjustment: lower bound"),
+    "part_effect_high": ("보정 뒤에 남는 차이: 상한", "left after adjustment: upper bound"),
     "part_explained": ("구성이 설명하는 몫 (선형 회귀)", "explained by composition (linear regression)"),
     "part_explained_by": ("그중 {name}", "of which {name}"),
     "part_unexplained": ("구성으로 설명되지 않는 몫", "not explained by composition"),

@@ -151,7 +151,8 @@ TERMS: dict[str, tuple[str, str]] = {
     "no_model": ("비교 집단에 없는 공변량 값", "covariate values that the comparison group does not have"),
     "no_intercept": ("절편은 그림에 없음", "intercept not drawn"),
     "rounding": (
-        "자릿수는 표준오차의 유효숫자 두 자리에 맞춤. 반올림하지 않은 값은 CSV에 있음.",
-        "Decimals follow two significant digits of the standard errors; the CSV holds unrounded values.",
+        "자릿수는 표준오차의 유효숫자 두 자리에 맞추되 같은 항목에서는 같게 둠. 반올림하지 않은 값은 CSV에 있음.",
+        "Decimals follow two significant digits of the standard errors, alike within an item; the CSV holds unrounded "
+        "values.",
     ),
 }
