@@ -151,7 +151,7 @@ def test_a_design_needs_participants_and_an_outcome_that_varies():
     with pytest.raises(EstimationError, match="a design, an estimated difference or nothing"):
         ev.minimum_detectable_effect(design.data, treatment="joined", share=0.5)
     design.data["same"] = 1
-    with pytest.raises(EstimationError, match="the same for all"):
+    with pytest.raises(EstimationError, match="outcome 'same' does not vary"):
         ev.minimum_detectable_effect(design, outcome="same", treatment="joined")
     with pytest.raises(EstimationError, match="expected one difference"):
         ev.minimum_detectable_effect(ev.survey_mean(design, ["stays", "trust"]))

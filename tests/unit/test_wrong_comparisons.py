@@ -1,12 +1,23 @@
 """What people pass to comparisons by mistake: every verb says what was expected, what came and the next move."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import ColumnError, ContraryItemWarning, DesignError, EstimationError, EvaluationError
+from evaluation.errors import (
+    ColumnError,
+    ContraryItemWarning,
+    DesignError,
+    EstimationError,
+    EvaluationError,
+    IdentificationError,
+)
+from evaluation.estimation.group_checks import refuse_later
 from evaluation.estimation.groups import groups_of
+from evaluation.survey.codebook import Codebook, Variable
 
 ADJUSTING = ("aipw", "ipw", "ipwra", "g_computation", "regression_adjusted")
 BALANCING = ("propensity_weights", "entropy_balance", "cbps")
@@ -376,3 +387,55 @@ def test_subgroups_without_covariates_are_adjusted_for_nothing():
 
 def test_small_effects_are_not_printed_as_none():
     assert "0.0 percentage points" not in ev.sample_size_of_difference(effect=1e-4, share=0.5).text("en")
+
+
+def test_published_figures_have_no_sample_to_print():
+    said = repr(ev.decompose_published(0.8, 0.6, comparability=SAME))
+    assert said.startswith("decompose_gap: published\n")
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: ev.minimum_detectable_effect(effect(measure="log_risk_ratio")), "got the logarithm of a ratio"),
+        (lambda: ev.minimum_detectable_effect(ev.survey_mean(DESIGN, "y")), "got a level and no difference"),
+        (
+            lambda: ev.minimum_detectable_effect(share=0.5, n_participants=1e12, n_comparison=9),
+            "more people than there",
+        ),
+        (lambda: ev.sample_size_of_difference(effect=1e-9, share=0.5), "more people than there are. Is the effect in"),
+    ],
+)
+def test_what_is_planned_is_a_difference_among_people(made, message):
+    with pytest.raises(EstimationError, match=message):
+        made()
+
+
+def test_dates_are_no_covariates():
+    dated = DATA.assign(born=pd.Timestamp("1980-01-01") + pd.to_timedelta(np.arange(len(DATA)) % 50, unit="D"))
+    with pytest.raises(ColumnError, match="aipw: covariate 'born' holds dates, which would each be a level"):
+        adjusted(design=ev.survey_design(dated, weights="w"), covariates=["born", "age"])
+
+
+@pytest.mark.parametrize(
+    ("roster", "message"),
+    [
+        ({"trust": 2 * DATA["trust"]}, "runs from 2 to 10 among participants and from 1 to 5 in the comparator"),
+        ({"sex": DATA["sex"].map({"f": "여", "m": "남"})}, "no level is in both"),
+    ],
+)
+def test_two_samples_are_on_one_scale(roster, message):
+    other = ev.survey_design(DATA.assign(**roster).iloc[:200], weights="w")
+    with pytest.raises(IdentificationError, match=message):
+        ev.join_samples(other, ev.survey_design(DATA.iloc[200:], weights="w"), columns=list(roster))
+
+
+def test_an_adjustment_for_what_came_later_alone_has_a_next_move():
+    with pytest.raises(IdentificationError, match=r"Name covariates that were fixed before it; ev\.group_difference"):
+        refuse_later(with_book(), ["age"], "aipw")
+
+
+def with_book():
+    """Return the design with a codebook in which age was asked after participation."""
+    book = Codebook({"age": Variable("age", "numeric", "나이", "Age", timing="after")})
+    return dataclasses.replace(DESIGN, provenance=dataclasses.replace(DESIGN.provenance, labels=book))

@@ -165,6 +165,11 @@ def refuse_telling(
     rows = np.flatnonzero(used)
     for name in variables_of(covariates):
         column = design.column(name)
+        if pd.api.types.is_datetime64_any_dtype(column):
+            raise ColumnError(
+                f"{verb}: covariate '{name}' holds dates, which would each be a level of their own. Make a number of "
+                f"them first, data['{name}'].dt.year or days since a day, or a few periods."
+            )
         read = _levels_of if is_text(column) else _numbers_of
         if not any(read(column, rows[:FIRST], t)[:2]):
             continue

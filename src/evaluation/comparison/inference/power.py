@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 from evaluation import wording
 from evaluation.comparison.effects import group_difference
-from evaluation.comparison.inference.multiplicity import hypotheses
+from evaluation.comparison.inference.multiplicity import are_differences, hypotheses, is_logarithm
 from evaluation.comparison.inference.power_analysis import NullVariance, PowerAnalysis, Setting
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
@@ -22,6 +22,8 @@ from evaluation.estimation.small_counts import is_small, smallest_of
 from evaluation.results import SMALL_CELL, Estimates, Provenance
 
 Direction = Literal["higher", "lower"]
+#: Groups larger than mankind are slips of the hand.
+MOST_PEOPLE = 1e10
 #: What stands in captions where no data were read.
 PLANNED = Provenance("planning", title={"ko": "계획", "en": "Plan"})
 Effects = float | tuple[float, float] | Sequence[float]
@@ -236,6 +238,11 @@ def sample_size_of_difference(
     target = _probability(power, f"{verb}: power", above=setting.alpha, example=0.8)
     null, own = setting.errors(size)
     n = ((setting.critical * null + float(stats.norm.ppf(target)) * own) / size) ** 2
+    if max(each, 1) * n > MOST_PEOPLE:
+        raise EstimationError(
+            f"{verb}: to find a difference of {size:g} would take more people than there are. Is the effect in the "
+            f"unit of the outcome? Five percentage points of a share are 0.05."
+        )
     return replace(setting, n=(each * n, n)).answer("sample_size", size)
 
 
@@ -287,6 +294,10 @@ def _overruled(setting: Setting, given: _Given, verb: str) -> Setting:
         own if size is None else require_number(size, f"{verb}: group size", above=0, move="It counts respondents.")
         for size, own in zip((given.n_participants, given.n_comparison), setting.n, strict=True)
     ]
+    if max(sizes) > MOST_PEOPLE:
+        raise EstimationError(
+            f"{verb}: a group of {max(sizes):,.0f} is more people than there are. Write how many respondents it has."
+        )
     changed = replace(setting, n=(sizes[0], sizes[1]))
     if given.deff is not None:
         changed = replace(changed, deff=_pair(given.deff, f"{verb}: deff"))
@@ -316,6 +327,13 @@ def _of_estimate(result: Estimates, given: _Given, setting: Setting, verb: str) 
             f"{verb}: expected one difference with a standard error, got {len(tests)}. Take one of the rows first."
         )
     row = result.take(tests)
+    quantity = str(row.keys["quantity"].iloc[0]) if "quantity" in row.keys else ""
+    if not are_differences(row)[0] or is_logarithm(quantity):
+        what = f"the logarithm of a ratio ({quantity})" if is_logarithm(quantity) else "a level and no difference"
+        raise EstimationError(
+            f"{verb}: expected a difference in the unit of the outcome, got {what} of {result.verb}. Estimate it with "
+            f"measure='difference', by ev.group_difference or ev.aipw."
+        )
     if SMALL_CELL in result.marks:
         raise EstimationError(_hidden(result.provenance, verb))
     others = result.n_obs[~hypotheses(result)]

@@ -27,6 +27,9 @@ PARTICIPANTS, COMPARATOR = "participants", "comparator"
 #: Column of the joined design that says which sample a respondent is of.
 SAMPLE = "sample"
 
+#: A column of whole numbers with more values than this is a number, not a scale of answers.
+MOST_ANSWERS = 11
+
 
 def join_samples(
     participants: Design,
@@ -190,8 +193,12 @@ def _require_alike(participants: Design, comparator: Design, name: str) -> None:
     if first is not None and second is not None and first is not second:
         _refuse_reversed(name, first, second)
         _refuse_other_codes(name, first, second)
-    if not any(is_text(column) for column in columns):
-        _refuse_other_values(name, *(column[design.present] for column, design in zip(columns, sides, strict=True)))
+    first_values, second_values = (column[design.present] for column, design in zip(columns, sides, strict=True))
+    if any(is_text(column) for column in columns):
+        _refuse_other_levels(name, first_values, second_values)
+    else:
+        _refuse_other_values(name, first_values, second_values)
+        _refuse_other_scale(name, first_values, second_values)
 
 
 def _refuse_same_people(participants: Design, comparator: Design, verb: str) -> None:
@@ -251,4 +258,30 @@ def _refuse_other_values(name: str, first: pd.Series, second: pd.Series) -> None
         raise IdentificationError(
             f"'{name}' holds {' and '.join(values[0])} among participants and {' and '.join(values[1])} in the "
             f"comparator. Recode one: both must mean the same by a number."
+        )
+
+
+def _refuse_other_levels(name: str, first: pd.Series, second: pd.Series) -> None:
+    """Refuse text of which no level occurs in both samples: it was written by two hands."""
+    mine, theirs = (sorted(map(str, column.dropna().unique())) for column in (first, second))
+    if mine and theirs and not set(mine) & set(theirs):
+        raise IdentificationError(
+            f"'{name}' holds {', '.join(mine[:4])} among participants and {', '.join(theirs[:4])} in the comparator: "
+            f"no level is in both. Write both alike, data['{name}'].map({{...}}), before the designs are declared."
+        )
+
+
+def _refuse_other_scale(name: str, first: pd.Series, second: pd.Series) -> None:
+    """Refuse few whole numbers that begin elsewhere and reach twice as far: 1 to 5 here, 2 to 10 or 0 to 10 there."""
+    ends = []
+    for column in (first, second):
+        values = np.unique(column.dropna().to_numpy(dtype=float))
+        if not 2 < len(values) <= MOST_ANSWERS or (values != np.round(values)).any():
+            return
+        ends.append((values[0], values[-1]))
+    (low, high), (other_low, other_high) = ends
+    if low != other_low and max(high, other_high) >= 2 * min(high, other_high) > 0:
+        raise IdentificationError(
+            f"'{name}' runs from {low:g} to {high:g} among participants and from {other_low:g} to {other_high:g} in "
+            f"the comparator, so its means are not on one scale. Bring both to one before the designs are declared."
         )
