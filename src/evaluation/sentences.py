@@ -173,7 +173,7 @@ def _paragraphs(result: Estimates, words: pd.DataFrame, lang: str) -> list[str]:
         for row, (name, cell) in zip(rows, parts, strict=True):
             if not cell:
                 left.setdefault(_absent(result, int(row), lang), []).append(name)
-        blanks = [f"{reason} ({', '.join(names)})" for reason, names in left.items()]
+        blanks = [f"{reason} ({'; '.join(names)})" for reason, names in left.items()]
         made.append(f"{wording.capital(what)}, {verb}{facts}: {'; '.join(filter(None, [said, *blanks]))}.")
     if population and made:
         made[-1] += f" {wording.capital(wording.term('population', lang))}: {population}."
@@ -254,7 +254,9 @@ def _gap(result: Estimates, row: int, lang: str) -> str:
     """Write a difference as it is read: in the outcome's unit, in standard deviations, or as a ratio."""
     value, quantity = _numbers(result, row)[0], _quantity(result, row)
     if ratio := _ratio_of(result, row):
-        return f"{wording.term(ratio, lang)} {value}" if lang == "ko" else f"a {wording.term(ratio, lang)} of {value}"
+        name = wording.term(ratio, lang)
+        article = "an" if name[0] in "aeiou" else "a"
+        return f"{name} {value}" if lang == "ko" else f"{article} {name} of {value}"
     if quantity == "smd":
         return wording.term("gap_in_deviations", lang).format(value=value)
     unit = unit_of(result.keys["term"].iloc[row], result.provenance.labels, lang)
@@ -413,7 +415,7 @@ def _kind(result: Estimates, row: int, lang: str) -> str:
         return f"{which} {indicator}" if lang == "ko" else f"{indicator}, {which},"
     if wording.is_variance(result.verb, result.keys["term"].iloc[row]):
         return wording.verb_name("survey_variance", lang)
-    if quantity == "difference":
+    if quantity in ("difference", "smd"):
         return wording.verb_name(result.verb, lang)
     return wording.term(_RATIOS.get(quantity, quantity), lang)
 
