@@ -28,8 +28,8 @@ def design_of(frame):
     return ev.survey_design(frame, weights="w", strata="stratum", psu="psu")
 
 
-def published(comparator_item="live_in_seoul", **options):
-    ours = ev.Measurement("stay", "", "participants", "web", 2016)
+def published(comparator_item="live_in_seoul", item="stays", **options):
+    ours = ev.Measurement(item, "", "participants", "web", 2016)
     theirs = ev.Measurement(comparator_item, "", "residents of Seoul 15+", "face_to_face", 2016)
     verdict = ev.assess_comparability(ours, theirs, contains_participants=True)
     return ev.decompose_published(**{"participants": 0.847, "comparator": 0.594, **options}, comparability=verdict)

@@ -152,14 +152,22 @@ def test_a_benchmark_of_the_same_sample_joins_the_covariance(respondents):
 
 def test_a_benchmark_goes_to_its_own_outcome(respondents):
     design = made.design_of(respondents)
-    gaps = {"city": made.published()}
+    gaps = {"city": made.published(item="city")}
     result = ladder(design, outcome=["stays", "city"], methods=["raw", "aipw"], benchmark=gaps)
     assert result.keys["method"].tolist() == ["raw", "aipw", "benchmark", "raw", "aipw"]
     plain = ladder(design, outcome=["stays", "city"], methods=["raw", "aipw"])
     assert result.estimate[[0, 1, 3, 4]] == pytest.approx(plain.estimate)
     assert result.vcov[np.ix_([0, 1, 3, 4], [0, 1, 3, 4])] == pytest.approx(plain.vcov)
-    with pytest.raises(EstimationError, match="belongs to 'stay', which is none of the outcomes stays, city"):
-        ladder(design, outcome=["stays", "city"], benchmark=made.published())
+    with pytest.raises(EstimationError, match="belongs to 'settle', which is none of the outcomes stays, city"):
+        ladder(design, outcome=["stays", "city"], benchmark=made.published(item="settle"))
+
+
+@pytest.mark.parametrize("given", ["alone", "by outcome"])
+def test_a_gap_of_another_item_is_no_rung(respondents, given):
+    design = made.design_of(respondents)
+    gap = made.published(item="settle")
+    with pytest.raises(EstimationError, match=r"a gap of 'settle' and cannot be a rung of 'stays'\. Hold 'stays'"):
+        ladder(design, benchmark=gap if given == "alone" else {"stays": gap})
 
 
 def test_a_ladder_that_cannot_be_climbed_is_refused(respondents):

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation import wording
-from evaluation.comparison.comparability import Comparability, require_comparability
+from evaluation.comparison.comparability import Comparability, require_comparability, require_item
 from evaluation.comparison.spoken import Spoken, shown_number, written
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.arguments import came, require_choice, require_number
@@ -137,7 +137,8 @@ def benchmark_difference(
     IdentificationError
         The item asks about a change.
     EstimationError
-        Several rows, units that cannot be the same, an error that is not positive.
+        Several rows, units that cannot be the same, an error that is not positive, a comparison that was declared for
+        another item.
 
     Notes
     -----
@@ -158,6 +159,7 @@ def benchmark_difference(
     comparability = require_comparability(comparability, "benchmark_difference")
     benchmark = require_number(benchmark, "benchmark_difference: benchmark", move="It is the published figure.")
     one = _single(result, row)
+    require_item(comparability, str(one.keys["term"].iloc[0]), "benchmark_difference", one.provenance.labels)
     p = float(one.estimate[0])
     own = float(one.vcov[0, 0])
     is_share = 0 <= p <= 1 and 0 <= benchmark <= 1

@@ -42,6 +42,7 @@ from evaluation.comparison.claim_levels import (
     shown_value,
 )
 from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.differences import evidence_of
 from evaluation.comparison.sensitivity.marginal_sensitivity import LARGEST
 from evaluation.comparison.sensitivity.odds_benchmarks import OddsBenchmarks
 from evaluation.design.design import Design
@@ -167,7 +168,7 @@ def judge_comparison(
         Outcomes that the programme cannot move; without them no claim rises to C, nor with so few answers that their
         intervals, in standard deviations of their answers, reach beyond the adjusted difference in its own.
     comparability : Comparability, optional
-        Whether the sides were asked the same; without it no claim rises to C.
+        Whether the sides were asked the same, declared for this outcome; without it no claim rises to C.
     limits : Limits, optional
         Thresholds of the checks.
     conf_level : float, default 0.95
@@ -217,6 +218,8 @@ def judge_comparison(
     case = replace(asked, estimand=estimand, family=family, limits=limits or Limits(), conf_level=conf_level)
     if any(check.cap == "refused" for check in asked_first):
         return _claim(case, asked_first, None, None)
+    if case.comparability is not None:
+        evidence_of(case.comparability, GRADE_OF["C"], "judge_comparison", case.outcome, case.design)
     groups = case.groups()
     case = replace(case, design=replace(case.design, inside=groups.used))
     made, apart = alike(case)

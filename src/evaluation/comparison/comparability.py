@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,8 @@ import pandas as pd
 from evaluation import project
 from evaluation.errors import EstimationError, IdentificationError, ProjectError, did_you_mean
 from evaluation.estimation.arguments import came
+from evaluation.results import Labels
+from evaluation.wording import term_label
 
 Evidence = Literal["benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"]
 Diagnostic = Literal["overlap", "balance", "pre_trend", "attrition", "few_clusters", "schedule"]
@@ -88,7 +90,7 @@ class Measurement:
     Attributes
     ----------
     item : str
-        What was asked, as an id or a name; two sides with the same id claim the same question.
+        What was asked: the name of its column, or its label; two sides with the same item claim the same question.
     wording : str
         The question as it was put; empty where it is not known.
     population : str
@@ -315,6 +317,52 @@ def require_comparability(comparability: object, verb: str) -> Comparability:
         )
     comparability.require()
     return comparability
+
+
+def require_item(comparability: Comparability, outcome: str, verb: str, labels: Labels | None = None) -> None:
+    """Raise an EstimationError where a comparison was declared for another item than what is compared.
+
+    Parameters
+    ----------
+    comparability : Comparability
+        The item of its participants names the outcome: its column, or its label in either language.
+    outcome : str
+        What is compared.
+    verb : str
+        For messages.
+    labels : Labels, optional
+        Of the survey.
+
+    Examples
+    --------
+    >>> trust = Measurement("trust", "Can people be trusted?")
+    >>> declared = assess_comparability(trust, trust, contains_participants=False)
+    >>> require_item(declared, "trust", "aipw")
+    >>> require_item(declared, "happy", "aipw")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    evaluation.errors.EstimationError: aipw: the comparability was declared for the item 'trust', and says nothing ...
+    """
+    item, known = comparability.participants.item, {outcome}
+    if labels is not None:
+        known |= {term_label(outcome, labels, lang) for lang in project.LANGUAGES}
+    if not names_the_same(item, known):
+        raise EstimationError(
+            f"{verb}: the comparability was declared for the item '{item}', and says nothing of '{outcome}'. Declare "
+            f"one for it: ev.assess_comparability(ev.Measurement(item='{outcome}', ...), ...), and compare items that "
+            f"were declared apart one at a time."
+        )
+
+
+def names_the_same(item: str, known: Iterable[str]) -> bool:
+    """Tell whether an item is one of several names, but for capitals, underscores and blanks.
+
+    Examples
+    --------
+    >>> names_the_same("Trust neighbours", ["trust_neighbours"]), names_the_same("trust", ["happy"])
+    (True, False)
+    """
+    plain = [" ".join(text.replace("_", " ").casefold().split()) for text in (item, *known)]
+    return plain[0] in plain[1:]
 
 
 def _require_measurement(side: object, what: str) -> None:

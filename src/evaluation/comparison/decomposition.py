@@ -195,12 +195,10 @@ def _refuse_comparator(design: Design, outcome: str, comparator_outcome: str, tr
     """Refuse a comparator's item that is none, or one in another unit than the participants' item."""
     verb = "decompose_gap"
     named = column_name(comparator_outcome, f"{verb}: comparator_outcome", "'live_in_seoul'")
-    for role, other in (("outcome", outcome), ("treatment", treatment)):
-        if named == other:
-            raise ColumnError(
-                f"{verb}: comparator_outcome '{named}' is the {role} too. Name the item that everybody's figure is "
-                f"about; where both are one item, ev.group_difference(against='all') is the gap."
-            )
+    if named == treatment:
+        raise ColumnError(
+            f"{verb}: comparator_outcome '{named}' is the treatment too. Name the item that everybody's figure is about."
+        )
     first, second = (design.column(column_name(name, f"{verb}: outcome")) for name in (outcome, named))
     if any(map(is_text, (first, second))):
         return

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.comparison.adjustment.balancing import balancing_of
-from evaluation.comparison.comparability import Comparability, require_comparability
+from evaluation.comparison.comparability import Comparability, require_comparability, require_item
 from evaluation.comparison.outcomes.standardised import standardised_difference
 from evaluation.design.design import Design, each_replicate
 from evaluation.errors import EstimationError
@@ -33,19 +33,42 @@ Measure = Literal["difference", "log_risk_ratio", "log_odds_ratio", "smd"]
 UNADJUSTED, ADJUSTED = 1, 2
 
 
-def evidence_of(comparability: Comparability | None, ceiling: int, verb: str = "comparison") -> dict[str, object]:
+def evidence_of(
+    comparability: Comparability | None,
+    ceiling: int,
+    verb: str = "comparison",
+    outcome: object = (),
+    design: Design | None = None,
+) -> dict[str, object]:
     """Return what a declared comparison adds to ``fit``: its grade, at most ``ceiling``, and what differs.
+
+    Parameters
+    ----------
+    comparability : Comparability or None
+        None adds nothing.
+    ceiling : int
+        Highest grade that the verb bears.
+    verb : str
+        For messages.
+    outcome : str or list of str
+        What is compared; the declaration must be of that item.
+    design : Design, optional
+        Whose columns and labels the outcome is one of; what is no column is left to whoever reads it.
 
     Raises
     ------
     EstimationError
-        Something that is no declared comparison.
+        Something that is no declared comparison, or one of another item.
     IdentificationError
         The comparison is refused.
     """
     if comparability is None:
         return {}
     comparability = require_comparability(comparability, verb)
+    names = [outcome] if isinstance(outcome, str) else outcome if isinstance(outcome, (list, tuple)) else []
+    for name in names:
+        if isinstance(name, str) and (design is None or name in design.data.columns):
+            require_item(comparability, name, verb, None if design is None else design.provenance.labels)
     return {
         "evidence_grade": min(ceiling, comparability.grade),
         "differs_in": [difference.aspect for difference in comparability.differences],

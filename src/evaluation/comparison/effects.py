@@ -100,7 +100,8 @@ def group_difference(
         refuse_balanced(design, treatment, "group_difference, against='all',")
     step = balancing_of(design)
     balanced = step is not None and step.treatment == treatment
-    evidence = evidence_of(comparability, ADJUSTED if balanced else UNADJUSTED, "group_difference")
+    ceiling = ADJUSTED if balanced else UNADJUSTED
+    evidence = evidence_of(comparability, ceiling, "group_difference", outcome, design)
     groups = groups_of(design, treatment=treatment, outcome=outcome, verb="group_difference")
     made = estimate_difference(
         design,
@@ -424,7 +425,7 @@ def _adjusted(
     balancing, target = kinds
     require_design(design, verb)
     refuse_balanced(design, treatment, verb)
-    evidence = evidence_of(comparability, ADJUSTED, verb)
+    evidence = evidence_of(comparability, ADJUSTED, verb, outcome, design)
     require_estimand(estimand, balancing)
     require_choice(target, TARGETS, f"{verb}: target")
     groups = groups_of(

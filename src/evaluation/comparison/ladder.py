@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation import wording
 from evaluation.comparison.adjustment.balancing import entropy_balance, refuse_balanced
 from evaluation.comparison.adjustment.propensity import effective_number
-from evaluation.comparison.comparability import Comparability
+from evaluation.comparison.comparability import Comparability, names_the_same
 from evaluation.comparison.effects import ADJUSTED, estimate_difference, evidence_of
 from evaluation.comparison.oaxaca import Reference, decompose_linearly
 from evaluation.comparison.sensitivity.bounded import bounds_at
@@ -25,7 +26,7 @@ from evaluation.estimation.domains import names_of
 from evaluation.estimation.missing_covariates import Missing
 from evaluation.estimation.small_counts import rarer_of
 from evaluation.regression.families import Family
-from evaluation.results import Estimates
+from evaluation.results import Estimates, Labels
 
 Floats = NDArray[np.float64]
 Rung = Literal[
@@ -154,10 +155,10 @@ def effect_ladder(
     """
     require_design(design, "effect_ladder")
     refuse_balanced(design, treatment, "effect_ladder")
-    evidence = evidence_of(comparability, ADJUSTED, "effect_ladder")
+    evidence = evidence_of(comparability, ADJUSTED, "effect_ladder", outcome, design)
     outcomes = names_of(outcome, "effect_ladder")
     rungs = _known(methods, estimand)
-    gaps = _benchmarks(benchmark, outcomes)
+    gaps = _benchmarks(benchmark, outcomes, design.provenance.labels)
     parts: list[Estimates] = []
     records: dict[str, int] = {}
     for name in outcomes:
@@ -215,7 +216,9 @@ def _known(methods: Sequence[Rung] | None, estimand: Estimand) -> list[Rung]:
     return rungs
 
 
-def _benchmarks(given: Estimates | Mapping[str, Estimates] | None, outcomes: Sequence[str]) -> Mapping[str, Estimates]:
+def _benchmarks(
+    given: Estimates | Mapping[str, Estimates] | None, outcomes: Sequence[str], labels: Labels
+) -> Mapping[str, Estimates]:
     if given is None:
         return {}
     if isinstance(given, Estimates):
@@ -232,6 +235,13 @@ def _benchmarks(given: Estimates | Mapping[str, Estimates] | None, outcomes: Seq
             f"effect_ladder: the benchmark belongs to '{strange[0]}', which is none of the outcomes "
             f"{', '.join(outcomes)}. Give benchmark={{outcome: gap}}."
         )
+    for name, gap in given.items():
+        own = str(gap.keys["term"].iloc[0])
+        if not names_the_same(own, {name, *(wording.term_label(name, labels, lang) for lang in ("ko", "en"))}):
+            raise EstimationError(
+                f"effect_ladder: the benchmark is a gap of '{own}' and cannot be a rung of '{name}'. Hold '{name}' "
+                f"against its own figure: ev.benchmark_difference(ev.survey_mean(participants, '{name}'), ...)."
+            )
     return given
 
 

@@ -111,7 +111,7 @@ def oaxaca_blinder(
     require_design(design, "oaxaca_blinder")
     refuse_balanced(design, treatment, "oaxaca_blinder")
     _refuse_reference(reference, threefold)
-    evidence = evidence_of(comparability, ADJUSTED, "oaxaca_blinder")
+    evidence = evidence_of(comparability, ADJUSTED, "oaxaca_blinder", outcome, design)
     groups = groups_of(
         design,
         treatment=treatment,

@@ -1,6 +1,7 @@
 """E-values and differences from external figures: printed cases, units, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,11 @@ import evaluation as ev
 from evaluation.errors import EstimationError, IdentificationError, ProjectError
 
 SAME = 1e-10
-STAY = ev.Measurement("stay", "I want to stay", "residents 15+", "face_to_face", 2016)
+STAY = ev.Measurement("stays", "I want to stay", "residents 15+", "face_to_face", 2016)
 
 
-def verdict(**options):
-    return ev.assess_comparability(STAY, STAY, **{"contains_participants": True, **options})
+def verdict(item=STAY, **options):
+    return ev.assess_comparability(item, item, **{"contains_participants": True, **options})
 
 
 def design_of(frame):
@@ -165,4 +166,4 @@ def test_one_estimate_is_compared_and_it_is_named(respondents):
     assert one.estimate[1] == by_sex.estimate[0]
     mean = ev.survey_mean(design_of(respondents), "trust")
     with pytest.raises(EstimationError, match="for shares only"):
-        ev.benchmark_difference(mean, 6.0, comparability=verdict(), n=100)
+        ev.benchmark_difference(mean, 6.0, comparability=verdict(replace(STAY, item="trust")), n=100)

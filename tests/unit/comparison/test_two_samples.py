@@ -12,6 +12,8 @@ from evaluation.survey.codebook import Codebook, Variable
 
 ITEM = ev.Measurement("stays", "I want to stay", "residents", "telephone", 2016)
 SAME = ev.assess_comparability(ITEM, ITEM, contains_participants=False)
+TRUST = ev.Measurement("trust", "I trust neighbours", "residents", "telephone", 2016)
+SAME_TRUST = ev.assess_comparability(TRUST, TRUST, contains_participants=False)
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def citizens(respondents):
 
 
 def test_the_difference_is_that_of_independent_samples(roster, citizens):
-    ours = ev.sample_difference(roster, citizens, outcome="trust", comparability=SAME)
+    ours = ev.sample_difference(roster, citizens, outcome="trust", comparability=SAME_TRUST)
     theirs = ev.independent_difference(ev.survey_mean(roster, "trust"), ev.survey_mean(citizens, "trust"))
     np.testing.assert_allclose(ours.estimate, theirs.estimate, rtol=1e-12)
     np.testing.assert_allclose(ours.std_error, theirs.std_error, rtol=1e-10)
@@ -35,7 +37,7 @@ def test_the_difference_is_that_of_independent_samples(roster, citizens):
 
 
 def test_participants_whom_the_citizen_survey_met_can_be_left_out(roster, citizens):
-    ours = ev.sample_difference(roster, citizens, outcome="trust", comparability=SAME, participant="joined")
+    ours = ev.sample_difference(roster, citizens, outcome="trust", comparability=SAME_TRUST, participant="joined")
     others = ev.survey_mean(ev.domain(citizens, {"joined": 0}), "trust")
     assert ours.estimate[2] == pytest.approx(others.estimate[0])
     assert ours.std_error[2] == pytest.approx(others.std_error[0])

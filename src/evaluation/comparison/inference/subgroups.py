@@ -180,7 +180,8 @@ def subgroup_effects(
     method = _method(method, plain, covariates)
     if method != RAW:
         refuse_balanced(design, treatment, f"{verb} with method='{method}'")
-    evidence = evidence_of(comparability, UNADJUSTED if method == plain == RAW else ADJUSTED, verb)
+    ceiling = UNADJUSTED if method == plain == RAW else ADJUSTED
+    evidence = evidence_of(comparability, ceiling, verb, outcome, design)
     require_choice(families, tuple(_WITHIN), f"{verb}: families")
     count, chosen = draws_asked(replicates, seed, verb)
     require_number(minimum, f"{verb}: minimum", least=1, move="It is a number of respondents.")

@@ -123,7 +123,7 @@ def matched_difference(
         )
     if isinstance(neighbours, bool) or not isinstance(neighbours, (int, np.integer)) or neighbours < 1:
         raise EstimationError(f"{VERB}: neighbours must be a whole number of 1 or more, got {came(neighbours)}.")
-    evidence = evidence_of(comparability, ADJUSTED, VERB)
+    evidence = evidence_of(comparability, ADJUSTED, VERB, outcome, matched.design)
     kind = _kind(matched, std_error)
     everybody = groups_with(matched, outcome, VERB)
     answered = everybody.used & matched.groups.used

@@ -183,7 +183,7 @@ def likert_difference(
     if outcome == treatment:
         raise ColumnError(f"{verb}: '{outcome}' is named as outcome and as treatment. They are two columns.")
     adjusted_by = adjustment(design)
-    evidence = evidence_of(comparability, ADJUSTED if adjusted_by else UNADJUSTED, verb)
+    evidence = evidence_of(comparability, ADJUSTED if adjusted_by else UNADJUSTED, verb, outcome, design)
     scale = read_scale(design, outcome, levels, verb=verb, groups=design.column(treatment))
     top, bottom = _boxes(top, bottom, len(scale.answers), verb)
     answered = design.present & (scale.place >= 0)

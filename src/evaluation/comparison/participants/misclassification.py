@@ -125,7 +125,7 @@ def misclassification_bounds(
     """
     require_design(design, VERB)
     refuse_balanced(design, reported, VERB)
-    evidence = evidence_of(comparability, UNADJUSTED, VERB)
+    evidence = evidence_of(comparability, UNADJUSTED, VERB, outcome, design)
     rates = {name: _range(value, name) for name, value in (("sensitivity", sensitivity), ("specificity", specificity))}
     if rates["sensitivity"][0] + rates["specificity"][0] <= 1:
         raise EstimationError(

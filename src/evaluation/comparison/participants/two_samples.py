@@ -147,7 +147,7 @@ def sample_difference(
     """
     verb = "sample_difference"
     comparability = require_comparability(comparability, verb)
-    evidence = evidence_of(comparability, UNADJUSTED, verb)
+    evidence = evidence_of(comparability, UNADJUSTED, verb, outcome, participants)
     _refuse_contradiction(comparability, participant, verb)
     joined = join_samples(participants, comparator, columns=outcome, participant=participant)
     made = group_difference(joined, outcome=outcome, treatment=SAMPLE, measure=measure, conf_level=conf_level)

@@ -142,7 +142,7 @@ def oster_delta(
     require_number(beta, "oster_delta: beta")
     require_number(delta, "oster_delta: delta")
     refuse_balanced(design, treatment, "oster_delta")
-    evidence = evidence_of(comparability, ADJUSTED, "oster_delta")
+    evidence = evidence_of(comparability, ADJUSTED, "oster_delta", outcome, design)
     groups = groups_of(
         design, treatment=treatment, covariates=covariates, outcome=outcome, verb="oster_delta", missing=missing
     )

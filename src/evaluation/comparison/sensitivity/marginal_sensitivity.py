@@ -166,7 +166,7 @@ def sensitivity_bounds(
     [['bound_low', 1.0, 0.25], ['bound_high', 1.0, 0.25], ['bound_low', 2.0, -0.05], ['bound_high', 2.0, 0.55]]
     """
     require_design(design, "sensitivity_bounds")
-    evidence = evidence_of(comparability, ADJUSTED, "sensitivity_bounds")
+    evidence = evidence_of(comparability, ADJUSTED, "sensitivity_bounds", outcome, design)
     lambdas = _lambdas(lambda_)
     drawn = _drawn(design, interval, replicates, seed)
     model = marginal_model(design, outcome, treatment, covariates, estimand, "sensitivity_bounds", missing)
@@ -336,13 +336,17 @@ def extreme_mean(answers: Floats, high: Floats, low: Floats, largest: bool = Tru
     return float(means[last]), last + 1
 
 
+#: What every refusal of a Lambda ends in.
+_NOTHING = "It multiplies odds, so it is 1 or more; nothing unobserved is lambda_=1."
+
+
 def _lambdas(given: float | Sequence[float]) -> list[float]:
-    values = require_numbers(given, "sensitivity_bounds: lambda_", move="Nothing unobserved is lambda_=1.")
-    wrong = [value for value in values if not (np.isfinite(value) and 1 <= value <= LARGEST)]
-    if wrong or not values:
+    values = require_numbers(given, "sensitivity_bounds: lambda_", least=1, move=_NOTHING)
+    wrong = [value for value in values if value > LARGEST]
+    if wrong:
         raise EstimationError(
             f"sensitivity_bounds: lambda_ multiplies odds, so it is 1 or more (up to {LARGEST:g}), got "
-            f"{wrong or values}. Nothing unobserved is lambda_=1."
+            f"{wrong}. {_NOTHING}"
         )
     return sorted({*GRID, *values} if np.isscalar(given) else set(values))
 

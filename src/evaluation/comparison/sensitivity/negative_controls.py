@@ -139,7 +139,7 @@ def negative_controls(
     _refuse_options(estimator, alpha, margin)
     if estimator != "difference":
         refuse_balanced(design, treatment, "negative_controls")
-    evidence = evidence_of(comparability, ADJUSTED, "negative_controls")
+    evidence = evidence_of(comparability, ADJUSTED, "negative_controls", names, design)
     rows = []
     for name in names:
         groups = groups_of(

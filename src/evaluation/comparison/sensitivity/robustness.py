@@ -207,7 +207,7 @@ def robustness_value(
     if std_error not in ("design", "model"):
         raise EstimationError(f"std_error must be 'design' or 'model', got {std_error!r}.")
     refuse_balanced(design, treatment, "robustness_value")
-    evidence = evidence_of(comparability, ADJUSTED, "robustness_value")
+    evidence = evidence_of(comparability, ADJUSTED, "robustness_value", outcome, design)
     groups = groups_of(
         design, treatment=treatment, covariates=covariates, outcome=outcome, verb="robustness_value", missing=missing
     )

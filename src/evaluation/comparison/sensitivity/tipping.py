@@ -117,7 +117,7 @@ def tipping_point(
 
 
 def _strengths(given: float | Sequence[float]) -> Floats:
-    values = require_numbers(given, "tipping_point: strength", move="60 points of a share is 0.6.")
+    values = require_numbers(given, "tipping_point: strength", move="It is what a hidden trait moves, and not 0.")
     numbers = np.array(values, dtype=float)
     if (numbers == 0).any():
         raise EstimationError(
