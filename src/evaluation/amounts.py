@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluation import wording
-from evaluation.results import Labels
+from evaluation.results import Estimates, Labels
 
 
 def unit_of(name: object, labels: Labels, lang: str) -> str:
@@ -17,6 +17,22 @@ def unit_of(name: object, labels: Labels, lang: str) -> str:
     """
     unit = getattr(labels, "unit", None)
     return str(unit(str(name), lang)) if callable(unit) else ""
+
+
+def scale_of_differences(result: Estimates, lang: str | None = None) -> str:
+    """Return what an axis of differences is called: the measure, with the unit that all outcomes share.
+
+    Parameters
+    ----------
+    result : Estimates
+        Differences, such as those of ``effect_ladder``; ``fit["measure"]`` says whether they are logs of ratios.
+    lang : {"ko", "en"}, optional
+        Default: the language of the project.
+    """
+    chosen, measure = wording.language_of(lang), str(result.fit.get("measure", "difference"))
+    units = {unit_of(name, result.provenance.labels, chosen) for name in result.keys["term"]}
+    unit = next(iter(units)) if len(units) == 1 and measure == "difference" else ""
+    return f"{wording.term(measure, chosen)} ({unit})" if unit else wording.term(measure, chosen)
 
 
 def with_unit(amount: str, unit: str, lang: str, *, is_difference: bool = False) -> str:

@@ -342,3 +342,18 @@ def test_a_negative_control_names_its_outcome_in_a_group_of_results(smokers, lan
     one = ev.negative_controls(smokers, outcomes=["height"], **GIVEN)
     shown = ev.table({"controls": one}, title="outcomes_not_moved", lang=lang).frame
     assert NAMES["height"][lang == "en"] in shown.iloc[0, 0]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_an_axis_of_differences_has_the_unit_of_the_outcome(smokers, lang):
+    difference = wording.term("difference", lang)
+    drawn = {
+        outcome: words_of(
+            ev.plot(ev.effect_ladder(smokers, outcome=outcome, methods=["raw", "aipw"], **GIVEN), lang=lang)
+        )
+        for outcome in ("weight", "gained")
+    }
+    assert f"{difference} (kg)" in drawn["weight"]
+    assert difference in drawn["gained"]
+    forest = ev.subgroup_effects(smokers, outcome="weight", by=["sex"], **GIVEN)
+    assert f"{difference} (kg)" in words_of(ev.plot(forest, lang=lang))

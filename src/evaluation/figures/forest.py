@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from evaluation import wording
+from evaluation.amounts import scale_of_differences
 from evaluation.disclosure import counts, meaning_of, meanings
 from evaluation.errors import PublishError
 from evaluation.figures.canvas import BLUE, DASHED, GREY, INK, ORANGE, SIZES, Figure, Sheet, inches, same_scale, theme
@@ -81,7 +82,7 @@ def draw_subgroups(
         ]
         titles = [_panel_title(panel, leading, lang) for panel in panels]
         right = sum(widths) + 2 * _GAP + 0.08
-        sheet = Sheet(name, caption, labels, marks, titles, _scale(result, lang), right=right)
+        sheet = Sheet(name, caption, labels, marks, titles, scale_of_differences(result, lang), right=right)
         for number, (axes, panel) in enumerate(zip(sheet.axes, panels, strict=True)):
             _draw_panel(axes, panel, _overall(rows, panel, leading), styles)
             _write_beside(axes, beside[number], widths, heads if panel["subgroup"].iloc[0] == OVERALL else None)
@@ -177,11 +178,6 @@ def _draw_panel(axes: Axes, panel: pd.DataFrame, overall: float, styles: Mapping
         color = style.get("color", INK)
         axes.hlines(places, own["conf_low"], own["conf_high"], color=color, linewidth=1.8, zorder=2)
         axes.plot(own["estimate"], places, linestyle="none", zorder=3, **style)
-
-
-def _scale(result: Estimates, lang: str | None) -> str:
-    measure = str(result.fit.get("measure", "difference"))
-    return wording.term(measure, lang)
 
 
 def _caption(result: Estimates, leading: str, lang: str | None) -> str:

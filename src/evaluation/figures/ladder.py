@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from evaluation import wording
+from evaluation.amounts import scale_of_differences
 from evaluation.disclosure import meanings
 from evaluation.figures.canvas import BLUE, DASHED, DIAMOND, GREY, INK, Figure, Sheet, same_scale, theme
 from evaluation.figures.intervals import diamond_name, reference_values
@@ -130,7 +131,7 @@ def drawn(
     titles = [str(panel["panel"].iloc[0]) for panel in panels] if len(panels) > 1 else [""]
     with theme():
         labels = [list(dict.fromkeys(panel["row"])) for panel in panels]
-        sheet = Sheet(name, caption, labels, marks, titles, wording.term("difference", lang))
+        sheet = Sheet(name, caption, labels, marks, titles, scale_of_differences(result, lang))
         for axes, panel in zip(sheet.axes, panels, strict=True):
             _draw_steps(axes, panel)
         widths = [high - low for low, high in (axes.get_xlim() for axes in sheet.axes)]
