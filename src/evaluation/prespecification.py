@@ -87,10 +87,10 @@ class PolicyPlan(Question):
 
 
 class ScalePlan(Question):
-    """An ordered item whose categories are compared, the ``top`` highest of them as a share."""
+    """An ordered item whose categories are compared, the ``top`` highest (two, or one of three) as a share."""
 
     outcome: str
-    top: int = 2
+    top: int | None = None
     treatment: str | None = None
     covariates: Covariates | None = None
 

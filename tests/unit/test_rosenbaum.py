@@ -94,8 +94,8 @@ def test_bounds_read_in_both_languages_and_as_a_record():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"gamma": 0.5}, "factor of 1 or more"),
-        ({"gamma": []}, "factor of 1 or more"),
+        ({"gamma": 0.5}, "gamma must be a number of 1 or more, got 0.5. It is a factor"),
+        ({"gamma": []}, "gamma must be a number or a list of numbers"),
         ({"test": "sign"}, "test must be one of"),
         ({"test": "mcnemar"}, "two levels"),
         ({"alternative": "two-sided"}, "alternative must be one of"),

@@ -282,7 +282,6 @@ def test_a_benchmark_is_a_number_beside_an_estimate(result, figure, options, mes
     [
         ("score", "would mix a share with per cent or points"),
         ("joined", "is the treatment too"),
-        ("y", "is the outcome too"),
         (None, "comparator_outcome must be the name of one column"),
     ],
 )
@@ -365,7 +364,7 @@ def test_an_item_that_runs_against_the_others_is_in_the_result_too():
             lambda: ev.rosenbaum_bounds(matched(), outcome="y", gamma="2"),
             "gamma must be a number of 1 or more, got '2'",
         ),
-        (lambda: adjusted("sensitivity_bounds", lambda_="2"), "lambda_ must be a number, got '2'"),
+        (lambda: adjusted("sensitivity_bounds", lambda_="2"), "lambda_ must be a number of 1 or more, got '2'"),
         (lambda: ev.stepdown_p_values("ab", np.zeros((9, 2))), "must be numbers, got 'ab'"),
         (lambda: adjusted("judge_comparison", limits="x"), "limits must be ev.Limits"),
         (lambda: adjusted("effect_ladder", benchmark=0.5), "benchmark must be what ev.benchmark_difference"),

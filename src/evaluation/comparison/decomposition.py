@@ -197,7 +197,8 @@ def _refuse_comparator(design: Design, outcome: str, comparator_outcome: str, tr
     named = column_name(comparator_outcome, f"{verb}: comparator_outcome", "'live_in_seoul'")
     if named == treatment:
         raise ColumnError(
-            f"{verb}: comparator_outcome '{named}' is the treatment too. Name the item that everybody's figure is about."
+            f"{verb}: comparator_outcome '{named}' is the treatment too. Name the item that everybody's "
+            f"figure is about."
         )
     first, second = (design.column(column_name(name, f"{verb}: outcome")) for name in (outcome, named))
     if any(map(is_text, (first, second))):
