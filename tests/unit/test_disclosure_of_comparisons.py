@@ -13,7 +13,7 @@ import pytest
 import evaluation as ev
 from evaluation import wording
 from evaluation.declared.methods import _counts, _left_out_english, _left_out_korean
-from evaluation.errors import EstimationError
+from evaluation.errors import EstimationError, PublishError
 from evaluation.estimation.small_counts import companion_of, fewest, rarer_answers, shown_count
 from evaluation.results import Estimates, Provenance
 
@@ -212,10 +212,9 @@ def test_few_outside_the_range_are_not_counted_and_their_share_neither(people, d
 def test_overlap_of_three_participants_shows_no_number(design):
     made = ev.overlap(design, treatment="few", covariates=["age"])
     assert made.tidy().drop(columns=["group", "mark"]).isna().all(axis=None)
-    figure = ev.plot(made)
-    assert figure.data["n_obs"].isna().all()
-    assert "[c]" in figure.caption
-    assert not any("597" in part for part in [*shown_of(made), figure.caption])
+    assert not any("597" in part for part in [*shown_of(made), made.histogram.to_csv()])
+    with pytest.raises(PublishError, match="too few respondents"):
+        ev.plot(made)
 
 
 def test_a_match_of_three_shows_no_number(design):
@@ -275,6 +274,20 @@ def test_a_class_of_few_takes_another_with_it(design, people):
     assert int((people["joined"] == 1).sum()) - sizes.sum() > FEW
     figure = ev.plot(made)
     assert not any(f"n = {n}" in text for n in (3,) for text in figure.data["row"])
+
+
+def test_no_trend_is_told_that_would_give_a_hidden_class_back(people, design):
+    seldom = people["helped"].where(people["times"] != 2, 0)
+    seldom.loc[people.index[people["times"] == 2][:2]] = 1
+    made = ev.dose_response(
+        replace(design, data=people.assign(seldom=seldom)), outcome="seldom", dose="times", breaks=[1, 2, 3]
+    )
+    assert np.isfinite(made.fit["trend"])
+    record = made.masked().to_dict()
+    assert record["fit"]["trend"] is None
+    assert record["fit"]["p_trend"] is None
+    for lang in ("ko", "en"):
+        assert "p = " not in ev.plot(made, lang=lang).caption
 
 
 def test_a_claim_of_a_rare_answer_states_no_share(design):

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from evaluation import disclosure, wording
+from evaluation import wording
 from evaluation.comparison.adjustment.propensity import LEAST
+from evaluation.errors import PublishError
 from evaluation.figures.canvas import BLUE, DISTRIBUTION, GREY, INK, ORANGE, Figure, Sheet, same_scale, theme
 from evaluation.results import Floats, Provenance
 
@@ -96,14 +97,20 @@ def draw_overlap(result: Any, *, title: str | None = None, lang: str | None = No
     Figure
         ``data`` holds shares per bin of five or more respondents, never anyone's score. A merged bin is
         drawn as high as its mean, so that areas are shares.
+
+    Raises
+    ------
+    PublishError
+        A group is too small to be shown.
     """
     groups, bins = result.tidy(), result.histogram
+    if "mark" in groups:
+        raise PublishError("the scores of a group rest on too few respondents, so there is nothing that may be drawn.")
     data = bins.assign(role=np.where(bins["group"] == groups["group"].iloc[0], "participants", "others"))
     unit = float((data["score_high"] - data["score_low"]).min())
     name = title or wording.term("overlap_title", lang)
     notes = [f"{wording.term('estimand', lang)}: {result.estimand}", _effective(groups, lang)]
     notes += _support(groups, lang)
-    notes += [disclosure.meaning_of(mark, result.provenance, lang) for mark in set(groups.get("mark", ()))]
     notes.append(wording.term("least_bin", lang).format(least=LEAST))
     caption = wording.caption(result.provenance, None, lang, notes=notes)
     fills: dict[str, dict[str, Any]] = {"participants": {"color": BLUE}, "others": {"color": "#BDBDBD"}}
@@ -128,8 +135,7 @@ def draw_overlap(result: Any, *, title: str | None = None, lang: str | None = No
         axes.set_ylabel(wording.term("group_share", lang))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):.10g}"))
-        held = data["n_obs"].isna() | (data["n_obs"] > 0)
-        axes.set_xlim(0, float(data.loc[held, "score_high"].max()))
+        axes.set_xlim(0, float(data.loc[data["n_obs"] > 0, "score_high"].max()))
     return Figure(sheet.canvas, data.reset_index(drop=True), name, caption)
 
 
