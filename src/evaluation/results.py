@@ -405,7 +405,8 @@ class Estimates:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return frame_html(self.masked().tidy())
+        said = "".join(f"<p>{escape(line)}</p>" for line in self._groups_told())
+        return said + frame_html(self.masked().tidy())
 
 
 #: Entries of ``fit`` that count respondents; others that begin alike count clusters or draws.

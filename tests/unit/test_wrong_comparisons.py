@@ -170,7 +170,10 @@ def test_text_whose_second_level_takes_part_is_taken_and_said(levels):
     asked = ev.survey_design(DATA.assign(part=np.where(DATA["joined"] == 1, levels[1], levels[0])), weights="w")
     made = ev.group_difference(asked, outcome="y", treatment="part")
     assert made.fit["participants"] == levels[1]
-    assert f"participants {levels[1]}, comparison {levels[0]}" in repr(made)
+    said = f"part: participants {levels[1]}, comparison {levels[0]}"
+    assert said in repr(made)
+    assert f"<p>{said}</p>" in made._repr_html_()
+    assert made.glance()[["participants", "comparison"]].to_numpy().tolist() == [[levels[1], levels[0]]]
 
 
 @pytest.mark.parametrize(

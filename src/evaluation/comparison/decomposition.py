@@ -16,7 +16,7 @@ from evaluation.comparison.effects import ADJUSTED, UNADJUSTED, estimate_differe
 from evaluation.comparison.oaxaca import EXPLAINED_BY, decompose_linearly
 from evaluation.comparison.sensitivity.bounded import bounds_at
 from evaluation.design.design import Design, require_design
-from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.errors import ColumnError, EstimationError, IdentificationError, require_flag
 from evaluation.estimation.arguments import column_name, require_choice, require_number
 from evaluation.estimation.contrasts import contrast
 from evaluation.estimation.domains import is_text
@@ -138,6 +138,7 @@ def decompose_gap(
     require_design(design, "decompose_gap")
     refuse_balanced(design, treatment, "decompose_gap")
     require_choice(estimator, ESTIMATORS, "decompose_gap: estimator")
+    require_flag(by_covariate, "decompose_gap: by_covariate", EstimationError)
     _refuse_comparator(design, outcome, comparator_outcome, treatment)
     complete = groups_of(
         design,
