@@ -249,7 +249,8 @@ def test_the_curve_is_the_bounds_at_each_lambda(respondents):
     limits = there.confidence_interval()
     assert rows.loc[2, ["conf_low", "conf_high"]].tolist() == pytest.approx([limits[0, 0], limits[1, 1]])
     assert curve.breakdown == there.fit["breakdown_lambda"]
-    assert curve.exceeds_observed == (curve.breakdown > curve.benchmarks.tidy()["lambda_max"].max())
+    strongest = curve.benchmarks.tidy()["lambda_max"].max()
+    assert curve.exceeds_observed == (curve.breakdown_of_interval > strongest)
     assert json.loads(json.dumps(curve.to_dict()))["benchmarks"][0]["covariate"] in ("age", "sex")
 
 
@@ -264,6 +265,21 @@ def test_the_curve_compares_with_the_covariates_and_says_no_more(respondents):
     assert "넘지 않는다" in weak.text("ko")
     for text in (strong.text("ko"), strong.text("en"), weak.benchmarks.text("ko"), weak.benchmarks.text("en")):
         assert not any(word in text for word in CAUSAL)
+
+
+def test_the_curve_is_held_against_the_covariates_by_its_interval(respondents):
+    """The bounds reach zero beyond the strongest covariate, their interval before it: that is no more than observed."""
+    noise = np.random.default_rng(3).normal(0, 1, len(respondents))
+    between = None
+    for size in np.linspace(0.2, 1.2, 11):
+        frame = respondents.assign(answer=size * respondents["joined"] + noise)
+        curve = ev.sensitivity_curve(made.design_of(frame), **{**GIVEN, "outcome": "answer"})
+        if curve.breakdown_of_interval < curve.benchmarks.largest < curve.breakdown:
+            between = curve
+    assert between is not None
+    assert not between.exceeds_observed
+    assert "The interval's is no more than any one observed covariate" in between.text("en")
+    assert "신뢰구간의 배수는 관측된 공변량 하나가" in between.text("ko")
 
 
 def test_a_curve_needs_a_range(respondents):

@@ -153,6 +153,18 @@ def test_it_says_what_it_is_conditional_on_and_when_it_would_be_gone(respondents
     assert small.text("en").casefold() == "difference from an external figure: – [u]"
 
 
+@pytest.mark.parametrize(("lang", "words"), [("en", "is not drawn because none is possible"), ("ko", "그리지 않음")])
+def test_the_panel_draws_no_impossible_share_and_says_so(respondents, lang, words):
+    impossible, possible = held(respondents, 0.05, participant_share=0.9), held(respondents, participant_share=0.1)
+    assert impossible.fit["implied_mean_of_others"] < 0 < possible.fit["implied_mean_of_others"]
+    figure = ev.plot({"impossible": impossible, "possible": possible}, lang=lang)
+    assert figure.data["implied_others"].isna().tolist() == [True, False]
+    assert words in figure.caption
+    drawn = np.concatenate([np.ravel(line.get_xdata()) for line in figure.figure.axes[0].lines]).astype(float)
+    assert np.nanmin(drawn) > impossible.fit["implied_mean_of_others"]
+    assert words not in ev.plot(possible, lang=lang).caption
+
+
 def test_the_panel_marks_conditional_figures_and_draws_the_break_even(respondents):
     results = {
         "exact": held(respondents, participant_share=0.2),

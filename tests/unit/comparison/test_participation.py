@@ -133,10 +133,10 @@ def test_known_rates_give_back_the_true_difference():
 
 
 def by_grid(frame, sensitivity, specificity, outcome, possible):
-    """Return the lowest and highest difference over a fine grid of rates that the answers allow."""
+    """Return the lowest and highest difference, and share, over a fine grid of rates that the answers allow."""
     w = frame["w"] / frame["w"].sum()
     p, m, q = ((w * frame["said"]).sum(), (w * frame[outcome]).sum(), (w * frame["said"] * frame[outcome]).sum())
-    found = []
+    found, shares = [], []
     for se in np.linspace(*sensitivity, 401):
         for sp in np.linspace(*specificity, 401):
             share = (p + sp - 1) / (se + sp - 1)
@@ -146,7 +146,8 @@ def by_grid(frame, sensitivity, specificity, outcome, possible):
             no = (se * (m - q) - (1 - se) * q) / ((1 - share) * (se + sp - 1))
             if possible[0] - 1e-12 <= min(yes, no) and max(yes, no) <= possible[1] + 1e-12:
                 found.append(yes - no)
-    return min(found), max(found)
+                shares.append(share)
+    return min(found), max(found), min(shares), max(shares)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -156,10 +157,20 @@ def by_grid(frame, sensitivity, specificity, outcome, possible):
 def test_bounds_are_those_of_every_pair_of_rates(linked, sensitivity, specificity, flip):
     frame = linked.assign(stays=1 - linked["stays"]) if flip else linked
     made = bounded(frame, sensitivity=sensitivity, specificity=specificity)
-    low, high = by_grid(frame, sensitivity, specificity, "stays", (0, 1))
+    low, high, fewest, most = by_grid(frame, sensitivity, specificity, "stays", (0, 1))
     np.testing.assert_allclose(made.estimate[:2], [low, high], atol=0.01)
     assert made.estimate[0] <= low + 1e-9
     assert made.estimate[1] >= high - 1e-9
+    np.testing.assert_allclose(made.fit["share_of_participants"], [fewest, most], atol=0.01)
+
+
+def test_the_share_of_participants_stays_a_share_where_the_lowest_rates_are_impossible(linked):
+    half = linked.assign(said=(np.arange(len(linked)) % 2).astype(int))
+    made = bounded(half, sensitivity=(0.45, 1.0), specificity=(0.56, 1.0))
+    low, high = made.fit["share_of_participants"]
+    assert 0 <= low < high <= 1
+    *_, fewest, most = by_grid(half, (0.45, 1.0), (0.56, 1.0), "stays", (0, 1))
+    np.testing.assert_allclose([low, high], [fewest, most], atol=0.02)
 
 
 def test_perfect_answers_leave_the_difference_as_it_is(linked):

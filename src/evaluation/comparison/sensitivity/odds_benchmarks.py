@@ -301,7 +301,8 @@ class LambdaCurve:
         if chosen == "ko":
             said = f"관측되지 않은 특성이 참여 승산을 공변량으로 알 수 있는 것에서 벗어나게 하는 배수로 볼 때, {said}"
         else:
-            said = f"By the factor by which something unobserved may move the odds of taking part: {said}"
+            start = "By the factor by which something unobserved may move the odds of taking part, "
+            said = start + said[0].lower() + said[1:]
         if self.benchmarks is None:
             return said
         most = shown_number(self.benchmarks.largest)
