@@ -62,7 +62,8 @@ class BalanceTable:
         One row per covariate or level: ``covariate``, ``level``, means, ``smd``, ``variance_ratio`` and
         ``ks``, each ``_raw`` (survey weights) and ``_weighted`` (survey times balancing weights), and
         ``denominator``. A variance ratio of a yes-or-no covariate is missing. Where too few of a group have a level
-        to show it, its means are missing, its differences have two decimals, and a last column ``mark`` says so.
+        to show it, its means are missing, its differences have one decimal, not rounded up, and a last column
+        ``mark`` says so.
     estimand : str
         Whose composition the balancing weights aim at.
     effective : dict of str to float
@@ -389,13 +390,13 @@ def _marked(frame: pd.DataFrame, few: Sequence[tuple[str, str, int]], provenance
 
 
 def _blank(frame: pd.DataFrame) -> pd.DataFrame:
-    """Blank the means of marked levels and round their differences, which in full would give whole people away."""
+    """Blank the means of marked levels and cut their differences, of which two decimals leave few whole numbers."""
     if "mark" not in frame:
         return frame
     shown = frame["mark"] == ""
     numbers = ["mean_participants", "mean_comparison", "variance_ratio", "ks"]
     blank = {name: frame[name].where(shown) for name in numbers}
-    return frame.assign(**blank, smd=frame["smd"].where(shown, frame["smd"].round(2)))
+    return frame.assign(**blank, smd=frame["smd"].where(shown, np.trunc(10 * frame["smd"]) / 10 + 0.0))
 
 
 def _with_missing(columns: Sequence[CovariateColumn]) -> Iterator[tuple[CovariateColumn, tuple[str, ...]]]:
@@ -457,7 +458,7 @@ def _verdicts(long: pd.DataFrame, methods: Mapping[str, Floats], first: Weighted
         low, high = float(ratios.min()), float(ratios.max())
         largest = float(size.max(skipna=False))
         if worst.get("mark"):
-            largest = np.floor(100 * largest) / 100
+            largest = float(np.floor(10 * largest) / 10)
         fits = ratios.between(*VARIANCE_RATIOS).all()
         rows.append(
             row

@@ -64,5 +64,5 @@ def layout(
 
 
 def _written(smd: float, mark: str) -> str:
-    """Return a difference to three decimals; to the two that it has where its level is marked."""
-    return f"{wording.number(smd, 2)} {mark}" if mark else wording.number(smd, 3)
+    """Return a difference to three decimals; to the one that it has where its level is marked."""
+    return f"{wording.number(smd, 1)} {mark}" if mark else wording.number(smd, 3)
