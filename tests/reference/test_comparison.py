@@ -337,7 +337,7 @@ def test_e_values(name):
 )
 def test_survey_against_an_external_figure(name, options):
     expected = SURVEY[name]
-    item = ev.Measurement("settle", "", "residents", "", 2016)
+    item = ev.Measurement("settle_high", "", "residents", "", 2016)
     verdict = ev.assess_comparability(item, item, contains_participants=True)
     share = ev.survey_mean(ev.domain(survey(), {"participant": 1}), "settle_high")
     result = ev.benchmark_difference(share, 0.758, comparability=verdict, **options)

@@ -117,7 +117,7 @@ def share_of_participants():
 
 
 def verdict():
-    item = ev.Measurement("settle", "", "residents", "", 2016)
+    item = ev.Measurement("settle_high", "", "residents", "", 2016)
     return ev.assess_comparability(item, item, contains_participants=True)
 
 

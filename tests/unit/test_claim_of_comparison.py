@@ -397,7 +397,7 @@ def test_a_control_that_few_answered_shows_nothing_by_finding_nothing():
         assert check["verdict"] == ("not checked" if check["value"] > 0.05 else "fails")
         assert few.level == "B"
         if check["verdict"] == "not checked":
-            assert "the programme cannot move: p-value (too few answers)" in few.text("en")
+            assert "the programme cannot move: p-value (too few answers: their interval reaches" in few.text("en")
     assert len(levels) == 6
 
 

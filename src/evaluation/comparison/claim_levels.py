@@ -129,7 +129,10 @@ NOTES: Mapping[str, tuple[str, str]] = {
         "참여를 뚜렷이 가르는 관측된 공변량이 없어 잣대가 되지 못함",
         "no observed covariate tells participants from others, so none is a yardstick",
     ),
-    "too_few_answers": ("응답이 너무 적음", "too few answers"),
+    "too_few_answers": (
+        "그 신뢰구간이 보정한 차이보다 멀리 미칠 만큼 응답이 적음",
+        "too few answers: their interval reaches farther than the adjusted difference",
+    ),
     "not_fitted": ("추정할 수 없음", "it cannot be estimated"),
 }
 #: Checks whose detail is made of methods; of the others it is a covariate, outcomes, or text.
