@@ -41,7 +41,7 @@ def add(project, text):
 def test_negative_controls_equal_the_verb_called_by_hand():
     compared = ev.declared_comparison("nhefs_1982", "wt82_71")
     by_hand = ev.negative_controls(compared.design, outcomes=["ht", "hayfever"], **compared.groups)
-    declared = ev.declared_controls("nhefs_1982")["before"]
+    declared = ev.declared_controls("nhefs_1982")["settled_before"]
     np.testing.assert_array_equal(declared.estimate, by_hand.estimate)
     assert declared.passes
 
