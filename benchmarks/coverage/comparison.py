@@ -48,6 +48,7 @@ HOW: Mapping[str, tuple[Any, Any]] = {
     "ipw": ("ipw", "propensity"),
     "entropy balancing": ("ipw", "entropy"),
     "aipw": ("aipw", "propensity"),
+    "aipw, predictions averaged by the fitted score": ("aipw", "fitted"),
     "ipw, weights taken as given": ("ipw", "as given"),
 }
 KEPT = ("district", "dong", "sex", "age_years", "children", "owner", "tenure_years", "participant")
@@ -93,7 +94,9 @@ SETTINGS: Mapping[str, Setting] = {
     "both models right": Setting(
         stay, RIGHT, ("aipw", "ipw", "entropy balancing", "g-computation", "ipw, weights taken as given", "difference")
     ),
-    "participation model wrong": Setting(halls, STRAIGHT_AGE, ("aipw", "ipw", "g-computation")),
+    "participation model wrong": Setting(
+        halls, STRAIGHT_AGE, ("aipw", "aipw, predictions averaged by the fitted score", "ipw", "g-computation")
+    ),
     "outcome model wrong": Setting(visits, RIGHT, ("aipw", "ipw", "g-computation"), family="gaussian"),
     "a trait moves participation": Setting(stay, RIGHT, ("aipw",), trait=True),
 }
@@ -157,6 +160,8 @@ def estimated(setting: Setting, sample: pd.DataFrame) -> dict[str, Estimates]:
             balanced = potential_outcome_means(groups, design.domain_weights, verb, "ATT").balancing
             given = declared(sample.assign(weight=sample["weight"] * balanced))
             found[method] = ev.group_difference(given, **names)
+        elif how == "fitted":
+            found[method] = estimate_difference(design, groups, verb=verb, method=verb, target=how, **names)
         else:
             found[method] = estimate_difference(design, groups, verb=verb, method=verb, balancing=how, **names)
     return found
