@@ -96,11 +96,18 @@ class ScalePlan(Question):
 
 
 class DosePlan(Question):
-    """An outcome by how often somebody took part; ``treatment`` where those who did not were not asked how often."""
+    """An outcome by how often somebody took part; ``treatment`` where those who did not were not asked how often.
+
+    ``design`` is another one than that of the file, where classes are rare; ``breaks`` and ``method`` as in
+    ``dose_response``.
+    """
 
     outcome: str
     dose: str
     treatment: str | None = None
+    design: str | None = None
+    breaks: list[int] | None = None
+    method: Literal["aipw", "ipw", "ipwra", "g_computation", "regression_adjusted", "difference"] | None = None
     covariates: Covariates | None = None
 
 

@@ -240,12 +240,15 @@ def test_participants_and_others_differ_by_village_plan_only_where_both_programm
 ):
     on = observational.made["balance"]
     off = comparison("balance", overlap_in_place=False).made["balance"]
-    plans = {name: table.tidy().query("covariate == 'village_plan'")["smd_raw"] for name, table in
-             {"on": on, "off": off}.items()}  # fmt: skip
-    assert (plans["on"].abs() > 0.1).all()
-    assert (plans["off"].abs() < 0.1).all()
-    weighted = on.tidy().query("covariate == 'village_plan'")["smd_weighted"]
-    assert (weighted.abs() < 0.02).all(), "and weighting by the propensity takes it away"
+
+    def plans(table, method):
+        return table.tidy().query("covariate == 'village_plan' and method == @method")["smd"]
+
+    assert (plans(on, "survey_weighted").abs() > 0.1).all()
+    assert (plans(off, "survey_weighted").abs() < 0.1).all()
+    for method in ("propensity_weights", "entropy_balance"):
+        assert len(plans(on, method))
+        assert (plans(on, method).abs() < 0.02).all(), "and weighting takes it away"
 
 
 # --- who answers, and how they are asked -------------------------------------------------------------------------

@@ -97,14 +97,15 @@ def declared_doses(study: str, **parameters: Any) -> DeclaredEstimates:
         Whatever the verb raises, with the question's name in front.
     """
     plan = read_prespecification(study)
-    design = study_design(study, plan.content.design, **parameters)
 
     def made(asked: DosePlan) -> DoseResponse:
         return dose_response(
-            design,
+            study_design(study, asked.design or plan.content.design, **parameters),
             outcome=asked.outcome,
             dose=asked.dose,
             treatment=asked.treatment,
+            breaks=asked.breaks,
+            method=asked.method,
             covariates=asked.covariates or plan.content.covariates,
         )
 
