@@ -1,6 +1,6 @@
 """Adjusted and raw differences against stacked estimating equations made in R, on four data sets."""
 
-import json
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -10,19 +10,26 @@ import pytest
 
 import evaluation as ev
 
-ESTIMATE = 1e-8
-ERROR = 1e-6
-FLOOR = 1e-9
-# The references' Jacobians are numeric; their README states 1e-6 for whatever goes through one.
-STACKED = 1e-6
-
-FOLDER = Path(__file__).parent / "comparison"
-LALONDE_COVARIATES = ["age", "educ", "race", "married", "nodegree", "re74", "re75"]
-SURVEY_COVARIATES = ["age", "female", "origin", "educ", "years", "urban", "employed", "german"]
-NHEFS_FORMULA = (
-    "~ C(sex) + C(race) + C(education) + C(exercise) + C(active) + age + {age**2} + smokeintensity"
-    " + {smokeintensity**2} + smokeyrs + {smokeyrs**2} + wt71 + {wt71**2}"
+sys.path.insert(0, str(Path(__file__).parent))
+from comparison_data import (
+    ERROR,
+    ESTIMATE,
+    FOLDER,
+    LALONDE_COVARIATES,
+    NHEFS_FORMULA,
+    STACKED,
+    SURVEY_COVARIATES,
+    agree,
+    agree_in_ratios,
+    cases,
+    close,
+    iid,
+    lalonde,
+    nhanes,
+    nhefs,
+    survey,
 )
+
 #: The references average predictions by the fitted score, where ours by default are averaged over the target group.
 FITTED = {"target": "fitted"}
 VERBS = {
@@ -36,65 +43,7 @@ VERBS = {
 ADJUSTED = [(e, name) for e in ("ATE", "ATT", "ATO") for name in VERBS if (e, name) != ("ATO", "gcomp")]
 
 
-def cases(name):
-    found = json.loads((FOLDER / f"{name}_expected.json").read_text(encoding="utf-8"))["cases"]
-    return {case["id"]: case["expected"] for case in found}
-
-
 LALONDE, NHANES, NHEFS, SURVEY = (cases(name) for name in ("lalonde", "nhanes", "nhefs", "integration"))
-
-
-def table(name):
-    return pd.read_csv(FOLDER / f"{name}.csv")
-
-
-def lalonde():
-    frame = table("lalonde")
-    frame["above5k"] = frame["above5k"].astype(int)
-    return ev.survey_design(frame)
-
-
-def nhanes():
-    frame = table("nhanes")
-    frame["female"] = (frame["RIAGENDR"] == 2).astype(int)
-    frame["race"], frame["agecat"] = frame["race"].astype(str), frame["agecat"].astype(str)
-    return ev.survey_design(frame, weights="WTMEC2YR", strata="SDMVSTRA", psu="SDMVPSU", nested=True)
-
-
-def nhefs():
-    frame = table("nhefs")
-    frame["gain5"] = (frame["wt82_71"] > 5).astype(int)
-    return ev.survey_design(frame)
-
-
-def survey():
-    return ev.survey_design(table("integration_survey"), weights="weight", strata="stratum", psu="psu", nested=True)
-
-
-def close(ours, expected, tolerance):
-    np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=FLOOR)
-
-
-def agree(result, expected, *, estimate=ESTIMATE, error=ERROR, factor=1.0):
-    """Hold row 0 and the two means against a reference; ``factor`` turns its error into that of a design."""
-    tidy = result.tidy()
-    close(tidy["estimate"][0], expected["diff"], estimate)
-    if "se_diff" in expected:
-        close(tidy["std_error"][0], expected["se_diff"] * factor, error)
-    if "mean_participants" in expected:
-        close(tidy["estimate"][1:], [expected["mean_participants"], expected["mean_comparison"]], estimate)
-
-
-def iid(n):
-    """A design in which every row is a unit has n/(n-1) times the variance of the plain sandwich."""
-    return np.sqrt(n / (n - 1))
-
-
-def agree_in_ratios(verb, expected, factor=1.0, **arguments):
-    for measure, name in (("log_risk_ratio", "rr"), ("log_odds_ratio", "or")):
-        tidy = verb(measure=measure, **arguments).tidy()
-        close(np.exp(tidy["estimate"][0]), expected[name], STACKED)
-        close(tidy["std_error"][0], expected[f"se_log_{name}"] * factor, ERROR)
 
 
 @pytest.mark.parametrize("outcome", ["re78", "above5k"])
