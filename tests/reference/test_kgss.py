@@ -103,7 +103,7 @@ def test_every_code_is_counted_as_the_reference_counts_it(survey, reference):
 
 def test_nobody_left_an_item_blank_that_the_derived_ones_are_made_from(survey):
     derived = [name for name, variable in survey.codebook.variables.items() if variable.derived is not None]
-    assert len(derived) == 12
+    assert len(derived) == 13
     assert not survey.data[derived].isna().any().any()
 
 

@@ -73,8 +73,10 @@ BALANCE = SimpleNamespace(
     provenance=PROVENANCE,
 )
 _BINS = {"score_low": [0.0, 0.1, 0.2, 0.4], "score_high": [0.1, 0.2, 0.4, 0.5]}
+_SCORED = pd.DataFrame({"group": ["1", "0"], "n_obs": [60, 123], "ess": [58.0, 71.4]})
 OVERLAP = SimpleNamespace(
-    groups=pd.DataFrame({"group": ["1", "0"], "n_obs": [60, 123], "ess": [58.0, 71.4]}),
+    groups=_SCORED,
+    tidy=_SCORED.copy,
     histogram=pd.concat(
         [
             pd.DataFrame({"group": "1", **_BINS, "n_obs": [0, 20, 30, 10], "share": [0.0, 0.3, 0.5, 0.2]}).assign(

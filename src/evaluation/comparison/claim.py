@@ -205,7 +205,7 @@ def judge_comparison(
     >>> people["trust"] = 5 + people["joined"] + rng.normal(0, 1, 200)
     >>> claim = judge_comparison(survey_design(people), outcome="trust", treatment="joined", covariates=["age"])
     >>> claim.level, claim.evidence_grade, claim.failed
-    ('B', 2, ('change', 'same_item', 'declared_design', 'negative_controls'))
+    ('B', 2, ('change', 'same_item', 'declared_design', 'negative_controls', 'sensitivity'))
     """
     asked = asked_of(comparison, outcome, treatment, covariates, missing, comparability)
     require_estimand(estimand)
