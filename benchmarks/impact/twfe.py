@@ -67,19 +67,19 @@ def main() -> None:
     """Measure, check the peer's numbers, and write the table."""
     full, part = persons(ROWS), persons(PEER_ROWS)
     large, small = (ev.survey_design(frame, weights="w") for frame in (full, part))
-    peer, ours = dummies(part), ev.twfe(small, **MODEL, cluster="district", inference="CR0")
+    peer, ours = dummies(part), ev.twfe(small, **MODEL, cluster="district", vcov="CR0")
     k = len(ours)
     agrees = np.allclose(ours.estimate, peer.params[:k], rtol=AGREEMENT) and np.allclose(
         ours.std_error, peer.bse[:k], rtol=AGREEMENT
     )
     limit = fastest(lambda: one_pass(full))
     rows = [(ROWS, "numpy: one bincount pass", limit, 1.0)]
-    for inference in ("jackknife", "CR1"):
-        seconds = fastest(lambda rule=inference: ev.twfe(large, **MODEL, cluster="district", inference=rule))
-        rows.append((ROWS, f"twfe, {inference} by district", seconds, seconds / limit))
+    for vcov in ("jackknife", "CR1"):
+        seconds = fastest(lambda rule=vcov: ev.twfe(large, **MODEL, cluster="district", vcov=rule))
+        rows.append((ROWS, f"twfe, {vcov} by district", seconds, seconds / limit))
     seconds = fastest(lambda: ev.twfe(large, **MODEL))
     rows.append((ROWS, "twfe, design", seconds, seconds / limit))
-    seconds = fastest(lambda: ev.twfe(small, **MODEL, cluster="district", inference="CR0"))
+    seconds = fastest(lambda: ev.twfe(small, **MODEL, cluster="district", vcov="CR0"))
     rows.append((PEER_ROWS, "twfe, CR0 by district", seconds, 1.0))
     other = fastest(lambda: dummies(part), repeats=1)
     label = "statsmodels WLS with dummies, CR0" + ("" if agrees else " (DISAGREES, does not count)")

@@ -388,7 +388,7 @@ def test_anticipation_that_nobody_declared_shrinks_the_estimate_of_an_effect_tha
 
 def at_the_start(page, **changed):
     """The notebook's event study with other arguments than those that were fixed: its row of the first year."""
-    effects = ev.att_gt(page.made["observed"], **(page.made["question"].effects | changed), inference="jackknife")
+    effects = ev.att_gt(page.made["observed"], **(page.made["question"].effects | changed), vcov="jackknife")
     events = ev.aggregate(effects, type="dynamic", supported_only=True)
     with in_project(page.root):
         known = ev.known_policy_effects(STUDY, events)

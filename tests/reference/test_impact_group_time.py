@@ -81,7 +81,7 @@ def effects_of(case, panel, **arguments):
 def as_r(case):
     """Every unit, or the named places, summed without a small-sample factor."""
     cluster = case["args"]["clustervars"] or case["args"].get("idname") or "row_id"
-    return effects_of(case, panel_of(case), cluster=cluster, inference="cluster")
+    return effects_of(case, panel_of(case), cluster=cluster, vcov="cluster")
 
 
 def close(ours, expected, tolerance):
@@ -197,7 +197,7 @@ def test_leaving_each_district_out_gives_every_reference_value(name):
 @pytest.mark.parametrize("name", LEFT_OUT)
 def test_the_district_error_by_influence_agrees_too(name):
     case = CASES[name]
-    whole = ev.aggregate(effects_of(case, panel_of(case), cluster="gu", inference="cluster"))
+    whole = ev.aggregate(effects_of(case, panel_of(case), cluster="gu", vcov="cluster"))
     close(whole.std_error, [case["se_influence_function_cluster"]], ERROR)
 
 

@@ -65,7 +65,7 @@ def agree(result, expected, order=None):
 @pytest.mark.parametrize("weights", [None, "w"])
 def test_cluster_errors_of_repeated_cross_sections(weights, rule, cluster):
     expected = TWFE[f"rcs_twfe_dongFE_yearFE_{'weighted' if weights else 'unweighted'}"]
-    result = ev.twfe(persons(weights), **DONG, cluster=cluster, inference="CR1")
+    result = ev.twfe(persons(weights), **DONG, cluster=cluster, vcov="CR1")
     agree(result, expected["vcov"][rule])
     close(result.fit["r2_within"], expected["r2_within"], ESTIMATE)
     assert result.fit["n_used"] == expected["nobs"]
@@ -75,14 +75,14 @@ def test_cluster_errors_of_repeated_cross_sections(weights, rule, cluster):
 @pytest.mark.parametrize("weights", [None, "w"])
 def test_sandwich_without_small_sample_factor(weights):
     expected = TWFE[f"rcs_twfe_dongFE_yearFE_{'weighted' if weights else 'unweighted'}"]
-    agree(ev.twfe(persons(weights), **DONG, cluster="gu", inference="CR0"), expected["vcov"]["CR1_gu_no_adj"])
+    agree(ev.twfe(persons(weights), **DONG, cluster="gu", vcov="CR0"), expected["vcov"]["CR1_gu_no_adj"])
 
 
 @pytest.mark.parametrize("weights", [None, "w"])
 def test_rows_as_independent_are_answered_with_a_warning(weights):
     expected = TWFE[f"rcs_twfe_dongFE_yearFE_{'weighted' if weights else 'unweighted'}"]
     with pytest.warns(SharedTreatmentWarning):
-        result = ev.twfe(persons(weights), **DONG, inference="HC1")
+        result = ev.twfe(persons(weights), **DONG, vcov="HC1")
     agree(result, expected["vcov"]["HC1"])
 
 
@@ -96,7 +96,7 @@ def test_an_interaction_with_its_covariance():
         unit="dong",
         time="year",
         cluster="gu",
-        inference="CR1",
+        vcov="CR1",
     )
     agree(result, expected["table"], list(expected["table"]))
     among_low = ev.contrast(result, {"among low": {"d_dong": 1, "d_dong:low": 1}})
@@ -108,16 +108,16 @@ def test_an_interaction_with_its_covariance():
 
 
 @pytest.mark.parametrize("treatment", ["d", "dose"])
-@pytest.mark.parametrize(("rule", "inference"), [("CR1_gu", "CR1"), ("HC1", "HC1"), ("iid", "iid")])
-def test_a_panel_of_districts(treatment, rule, inference):
-    cluster = "gu" if inference == "CR1" else None
+@pytest.mark.parametrize(("rule", "vcov"), [("CR1_gu", "CR1"), ("HC1", "HC1"), ("iid", "iid")])
+def test_a_panel_of_districts(treatment, rule, vcov):
+    cluster = "gu" if vcov == "CR1" else None
     design = ev.survey_design(districts())
-    result = ev.twfe(design, **PANEL, treatment=treatment, cluster=cluster, inference=inference)
+    result = ev.twfe(design, **PANEL, treatment=treatment, cluster=cluster, vcov=vcov)
     agree(result, TWFE[f"panel_twfe_{treatment}"]["vcov"][rule])
 
 
 def test_each_district_with_its_own_trend():
-    result = ev.twfe(ev.survey_design(districts()), **PANEL, treatment="d", cluster="gu", trends=True, inference="CR1")
+    result = ev.twfe(ev.survey_design(districts()), **PANEL, treatment="d", cluster="gu", trends=True, vcov="CR1")
     agree(result, TWFE["panel_twfe_gu_trend"]["vcov"]["CR1_gu"])
 
 
@@ -125,7 +125,7 @@ def test_a_covariate_by_year_under_population_weights():
     design = ev.survey_design(districts(), weights="pop")
     more = [f"x_{year}" for year in range(2010, 2021)]
     more = [name for name in more if design.data[name].any()]
-    result = ev.twfe(design, **PANEL, treatment="d", covariates=more, cluster="gu", inference="CR1")
+    result = ev.twfe(design, **PANEL, treatment="d", covariates=more, cluster="gu", vcov="CR1")
     agree(result, TWFE["panel_twfe_x_by_year_popweight"]["vcov"]["CR1_gu"], ["d"])
 
 
@@ -142,7 +142,7 @@ def test_the_jackknife_with_every_cluster_left_out(case, weights):
     assert without["gu"].astype(str).tolist() == list(expected["loo"])
     close(without["estimate"], list(expected["loo"].values()), ESTIMATE)
     with pytest.warns(FewClustersWarning):
-        centred = ev.twfe(design, **FEW, inference="CV3J")
+        centred = ev.twfe(design, **FEW, vcov="CV3J")
     close(centred.std_error[0], expected["CV3J_se"], ERROR)
 
 
@@ -160,7 +160,7 @@ def test_sandwich_and_jackknife_of_another_package(case, weights):
     expected = TWFE[case]
     design = ev.survey_design(pd.read_csv(FOLDER / "seoul_few.csv"), weights=weights)
     with pytest.warns(FewClustersWarning):
-        plain = ev.twfe(design, **FEW, inference="CR0")
+        plain = ev.twfe(design, **FEW, vcov="CR0")
     close(plain.estimate[0], expected["clubSandwich"]["CR0"]["coef"], ESTIMATE)
     close(plain.std_error[0], expected["clubSandwich"]["CR0"]["se"], ERROR)
     if weights is None:  # with weights clubSandwich's target matrix makes CR3 another number than the jackknife
@@ -176,7 +176,7 @@ def test_the_panel_jackknife_of_another_package():
 
 def test_event_time_dummies():
     expected = DID["es_twfe_gu_panel"]["event_time"]
-    result = ev.twfe(ev.survey_design(districts()), **PANEL, treatment=list(expected), cluster="gu", inference="CR1")
+    result = ev.twfe(ev.survey_design(districts()), **PANEL, treatment=list(expected), cluster="gu", vcov="CR1")
     agree(result, expected)
 
 

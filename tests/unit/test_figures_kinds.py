@@ -17,7 +17,7 @@ from evaluation.errors import ColumnError, PublishError, SourceError
 from evaluation.figures.canvas import WIDTH, inches, theme
 from evaluation.figures.plotting import plot
 from evaluation.figures.tiles import class_of, read_layout, short_name
-from evaluation.impact.rollout import read_rollout
+from evaluation.impact.rollout.table import read_rollout
 
 kinds = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("handmade_figures.py"))))
 

@@ -11,7 +11,8 @@ import pytest
 import evaluation as ev
 from evaluation import wording
 from evaluation.errors import ColumnError, DesignError, EstimationError, IdentificationError
-from evaluation.impact import cell_table, difference, identification
+from evaluation.impact import identification
+from evaluation.impact.staggered import cell_table, difference
 
 EXACT = 1e-10
 # Central differences with steps of 1e-5 of a weight.
@@ -197,7 +198,7 @@ def test_the_jackknife_is_what_leaving_the_rows_out_gives(kind):
 
 def test_cluster_sums_have_no_small_sample_factor():
     panel = cross_sections()
-    made = effects(panel, cluster="place", inference="cluster")
+    made = effects(panel, cluster="place", vcov="cluster")
     sums = pd.DataFrame(made.influence).groupby(panel.design.data["place"]).sum().to_numpy()
     np.testing.assert_allclose(made.vcov, sums.T @ sums, rtol=1e-9, atol=1e-15)
     assert made.variance_method == "cluster sums of influence, 20 clusters (place), no G/(G-1)"
@@ -237,8 +238,8 @@ def test_replicates_repeat_the_weighting_chain_and_give_about_the_same_error():
     sums = [ev.aggregate(made, type="group") for made in (linear, again)]
     np.testing.assert_allclose(sums[0].estimate, sums[1].estimate, rtol=1e-9)
     np.testing.assert_allclose(sums[0].std_error, sums[1].std_error, rtol=0.1)
-    with pytest.raises(EstimationError, match="inference='jackknife'"):
-        effects(ev.panel(ev.as_replicates(design, kind="JK1"), time="year"), cluster="place", inference="cluster")
+    with pytest.raises(EstimationError, match="vcov='jackknife'"):
+        effects(ev.panel(ev.as_replicates(design, kind="JK1"), time="year"), cluster="place", vcov="cluster")
 
 
 def test_known_truth_is_recovered_where_trends_differ_by_who_lives_there():
@@ -541,8 +542,8 @@ def test_negative_weights_are_refused():
         ({"control_group": "never"}, "control_group must be"),
         ({"base_period": "first"}, "base_period must be"),
         ({"anticipation": -1}, "anticipation must be"),
-        ({"inference": "bootstrap"}, "inference must be"),
-        ({"inference": "jackknife"}, "needs cluster="),
+        ({"vcov": "bootstrap"}, "vcov must be"),
+        ({"vcov": "jackknife"}, "needs cluster="),
         ({"outcome": "sex"}, "'sex' is"),
         ({"outcome": "why"}, "no column 'why'"),
         ({"covariates": "~ 0 + age"}, "drops the intercept"),

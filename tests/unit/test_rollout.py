@@ -9,7 +9,7 @@ import pytest
 import evaluation as ev
 from evaluation import project
 from evaluation.errors import ColumnError, EstimationError, SurveyError
-from evaluation.impact.rollout import wave_of
+from evaluation.impact.rollout.table import wave_of
 from evaluation.synthetic.population import synthesize
 from evaluation.synthetic.sampling import citizen_survey
 from evaluation.synthetic.switches import Switches

@@ -116,9 +116,9 @@ def test_partial_leverages_add_up_and_give_the_effective_number_of_clusters():
 def test_scale_of_weights_and_order_of_rows_change_nothing():
     frame = people()
     again = frame.assign(w=frame["w"] * 1000).sample(frac=1, random_state=3)
-    for inference in ("jackknife", "CR1"):
+    for vcov in ("jackknife", "CR1"):
         first, second = (
-            ev.twfe(ev.survey_design(each, weights="w"), **MODEL, cluster="district", inference=inference)
+            ev.twfe(ev.survey_design(each, weights="w"), **MODEL, cluster="district", vcov=vcov)
             for each in (frame, again)
         )
         close(first.estimate, second.estimate)
@@ -144,22 +144,18 @@ def test_design_errors_by_linearization_and_by_replicates_are_close():
     assert replicated.variance_method == "replicates (JK1)"
 
 
-@pytest.mark.parametrize("inference", ["jackknife", "CR1"])
-def test_numbers_of_two_outcomes_can_be_contrasted(inference):
+@pytest.mark.parametrize("vcov", ["jackknife", "CR1"])
+def test_numbers_of_two_outcomes_can_be_contrasted(vcov):
     frame = people()
     frame["z"] = 2 * frame["y"] - 1
     design = ev.survey_design(frame, weights="w")
-    first, second = (
-        ev.twfe(design, **MODEL | {"outcome": name}, cluster="district", inference=inference) for name in ("y", "z")
-    )
+    first, second = (ev.twfe(design, **MODEL | {"outcome": name}, cluster="district", vcov=vcov) for name in ("y", "z"))
     named = [replace(each, keys=each.keys + f" on {name}") for each, name in ((first, "y"), (second, "z"))]
     gap = ev.contrast(named, {"z - y": {"d on z": 1, "d on y": -1}})
     close(gap.estimate, first.estimate[:1], 1e-8)
     close(gap.std_error, first.std_error[:1], 1e-8)
     frame.loc[:20, "z"] = np.nan
-    part = ev.twfe(
-        ev.survey_design(frame, weights="w"), **MODEL | {"outcome": "z"}, cluster="district", inference=inference
-    )
+    part = ev.twfe(ev.survey_design(frame, weights="w"), **MODEL | {"outcome": "z"}, cluster="district", vcov=vcov)
     assert ev.contrast(part, {"twice": {"d": 2}}).std_error[0] == pytest.approx(2 * part.std_error[0])
 
 
@@ -222,21 +218,21 @@ def test_a_treatment_of_one_cluster_has_no_jackknife():
         ev.twfe(design, **MODEL, cluster="district")
     assert caught.value.failures["district"].tolist() == [3]
     with pytest.warns(FewClustersWarning, match="1 treated, 13 to compare with"):
-        ev.twfe(design, **MODEL, cluster="district", inference="CR1")
+        ev.twfe(design, **MODEL, cluster="district", vcov="CR1")
 
 
 def test_errors_that_take_sharers_of_a_treatment_as_independent_are_refused():
     design = ev.survey_design(people(), weights="w")
     with pytest.raises(EstimationError, match="all respondents of one dong and year share the treatment"):
-        ev.twfe(design, **MODEL, inference="iid")
+        ev.twfe(design, **MODEL, vcov="iid")
     with pytest.warns(SharedTreatmentWarning):
-        assert ev.twfe(design, **MODEL, inference="HC1").variance_method == "HC1"
+        assert ev.twfe(design, **MODEL, vcov="HC1").variance_method == "HC1"
 
 
 def test_few_treated_clusters_are_told():
     frame = people(districts=9)
     with pytest.warns(FewClustersWarning, match="of 9 clusters \\(district\\) too few carry 'd' \\(4 treated"):
-        ev.twfe(ev.survey_design(frame, weights="w"), **MODEL, cluster="district", inference="CR1")
+        ev.twfe(ev.survey_design(frame, weights="w"), **MODEL, cluster="district", vcov="CR1")
 
 
 @pytest.mark.parametrize(
@@ -247,8 +243,8 @@ def test_few_treated_clusters_are_told():
         (ColumnError, {"treatment": []}, "no treatment was named"),
         (ColumnError, {"covariates": ["x", "d"]}, "named twice"),
         (ColumnError, {"time": "group", "trends": True}, "needs a numeric time"),
-        (EstimationError, {"inference": "CR1"}, "needs a cluster"),
-        (EstimationError, {"inference": "CR2", "cluster": "district"}, "no inference 'CR2'"),
+        (EstimationError, {"vcov": "CR1"}, "needs a cluster"),
+        (EstimationError, {"vcov": "CR2", "cluster": "district"}, "no vcov 'CR2'"),
         (EstimationError, {"cluster": "one"}, "has 1 value"),
     ],
 )
@@ -261,7 +257,7 @@ def test_wrong_arguments_are_answered_with_the_next_move(error, change, said):
 def test_only_a_design_is_taken():
     with pytest.raises(DesignError):
         ev.twfe(people(), **MODEL)
-    with pytest.raises(EstimationError, match="leave inference at 'jackknife'"):
+    with pytest.raises(EstimationError, match="leave vcov at 'jackknife'"):
         ev.leave_one_out(ev.twfe(ev.survey_design(people()), **MODEL))
 
 

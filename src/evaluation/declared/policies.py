@@ -10,7 +10,7 @@ from evaluation import project, wording
 from evaluation.comparison.comparability import Comparability, Diagnostic, Measurement, assess_comparability
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
-from evaluation.impact.schedule import ScheduleCheck
+from evaluation.impact.rollout.schedule import ScheduleCheck
 from evaluation.prespecification import PolicyPlan, read_prespecification
 from evaluation.results import Estimates, TestResult, card_html
 from evaluation.weighting.chain import study_design

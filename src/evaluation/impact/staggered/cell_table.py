@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from evaluation.design.collapse import mass_by
 from evaluation.errors import ColumnError
 from evaluation.estimation.domains import outcomes_of
-from evaluation.impact.difference import Comparison, Effect
 from evaluation.impact.identification import Cell
 from evaluation.impact.panel import Cohorts, Panel
+from evaluation.impact.staggered.difference import Comparison, Effect
 from evaluation.regression.model import read_model
 
 Codes = NDArray[np.int64]

@@ -12,7 +12,7 @@ import pandas as pd
 from evaluation import project
 from evaluation.design.design import Design, require_design
 from evaluation.errors import ColumnError, SurveyError, did_you_mean
-from evaluation.impact.rollout import Rollout, RolloutLabels, Schedule
+from evaluation.impact.rollout.table import Rollout, RolloutLabels, Schedule
 from evaluation.results import Provenance, card_html, frame_html
 from evaluation.survey.codebook import code_text
 from evaluation.survey.reading import Survey

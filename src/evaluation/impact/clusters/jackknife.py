@@ -1,4 +1,4 @@
-"""Inference with few clusters: leave each cluster out once, and look how far the estimate moves."""
+"""Vcov with few clusters: leave each cluster out once, and look how far the estimate moves."""
 
 from __future__ import annotations
 
@@ -363,7 +363,7 @@ def leave_one_out(result: Estimates) -> LeaveOneOut:
     Parameters
     ----------
     result : Estimates
-        Made with ``inference="jackknife"``.
+        Made with ``vcov="jackknife"``.
 
     Returns
     -------
@@ -384,8 +384,7 @@ def leave_one_out(result: Estimates) -> LeaveOneOut:
     engine = result.engine if isinstance(result, Estimates) else None
     if not isinstance(engine, ClusterJackknife) or result.contributions is None:
         raise EstimationError(
-            "leave_one_out needs estimates made by leaving out clusters. Name a cluster, and leave inference at "
-            "'jackknife'."
+            "leave_one_out needs estimates made by leaving out clusters. Name a cluster, and leave vcov at 'jackknife'."
         )
     g = engine.sampling.n_units
     labels = list(map(str, engine.labels or range(1, g + 1)))

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from evaluation.design.collapse import mass_by
 from evaluation.design.design import each_replicate
 from evaluation.errors import EstimationError
-from evaluation.impact.difference import Estimator
-from evaluation.impact.group_time import (
+from evaluation.impact.identification import BasePeriod, ControlGroup
+from evaluation.impact.panel import Panel, exact
+from evaluation.impact.staggered.difference import Estimator
+from evaluation.impact.staggered.group_time import (
     Fitted,
     GroupTimeEffects,
-    Inference,
+    Vcov,
     att_gt,
     covariance,
 )
-from evaluation.impact.identification import BasePeriod, ControlGroup
-from evaluation.impact.panel import Panel, exact
 from evaluation.results import Estimates
 
 Codes = NDArray[np.int64]
@@ -238,7 +238,7 @@ def _sizes(fitted: Fitted, weights: Weights) -> _Sizes:
     design = fitted.over_time.design
     own = records.weights(design.domain_weights)
     full, resampled = summed(design.domain_weights), np.zeros((0, n_cohorts))
-    if fitted.inference == "jackknife" and fitted.clusters is not None:
+    if fitted.vcov == "jackknife" and fitted.clusters is not None:
         cell = records.cluster[counted] * n_cohorts + records.cohort[counted]
         by_cluster = mass_by(cell, len(fitted.clusters) * n_cohorts, own[counted]).reshape(-1, n_cohorts)
         resampled = np.maximum(full - by_cluster, 0.0)
@@ -254,7 +254,7 @@ def _cluster_sizes(fitted: Fitted, n_cohorts: int, counted: NDArray[np.bool_]) -
     there[table.cluster, cohort] = 1.0
     full = there.sum(axis=0)
     rows = 0 if fitted.resampled is None else len(fitted.resampled)
-    return _Sizes(full, counted, full - there if fitted.inference == "jackknife" else np.tile(full, (rows, 1)))
+    return _Sizes(full, counted, full - there if fitted.vcov == "jackknife" else np.tile(full, (rows, 1)))
 
 
 def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) -> Estimates:
@@ -273,7 +273,7 @@ def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) ->
     if fitted.resampled is not None:
         with np.errstate(invalid="ignore", divide="ignore"):
             again = [_sums(scheme, b, n)[0] for b, n in zip(fitted.resampled, sizes.resampled, strict=True)]
-        contributions = np.array(again) - (value if fitted.inference == "jackknife" else 0.0)
+        contributions = np.array(again) - (value if fitted.vcov == "jackknife" else 0.0)
     else:
         contributions = fitted.contributions(influence())
     return Estimates(
@@ -331,7 +331,7 @@ def event_study(
     base_period: BasePeriod = "universal",
     anticipation: float = 0,
     cluster: str | None = None,
-    inference: Inference | None = None,
+    vcov: Vcov | None = None,
     balance_e: float | None = None,
     min_e: float | None = None,
     max_e: float | None = None,
@@ -343,7 +343,7 @@ def event_study(
 
     Parameters
     ----------
-    panel, outcome, cohort, covariates, estimator, control_group, anticipation, cluster, inference, conf_level
+    panel, outcome, cohort, covariates, estimator, control_group, anticipation, cluster, vcov, conf_level
         As in ``ev.att_gt``.
     base_period : {"varying", "universal"}, default "universal"
         Universal: every row against the last period untreated, as event-study figures are read. It is then 0.
@@ -374,7 +374,7 @@ def event_study(
         base_period=base_period,
         anticipation=anticipation,
         cluster=cluster,
-        inference=inference,
+        vcov=vcov,
         conf_level=conf_level,
     )
     made = aggregate(

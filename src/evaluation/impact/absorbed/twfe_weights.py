@@ -11,7 +11,7 @@ from evaluation import project
 from evaluation.design.collapse import mass_by
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
-from evaluation.impact.fixed_effects import read_regression, solve
+from evaluation.impact.absorbed.fixed_effects import read_regression, solve
 from evaluation.results import Provenance, card_html
 
 #: Weights nearer to zero than this share of the largest are zero.

@@ -20,7 +20,8 @@ from evaluation.errors import (
     SharedTreatmentWarning,
     did_you_mean,
 )
-from evaluation.impact.few_clusters import (
+from evaluation.impact.absorbed.fixed_effects import Regression, Solved, read_regression, solve
+from evaluation.impact.clusters.jackknife import (
     ClusterSums,
     LeftOut,
     cluster_jackknife,
@@ -28,12 +29,11 @@ from evaluation.impact.few_clusters import (
     leave_out_clusters,
     partial_leverage,
 )
-from evaluation.impact.fixed_effects import Regression, Solved, read_regression, solve
 from evaluation.results import Estimates, VarianceEngine
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
-Inference = Literal["jackknife", "CV3J", "CR1", "CR0", "design", "HC1", "iid"]
+Vcov = Literal["jackknife", "CV3J", "CR1", "CR0", "design", "HC1", "iid"]
 
 INFERENCE = ("jackknife", "CV3J", "CR1", "CR0", "design", "HC1", "iid")
 #: Rules that need a cluster.
@@ -52,7 +52,7 @@ def twfe(
     covariates: str | Sequence[str] = (),
     cluster: str | None = None,
     trends: bool = False,
-    inference: Inference | None = None,
+    vcov: Vcov | None = None,
     conf_level: float = 0.95,
 ) -> Estimates:
     """Estimate the coefficient of a treatment in a regression with unit and time effects.
@@ -73,7 +73,7 @@ def twfe(
         Column whose values share shocks, as a rule where treatment was assigned.
     trends : bool, default False
         Give each unit a linear trend of its own; ``time`` must then be numeric.
-    inference : {"jackknife", "CV3J", "CR1", "CR0", "design", "HC1", "iid"}, optional
+    vcov : {"jackknife", "CV3J", "CR1", "CR0", "design", "HC1", "iid"}, optional
         Default "jackknife" where a cluster is named, else "design". "jackknife" leaves out one cluster at a
         time (CV3; "CV3J" centres at the mean); "CR1" is the sandwich with fixest's small-sample factor, "CR0"
         without; all with t on clusters less 1. "design" uses the sampling design alone. "HC1" and "iid"
@@ -128,7 +128,7 @@ def twfe(
     """
     require_design(design, "twfe")
     design.require_no_negative_weights("twfe")
-    rule = _rule(inference, cluster)
+    rule = _rule(vcov, cluster)
     regression = read_regression(design, outcome, treatment, covariates, unit, time, cluster, trends)
     solved = solve(regression)
     _heed_shared_treatment(regression, rule)
@@ -151,13 +151,13 @@ def twfe(
     return result
 
 
-def _rule(inference: str | None, cluster: str | None) -> str:
-    rule = inference or ("design" if cluster is None else "jackknife")
+def _rule(vcov: str | None, cluster: str | None) -> str:
+    rule = vcov or ("design" if cluster is None else "jackknife")
     if rule not in INFERENCE:
-        raise EstimationError(f"twfe: no inference {inference!r}. {did_you_mean(inference, INFERENCE)}")
+        raise EstimationError(f"twfe: no vcov {vcov!r}. {did_you_mean(vcov, INFERENCE)}")
     if rule in CLUSTERED and cluster is None:
         raise EstimationError(
-            f"twfe: inference='{rule}' needs a cluster, the column within which shocks are shared. Name the one where "
+            f"twfe: vcov='{rule}' needs a cluster, the column within which shocks are shared. Name the one where "
             f"treatment was assigned, such as cluster='district'."
         )
     return rule

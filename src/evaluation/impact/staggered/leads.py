@@ -54,7 +54,7 @@ def pretrend_test(effects: Estimates) -> TestResult:
     if np.isnan(rows.vcov).any():
         raise EstimationError(
             "pretrend_test: a lead has no error, because it does not exist without some cluster. Pass "
-            "supported_only=True to ev.aggregate, or inference='design' to ev.att_gt."
+            "supported_only=True to ev.aggregate, or vcov='design' to ev.att_gt."
         )
     if q > df:
         raise EstimationError(

@@ -17,9 +17,7 @@ from evaluation.design.design import each_replicate
 from evaluation.design.sampling import Sampling, Stage
 from evaluation.design.variance import TaylorEngine
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.impact.cell_table import CellTable, collapse, read_records
-from evaluation.impact.difference import ESTIMATORS, CellError, Effect, Estimator, effect
-from evaluation.impact.few_clusters import cluster_jackknife
+from evaluation.impact.clusters.jackknife import cluster_jackknife
 from evaluation.impact.identification import (
     BasePeriod,
     Cell,
@@ -31,12 +29,14 @@ from evaluation.impact.identification import (
     refuse_none_identified,
 )
 from evaluation.impact.panel import Cohorts, Panel, cluster_codes, exact, read_cohorts, require_panel
+from evaluation.impact.staggered.cell_table import CellTable, collapse, read_records
+from evaluation.impact.staggered.difference import ESTIMATORS, CellError, Effect, Estimator, effect
 from evaluation.results import Estimates, VarianceEngine
 from evaluation.wording import term as word
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Inference = Literal["design", "cluster", "jackknife"]
+Vcov = Literal["design", "cluster", "jackknife"]
 
 #: Influence columns made at once; bounds the memory of large tables.
 BLOCK = 8
@@ -90,7 +90,7 @@ class Fitted:
         Rows of the table and the fitted effect; None for a reference period.
     estimator : {"dr", "ipw", "reg"}
     clusters : Clusters or None
-    inference : {"design", "cluster", "jackknife"}
+    vcov : {"design", "cluster", "jackknife"}
     resampled : ndarray, shape (G, k) or (R, k), or None
         Estimates without each cluster, or of each replicate.
     """
@@ -101,7 +101,7 @@ class Fitted:
     effects: tuple[tuple[Codes, Effect] | None, ...]
     estimator: Estimator
     clusters: Clusters | None
-    inference: Inference
+    vcov: Vcov
     resampled: Floats | None = None
 
     @property
@@ -157,7 +157,7 @@ class Fitted:
         for i, cells in enumerate(groups):
             mask = self.record_mask(self.pairs(cells))
             n_obs[i] = int(mask.sum())
-            if self.inference == "design":
+            if self.vcov == "design":
                 present = np.zeros(len(design), dtype=bool)
                 present[records.rows[mask]] = True
                 df[i] = design.degrees_of_freedom(present)
@@ -168,7 +168,7 @@ class Fitted:
     def contributions(self, z: Floats) -> Floats:
         """Return influence per record, shape (m, k), summed per sampling unit or per cluster."""
         design, rows = self.over_time.design, self.table.records.spread(z)
-        if self.inference == "design" or self.clusters is None:
+        if self.vcov == "design" or self.clusters is None:
             return design.contributions(rows)
         counted = self.clusters.code >= 0
         return sum_by(self.clusters.code[counted], len(self.clusters), design.influence(rows)[counted])
@@ -176,10 +176,10 @@ class Fitted:
     def engine(self) -> VarianceEngine:
         """Return what turns contributions into a covariance."""
         design = self.over_time.design
-        if self.inference == "design" or self.clusters is None:
+        if self.vcov == "design" or self.clusters is None:
             return design.engine
         clusters = self.clusters
-        if self.inference == "jackknife":
+        if self.vcov == "jackknife":
             return cluster_jackknife(design.data, clusters.name, clusters.code, len(clusters), labels=clusters.levels)
         stage = Stage(clusters.code, np.zeros(len(clusters), dtype=np.int64), 1, np.zeros(1))
         return ClusterSums(Sampling((stage,), design.data, psu=(clusters.name,)), cluster=clusters.name)
@@ -223,7 +223,7 @@ def att_gt(
     base_period: BasePeriod = "varying",
     anticipation: float = 0,
     cluster: str | None = None,
-    inference: Inference | None = None,
+    vcov: Vcov | None = None,
     conf_level: float = 0.95,
 ) -> GroupTimeEffects:
     """Estimate the average effect on those treated, by the period they were treated from and by time.
@@ -249,7 +249,7 @@ def att_gt(
         By how much the policy acts ahead of its date, in the unit of time.
     cluster : str, optional
         Column of the places that were treated as wholes, e.g. districts.
-    inference : {"design", "cluster", "jackknife"}, optional
+    vcov : {"design", "cluster", "jackknife"}, optional
         ``design``: strata, sampling units and weighting chain of the design. ``jackknife``: every cluster left out
         once, CV3, t with G - 1 degrees of freedom. ``cluster``: influence summed per cluster as R ``did`` does, without
         G/(G-1), here with t(G - 1). Default: "jackknife" where a cluster is named, else "design".
@@ -269,7 +269,7 @@ def att_gt(
     ColumnError
         A column is absent or cannot serve, the cohort varies within a unit.
     EstimationError
-        An option is unknown, weights are negative, or the inference needs a cluster.
+        An option is unknown, weights are negative, or the vcov needs a cluster.
     IdentificationError
         No effect after treatment is identified.
 
@@ -299,7 +299,7 @@ def att_gt(
     check_options(control_group, base_period, anticipation)
     if estimator not in ESTIMATORS:
         raise EstimationError(f"att_gt: estimator must be 'dr', 'ipw' or 'reg', got {estimator!r}.")
-    chosen = _inference(panel, inference, cluster)
+    chosen = _vcov(panel, vcov, cluster)
     cohorts = read_cohorts(panel, cohort)
     cells = plan_cells(panel.times, cohorts.values, control_group, base_period, anticipation)
     refuse_none_identified(panel, cohorts, cells, control_group, anticipation)
@@ -323,14 +323,14 @@ def att_gt(
     return _estimates(fitted, identified, options, conf_level)
 
 
-def _inference(panel: Panel, inference: Inference | None, cluster: str | None) -> Inference:
-    chosen: Inference = inference if inference is not None else ("design" if cluster is None else "jackknife")
+def _vcov(panel: Panel, vcov: Vcov | None, cluster: str | None) -> Vcov:
+    chosen: Vcov = vcov if vcov is not None else ("design" if cluster is None else "jackknife")
     if chosen not in ("design", "cluster", "jackknife"):
-        raise EstimationError(f"att_gt: inference must be 'design', 'cluster' or 'jackknife', got {inference!r}.")
+        raise EstimationError(f"att_gt: vcov must be 'design', 'cluster' or 'jackknife', got {vcov!r}.")
     if chosen != "design" and cluster is None:
-        raise EstimationError(f"att_gt: inference='{chosen}' needs cluster=..., the column of the treated places.")
+        raise EstimationError(f"att_gt: vcov='{chosen}' needs cluster=..., the column of the treated places.")
     if chosen == "cluster" and panel.design.replicates is not None:
-        raise EstimationError("att_gt: a design of replicates has no influence to sum. Use inference='jackknife'.")
+        raise EstimationError("att_gt: a design of replicates has no influence to sum. Use vcov='jackknife'.")
     return chosen
 
 
@@ -340,7 +340,7 @@ def _fit(
     cells: Sequence[Cell],
     estimator: Estimator,
     clusters: Clusters | None,
-    inference: Inference,
+    vcov: Vcov,
 ) -> tuple[Fitted, list[str]]:
     kept, effects, reasons = [], [], []
     for cell in cells:
@@ -358,7 +358,7 @@ def _fit(
     if not any(made is not None for made in effects):
         told = sorted({word(reason, "en") for reason in reasons if reason})
         raise IdentificationError(f"att_gt: no effect could be estimated ({'; '.join(told)}). Use fewer covariates.")
-    return Fitted(table, cohorts, tuple(kept), tuple(effects), estimator, clusters, inference), reasons
+    return Fitted(table, cohorts, tuple(kept), tuple(effects), estimator, clusters, vcov), reasons
 
 
 def _estimates(
@@ -367,10 +367,10 @@ def _estimates(
     design = fitted.over_time.design
     estimate = np.array([0.0 if made is None else made[1].estimate for made in fitted.effects])
     resampled, contributions = None, np.zeros((0, 0))
-    if fitted.inference == "jackknife":
+    if fitted.vcov == "jackknife":
         resampled = fitted.leave_one_out()
         contributions = resampled - estimate
-    elif fitted.inference == "design" and design.replicates is not None:
+    elif fitted.vcov == "design" and design.replicates is not None:
         resampled = each_replicate(design, lambda weights: fitted.estimates(fitted.table.reweighted(weights)))
         contributions = resampled
     else:
@@ -431,7 +431,7 @@ def _fit_record(
     record = {
         **options,
         "formula": records.formula,
-        "inference": fitted.inference,
+        "vcov": fitted.vcov,
         "cohort_sizes": {
             "never" if np.isinf(value) else str(exact(value)): int(n)
             for value, n in zip(fitted.cohorts.values, size, strict=True)
@@ -444,7 +444,7 @@ def _fit_record(
     }
     if fitted.clusters is not None:
         record |= {"cluster": fitted.clusters.name, "n_clusters": len(fitted.clusters)}
-    if fitted.inference == "jackknife":
+    if fitted.vcov == "jackknife":
         lost = np.isnan(np.diag(vcov))
         record["without_error"] = keys.loc[lost, ["cohort", "time"]].to_dict("records")
     return record

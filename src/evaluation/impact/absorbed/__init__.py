@@ -1,0 +1,1 @@
+"""Regressions with fixed effects taken out in one pass, and their errors."""

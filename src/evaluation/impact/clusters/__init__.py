@@ -1,0 +1,1 @@
+"""Inference with few clusters: the jackknife, the wild bootstrap, randomization, and one table of them all."""

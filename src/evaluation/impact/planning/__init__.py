@@ -1,0 +1,1 @@
+"""What a staged roll-out could detect, before it is evaluated."""

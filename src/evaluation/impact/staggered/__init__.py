@@ -1,0 +1,1 @@
+"""Effects of a policy that came to different places at different times."""

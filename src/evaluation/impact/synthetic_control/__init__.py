@@ -1,0 +1,1 @@
+"""One treated place, or few: donors weighted to look like it."""
