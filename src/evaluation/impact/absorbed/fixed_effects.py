@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -181,6 +181,22 @@ def solve(regression: Regression, weights: Floats | None = None) -> Solved:
     _refuse_unidentified(regression, weights, gram)
     coefficients = np.asarray(np.linalg.solve(gram[1:, 1:], gram[1:, 0]), dtype=np.float64)
     return Solved(effects, within, gram, coefficients, within[0] - coefficients @ within[1:])
+
+
+def refitted(regression: Regression, weights: Floats) -> Floats:
+    """Return the coefficients under other final weights of all respondents, shape (n,), some of which are zero."""
+    kept = weights[regression.rows] != 0
+    rows = {role: pd.factorize(codes[kept], sort=True) for role, codes in regression.levels.items()}
+    part = replace(
+        regression,
+        rows=regression.rows[kept],
+        columns=regression.columns[:, kept],
+        weights=weights[regression.rows[kept]],
+        levels={role: np.asarray(codes, dtype=np.int64) for role, (codes, _) in rows.items()},
+        labels={role: regression.labels[role][seen] for role, (_, seen) in rows.items()},
+        trend=None if regression.trend is None else regression.trend[rows["time"][1]],
+    )
+    return solve(part).coefficients
 
 
 def _refuse_unidentified(regression: Regression, weights: Floats, gram: Floats) -> None:

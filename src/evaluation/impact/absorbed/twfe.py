@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,8 @@ from evaluation.errors import (
     SharedTreatmentWarning,
     did_you_mean,
 )
-from evaluation.impact.absorbed.fixed_effects import Regression, Solved, read_regression, solve
+from evaluation.impact.absorbed.coefficients import AbsorbedEffects, refit_of
+from evaluation.impact.absorbed.fixed_effects import Regression, Solved, read_regression, refitted, solve
 from evaluation.impact.clusters.jackknife import (
     ClusterSums,
     LeftOut,
@@ -29,7 +30,8 @@ from evaluation.impact.clusters.jackknife import (
     leave_out_clusters,
     partial_leverage,
 )
-from evaluation.results import Estimates, VarianceEngine
+from evaluation.impact.effects import Refit
+from evaluation.results import VarianceEngine
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -54,7 +56,7 @@ def twfe(
     trends: bool = False,
     vcov: Vcov | None = None,
     conf_level: float = 0.95,
-) -> Estimates:
+) -> AbsorbedEffects:
     """Estimate the coefficient of a treatment in a regression with unit and time effects.
 
     Parameters
@@ -83,7 +85,7 @@ def twfe(
 
     Returns
     -------
-    Estimates
+    AbsorbedEffects
         One row per coefficient, treatments first. With a cluster the column ``effective_clusters`` says on how
         many of them each coefficient rests (one over the sum of squared partial leverages), and
         ``ev.leave_one_out`` shows each.
@@ -133,7 +135,10 @@ def twfe(
     solved = solve(regression)
     _heed_shared_treatment(regression, rule)
     n_used, k = len(regression.rows), len(regression.terms)
-    plain = Estimates(
+    combine = np.eye(k)
+    refit = refit_of(design, regression, solved, combine)
+    influence = cast("Callable[[], Floats]", refit.influence)
+    plain = AbsorbedEffects(
         verb="twfe",
         keys=pd.DataFrame({"term": regression.terms}),
         estimate=solved.coefficients,
@@ -141,9 +146,13 @@ def twfe(
         df=np.full(k, np.nan),
         n_obs=np.full(k, n_used),
         provenance=design.provenance,
-        influence_of=lambda: design.influence(_influence(design, regression, solved)),
+        influence_of=lambda: design.influence(influence()),
         conf_level=conf_level,
         fit=_described(regression, solved, int(design.present.sum())),
+        refit=refit,
+        regression=regression,
+        solved=solved,
+        combine=combine,
     )
     result = _with_errors(plain, design, regression, solved, rule)
     if cluster is not None:
@@ -163,13 +172,6 @@ def _rule(vcov: str | None, cluster: str | None) -> str:
     return rule
 
 
-def _influence(design: Design, regression: Regression, solved: Solved) -> Floats:
-    """Return the coefficients' derivative in each respondent's weight, shape (n, k)."""
-    z = np.zeros((len(design), len(regression.terms)))
-    z[regression.rows] = (solved.inverse @ (solved.within[1:] * solved.residual)).T
-    return z
-
-
 def _described(regression: Regression, solved: Solved, n_present: int) -> dict[str, Any]:
     explained = float(solved.coefficients @ solved.gram[1:, 0] / solved.gram[0, 0]) if solved.gram[0, 0] > 0 else 1.0
     return {
@@ -186,7 +188,9 @@ def _described(regression: Regression, solved: Solved, n_present: int) -> dict[s
     }
 
 
-def _with_errors(plain: Estimates, design: Design, regression: Regression, solved: Solved, rule: str) -> Estimates:
+def _with_errors(
+    plain: AbsorbedEffects, design: Design, regression: Regression, solved: Solved, rule: str
+) -> AbsorbedEffects:
     if rule == "design":
         return _design_errors(plain, design, regression, solved)
     if rule in {"HC1", "iid"}:
@@ -194,34 +198,18 @@ def _with_errors(plain: Estimates, design: Design, regression: Regression, solve
     return _cluster_errors(plain, design, regression, solved, rule)
 
 
-def _design_errors(plain: Estimates, design: Design, regression: Regression, solved: Solved) -> Estimates:
+def _design_errors(plain: AbsorbedEffects, design: Design, regression: Regression, solved: Solved) -> AbsorbedEffects:
     if design.replicates is None:
-        contributions = design.contributions(_influence(design, regression, solved))
+        contributions = design.contributions(cast("Callable[[], Floats]", cast(Refit, plain.refit).influence)())
     else:
-        contributions = each_replicate(design, lambda weights: _refitted(regression, weights))
+        contributions = each_replicate(design, lambda weights: refitted(regression, weights))
     used = np.zeros(len(design), dtype=bool)
     used[regression.rows] = True
     df = design.degrees_of_freedom(used) + 1 - len(regression.terms) - solved.effects.rank
     return _filled(plain, design.engine, contributions, df, {"rule": "design"})
 
 
-def _refitted(regression: Regression, weights: Floats) -> Floats:
-    """Return the coefficients under replicate weights, some of which are zero."""
-    kept = weights[regression.rows] != 0
-    rows = {role: pd.factorize(codes[kept], sort=True) for role, codes in regression.levels.items()}
-    part = replace(
-        regression,
-        rows=regression.rows[kept],
-        columns=regression.columns[:, kept],
-        weights=weights[regression.rows[kept]],
-        levels={role: np.asarray(codes, dtype=np.int64) for role, (codes, _) in rows.items()},
-        labels={role: regression.labels[role][seen] for role, (_, seen) in rows.items()},
-        trend=None if regression.trend is None else regression.trend[rows["time"][1]],
-    )
-    return solve(part).coefficients
-
-
-def _independent_errors(plain: Estimates, regression: Regression, solved: Solved, rule: str) -> Estimates:
+def _independent_errors(plain: AbsorbedEffects, regression: Regression, solved: Solved, rule: str) -> AbsorbedEffects:
     n, weights = len(regression.rows), regression.weights
     left = n - len(regression.terms) - solved.effects.rank
     if left <= 0:
@@ -235,7 +223,9 @@ def _independent_errors(plain: Estimates, regression: Regression, solved: Solved
     return replace(plain, vcov=vcov, df=np.full(k, float(left)), method=rule, fit={**plain.fit, "rule": rule})
 
 
-def _cluster_errors(plain: Estimates, design: Design, regression: Regression, solved: Solved, rule: str) -> Estimates:
+def _cluster_errors(
+    plain: AbsorbedEffects, design: Design, regression: Regression, solved: Solved, rule: str
+) -> AbsorbedEffects:
     labels, cluster = regression.labels["cluster"], regression.names["cluster"]
     g = len(labels)
     if g < 2:
@@ -256,7 +246,7 @@ def _cluster_errors(plain: Estimates, design: Design, regression: Regression, so
 
 
 def _jackknife_errors(
-    plain: Estimates, design: Design, regression: Regression, solved: Solved, rule: str, every: Codes
+    plain: AbsorbedEffects, design: Design, regression: Regression, solved: Solved, rule: str, every: Codes
 ) -> tuple[VarianceEngine, Floats, Floats, str]:
     """Return engine, leave-one-out deviations, partial leverage and the small-sample rule in words."""
     labels, cluster = list(regression.labels["cluster"]), regression.names["cluster"]
@@ -269,7 +259,7 @@ def _jackknife_errors(
 
 
 def _sandwich_errors(
-    plain: Estimates, design: Design, regression: Regression, solved: Solved, rule: str, every: Codes
+    plain: AbsorbedEffects, design: Design, regression: Regression, solved: Solved, rule: str, every: Codes
 ) -> tuple[VarianceEngine, Floats, Floats, str]:
     """Return engine, scaled scores per cluster, partial leverage and the small-sample rule in words."""
     codes, g, cluster = regression.levels["cluster"], len(regression.labels["cluster"]), regression.names["cluster"]
@@ -308,8 +298,8 @@ def _refuse_unidentified_without(regression: Regression, left_out: LeftOut) -> N
 
 
 def _filled(
-    plain: Estimates, engine: VarianceEngine, contributions: Floats, df: float, fit: dict[str, Any]
-) -> Estimates:
+    plain: AbsorbedEffects, engine: VarianceEngine, contributions: Floats, df: float, fit: dict[str, Any]
+) -> AbsorbedEffects:
     return replace(
         plain,
         vcov=engine.covariance(contributions),

@@ -168,9 +168,14 @@ def leave_out_clusters(
     )
 
 
-def partial_leverage(within: Floats, weights: Floats, cluster: Codes, n_clusters: int, gram: Floats) -> Floats:
-    """Return the share of each cluster in what a coefficient rests on, shape (G, k); arguments as before."""
-    return _partial_leverage(_own_squares(within, weights, cluster, n_clusters)[1], gram)
+def partial_leverage(
+    within: Floats, weights: Floats, cluster: Codes, n_clusters: int, gram: Floats, combine: Floats | None = None
+) -> Floats:
+    """Return the share of each cluster in what a coefficient rests on, shape (G, k); arguments as before.
+
+    ``combine``, shape (r, k), asks for combinations of coefficients instead: then the shape is (G, r).
+    """
+    return _partial_leverage(_own_squares(within, weights, cluster, n_clusters)[1], gram, combine)
 
 
 def _own_squares(within: Floats, weights: Floats, cluster: Codes, n_clusters: int) -> tuple[list[slice], Floats]:
@@ -180,9 +185,11 @@ def _own_squares(within: Floats, weights: Floats, cluster: Codes, n_clusters: in
     return slices, np.stack([(within[:, part] * weights[part]) @ within[:, part].T for part in slices])
 
 
-def _partial_leverage(own: Floats, gram: Floats) -> Floats:
-    inverse = np.linalg.inv(gram[1:, 1:])
-    return np.asarray(np.einsum("ij,gjk,ki->gi", inverse, own[:, 1:, 1:], inverse) / np.diag(inverse))
+def _partial_leverage(own: Floats, gram: Floats, combine: Floats | None = None) -> Floats:
+    rows = np.eye(len(gram) - 1) if combine is None else combine
+    rests = rows @ np.linalg.inv(gram[1:, 1:])
+    share = np.einsum("ij,gjk,ik->gi", rests, own[:, 1:, 1:], rests, optimize=True)
+    return np.asarray(share / (rests * rows).sum(axis=1))
 
 
 def _nested(
