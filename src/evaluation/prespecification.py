@@ -73,17 +73,22 @@ class ComparisonPlan(Question):
 
 
 class PolicyPlan(Question):
-    """One outcome of a staged roll-out: who counts as treated from when on, against whom, by which estimator."""
+    """One outcome of a staged roll-out: who counts as treated from when on, against whom, by which estimator.
+
+    ``unit`` where the same units come again (None: new respondents in every wave); ``placebo_outcomes`` cannot move.
+    """
 
     outcome: str
     design: str
     time: str
     cohort: str
     cluster: str
+    unit: str | None = None
     covariates: list[str] = Field(default_factory=list)
     estimator: Literal["dr", "ipw", "reg"] = "dr"
     control_group: Literal["notyettreated", "nevertreated"] = "notyettreated"
     anticipation: int = 0
+    placebo_outcomes: list[str] = Field(default_factory=list)
 
 
 class ScalePlan(Question):
@@ -250,11 +255,11 @@ class Prespecification:
         return [
             (heads[0], f"{self.content.registered}, {words}"),
             (heads[1], self.sha256),
-            (heads[2], "; ".join(titles["comparisons"].values())),
+            (heads[2], "; ".join(titles["comparisons"].values()) or heads[7]),
             (heads[3], ", ".join(map(named, subgroups)) or heads[7]),
             (heads[4], "; ".join(titles["policies"].values()) or heads[7]),
             *((head, "; ".join(own)) for head, own in zip(further_heads, further, strict=True) if own),
-            (heads[5], ", ".join(map(named, variables_in(self.content.covariates)))),
+            (heads[5], ", ".join(map(named, variables_in(self.content.covariates))) or heads[7]),
             (heads[6], "; ".join(later) or heads[7]),
         ]
 

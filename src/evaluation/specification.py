@@ -42,6 +42,8 @@ Section = Literal[
     "scales",
     "doses",
     "negative_controls",
+    "impact",
+    "shares",
 ]
 
 
