@@ -201,7 +201,7 @@ def test_cluster_sums_have_no_small_sample_factor():
     made = effects(panel, cluster="place", vcov="cluster")
     sums = pd.DataFrame(made.influence).groupby(panel.design.data["place"]).sum().to_numpy()
     np.testing.assert_allclose(made.vcov, sums.T @ sums, rtol=1e-9, atol=1e-15)
-    assert made.variance_method == "cluster sums of influence, 20 clusters (place), no G/(G-1)"
+    assert made.variance_method == "CR0, 20 clusters (place)"
 
 
 def test_the_default_error_is_the_designs():

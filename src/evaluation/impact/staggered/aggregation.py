@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,29 +10,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.design.collapse import mass_by
-from evaluation.design.design import each_replicate
 from evaluation.errors import EstimationError
+from evaluation.impact.effects import ImpactEffects, Refit, Vcov, covariance, errors_of
 from evaluation.impact.identification import BasePeriod, ControlGroup
 from evaluation.impact.panel import Panel, exact
+from evaluation.impact.staggered.cohort_sizes import WEIGHTS, CohortSizes, Weights, last_compared
 from evaluation.impact.staggered.difference import Estimator
-from evaluation.impact.staggered.group_time import (
-    Fitted,
-    GroupTimeEffects,
-    Vcov,
-    att_gt,
-    covariance,
-)
-from evaluation.results import Estimates
+from evaluation.impact.staggered.fitted import Fitted
+from evaluation.impact.staggered.group_time import GroupTimeEffects, att_gt
+from evaluation.results import VarianceEngine
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Kind = Literal["simple", "group", "dynamic", "calendar"]
-Weights = Literal["sample", "population_pre", "clusters"]
 
 #: Key column of the rows of each kind.
 KEY = {"simple": None, "group": "cohort", "dynamic": "event_time", "calendar": "time"}
-WEIGHTS = ("sample", "population_pre", "clusters")
 
 
 def aggregate(
@@ -44,7 +37,7 @@ def aggregate(
     max_e: float | None = None,
     weights: Weights = "sample",
     supported_only: bool = False,
-) -> Estimates:
+) -> ImpactEffects:
     """Sum up group-time effects: overall, then by cohort, time since treatment, or time.
 
     Parameters
@@ -66,7 +59,7 @@ def aggregate(
 
     Returns
     -------
-    Estimates
+    ImpactEffects
         Row 0 is ``overall``; then one row (term: the outcome) per ``cohort``, ``event_time`` or ``time``.
         ``fit["cell_weights"]`` holds the weight of every effect in every row.
 
@@ -143,15 +136,17 @@ def _scheme(
     kept = np.isin(
         _pairs(first, time), _pairs(effects.keys["cohort"].to_numpy(float), effects.keys["time"].to_numpy(float))
     )
-    if supported and fitted.resampled is not None:
-        kept &= np.isfinite(fitted.resampled).all(axis=0)
+    if supported and fitted.vcov == "jackknife":
+        kept &= np.isfinite(fitted.left_out).all(axis=0)
+    elif supported and fitted.vcov == "design" and fitted.over_time.design.replicates is not None:
+        kept &= np.isfinite(fitted.replicated).all(axis=0)
     since = time - first
     balance_e, min_e, max_e = window
     upper = np.inf if max_e is None else max_e
     if kind == "dynamic":
         kept &= (since >= (-np.inf if min_e is None else min_e)) & (since <= upper)
         if balance_e is not None:
-            last = _last_compared(fitted)
+            last = last_compared(fitted)
             kept &= (
                 (last - first >= balance_e)
                 & (since <= balance_e)
@@ -179,108 +174,84 @@ def _pairs(first: Floats, time: Floats) -> Floats:
     return np.asarray(first + 1j * time)
 
 
-def _last_compared(fitted: Fitted) -> float:
-    return float(fitted.over_time.times[max(cell.time for cell in fitted.cells)])
-
-
-def _sums(scheme: _Scheme, effect: Floats, size: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return overall and rows, (r,), weights of the cells, (r, k), and derivative in the cohort sizes, (r, C)."""
-    k = len(effect)
-    value, share = np.zeros(len(scheme.rows)), np.zeros((len(scheme.rows), k))
-    by_size = np.zeros((len(scheme.rows), len(size)))
+def _shares(scheme: _Scheme, size: Floats) -> tuple[Floats, Floats]:
+    """Return the weight of every cell in every row, (B, r, k), and of every row in the overall, (B, r)."""
+    share = np.zeros((len(size), len(scheme.rows), len(scheme.cohort)))
     for i, cells in enumerate(scheme.rows):
-        own = np.ones(len(cells)) if scheme.kind == "group" else size[scheme.cohort[cells]]
-        share[i, cells] = own / own.sum()
-        value[i] = share[i, cells] @ effect[cells]
+        own = np.ones((len(size), len(cells))) if scheme.kind == "group" else size[:, scheme.cohort[cells]]
+        share[:, i, cells] = own / own.sum(axis=1, keepdims=True)
+    part = np.zeros((len(size), len(scheme.rows)))
+    part[:, scheme.counted] = 1.0
+    if scheme.kind == "group":
+        part[:, scheme.counted] = size[:, [scheme.cohort[scheme.rows[i][0]] for i in scheme.counted]]
+    return share, part / part.sum(axis=1, keepdims=True)
+
+
+def _values(scheme: _Scheme, effect: Floats, size: Floats) -> Floats:
+    """Return overall and rows, shape (B, r), from effects, (B, k), and cohort sizes, (B, C)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share, part = _shares(scheme, size)
+        rows = [(share[:, i, cells] * effect[:, cells]).sum(axis=1) for i, cells in enumerate(scheme.rows)]
+        value = np.stack(rows, axis=1)
+        if scheme.kind == "simple":
+            return value
+        overall = (part[:, scheme.counted] * value[:, scheme.counted]).sum(axis=1)
+    return np.column_stack([overall, value])
+
+
+def _sums(scheme: _Scheme, effect: Floats, size: Floats) -> tuple[Floats, Floats]:
+    """Return weights of the cells, (r, k), and the derivative of overall and rows in the cohort sizes, (r, C)."""
+    share, part = (own[0] for own in _shares(scheme, size[None]))
+    value, by_size = share @ effect, np.zeros((len(scheme.rows), len(size)))
+    for i, cells in enumerate(scheme.rows):
         if scheme.kind != "group":
-            np.add.at(by_size[i], scheme.cohort[cells], (effect[cells] - value[i]) / own.sum())
+            weight = size[scheme.cohort[cells]].sum()
+            np.add.at(by_size[i], scheme.cohort[cells], (effect[cells] - value[i]) / weight)
     if scheme.kind == "simple":
-        return value, share, by_size
-    part, by_part = np.full(len(scheme.counted), 1 / len(scheme.counted)), np.zeros(len(size))
-    overall = float(part @ value[scheme.counted])
+        return share, by_size
+    by_part = np.zeros(len(size))
     if scheme.kind == "group":
         cohort = np.array([scheme.cohort[scheme.rows[i][0]] for i in scheme.counted])
-        part = size[cohort] / size[cohort].sum()
-        overall = float(part @ value[scheme.counted])
-        by_part[cohort] = (value[scheme.counted] - overall) / size[cohort].sum()
-    return (
-        np.concatenate([[overall], value]),
-        np.vstack([part @ share[scheme.counted], share]),
-        np.vstack([part @ by_size[scheme.counted] + by_part, by_size]),
+        by_part[cohort] = (value[scheme.counted] - part @ value) / size[cohort].sum()
+    return np.vstack([part @ share, share]), np.vstack([part @ by_size + by_part, by_size])
+
+
+def _refit(scheme: _Scheme, sizes: CohortSizes, influence: Callable[[], Floats]) -> Refit:
+    fitted, clusters = sizes.fitted, sizes.fitted.clusters
+    return Refit(
+        fitted.over_time.design,
+        clusters,
+        _values(scheme, fitted.estimate[None], sizes.full[None])[0],
+        lambda: fitted.table.records.spread(influence()),
+        lambda weights: _values(scheme, fitted.again(weights)[None], sizes.of(weights)[None])[0],
+        None if clusters is None else (lambda: _values(scheme, fitted.left_out, sizes.left_out)),
+        None
+        if clusters is None or clusters.cohort is None
+        else (lambda cohorts: _values(scheme, fitted.reordered(cohorts), sizes.reordered(cohorts))),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Sizes:
-    """Cohort sizes, (C,), the records they are summed over, (m,), and sizes in every resample, (R, C)."""
-
-    full: Floats
-    counted: NDArray[np.bool_]
-    resampled: Floats
-
-
-def _sizes(fitted: Fitted, weights: Weights) -> _Sizes:
-    records, n_cohorts = fitted.table.records, len(fitted.cohorts.values)
-    m = len(records.cohort)
-    counted = np.ones(m, dtype=bool)
-    if not records.is_panel:
-        times = fitted.over_time.times
-        until = _last_compared(fitted)
-        if weights == "population_pre":
-            until = float(times[times < fitted.cohorts.values[0]][-1]) if times[0] < fitted.cohorts.values[0] else until
-        counted = times[records.period] <= until
-    if weights == "clusters":
-        return _cluster_sizes(fitted, n_cohorts, np.zeros(m, dtype=bool))
-
-    def summed(by_row: Floats) -> Floats:
-        return mass_by(records.cohort[counted], n_cohorts, records.weights(by_row)[counted])
-
-    design = fitted.over_time.design
-    own = records.weights(design.domain_weights)
-    full, resampled = summed(design.domain_weights), np.zeros((0, n_cohorts))
-    if fitted.vcov == "jackknife" and fitted.clusters is not None:
-        cell = records.cluster[counted] * n_cohorts + records.cohort[counted]
-        by_cluster = mass_by(cell, len(fitted.clusters) * n_cohorts, own[counted]).reshape(-1, n_cohorts)
-        resampled = np.maximum(full - by_cluster, 0.0)
-    elif fitted.resampled is not None:
-        resampled = each_replicate(design, summed)
-    return _Sizes(full, counted, resampled)
-
-
-def _cluster_sizes(fitted: Fitted, n_cohorts: int, counted: NDArray[np.bool_]) -> _Sizes:
-    table = fitted.table
-    cohort = np.repeat(np.arange(n_cohorts * table.n_times) // table.n_times, np.diff(table.bounds))
-    there = np.zeros((len(fitted.clusters or ()), n_cohorts))
-    there[table.cluster, cohort] = 1.0
-    full = there.sum(axis=0)
-    rows = 0 if fitted.resampled is None else len(fitted.resampled)
-    return _Sizes(full, counted, full - there if fitted.vcov == "jackknife" else np.tile(full, (rows, 1)))
-
-
-def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) -> Estimates:
+def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) -> ImpactEffects:
     fitted = effects.fitted
-    sizes = _sizes(fitted, weights)
-    estimate = np.array([0.0 if made is None else made[1].estimate for made in fitted.effects])
-    value, share, by_size = _sums(scheme, estimate, sizes.full)
-    groups = [scheme.overall_cells(), *(scheme.rows if scheme.kind != "simple" else [])]
-    n_obs, df = fitted.sizes(groups)
+    sizes = CohortSizes(fitted, weights)
+    share, by_size = _sums(scheme, fitted.estimate, sizes.full)
 
     def influence() -> Floats:
-        z = fitted.influence(share)
-        return z + sizes.counted[:, None] * by_size.T[fitted.table.records.cohort]
+        return fitted.influence(share) + sizes.moved_by[:, None] * by_size.T[fitted.table.records.cohort]
 
-    design, engine = fitted.over_time.design, fitted.engine()
-    if fitted.resampled is not None:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            again = [_sums(scheme, b, n)[0] for b, n in zip(fitted.resampled, sizes.resampled, strict=True)]
-        contributions = np.array(again) - (value if fitted.vcov == "jackknife" else 0.0)
+    design, refit = fitted.over_time.design, _refit(scheme, sizes, influence)
+    engine: VarianceEngine
+    if fitted.vcov == "design" and design.replicates is not None:
+        engine, contributions = design.engine, _values(scheme, fitted.replicated, sizes.replicated)
     else:
-        contributions = fitted.contributions(influence())
-    return Estimates(
+        engine, contributions = errors_of(refit, fitted.vcov)
+    keys, vcov = _keys(scheme, str(effects.fit["outcome"])), covariance(engine, contributions)
+    n_obs, df = fitted.sizes([scheme.overall_cells(), *(scheme.rows if scheme.kind != "simple" else [])])
+    return ImpactEffects(
         verb="aggregate",
-        keys=_keys(scheme, str(effects.fit["outcome"])),
-        estimate=value,
-        vcov=covariance(engine, contributions),
+        keys=keys,
+        estimate=refit.estimate,
+        vcov=vcov,
         df=df,
         n_obs=n_obs,
         provenance=effects.provenance,
@@ -289,6 +260,7 @@ def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) ->
         influence_of=lambda: design.influence(fitted.table.records.spread(influence())),
         conf_level=effects.conf_level,
         fit=_fit_record(effects, scheme, weights, sizes.full, share),
+        refit=refit,
     )
 
 
@@ -338,7 +310,7 @@ def event_study(
     weights: Weights = "sample",
     supported_only: bool = False,
     conf_level: float = 0.95,
-) -> Estimates:
+) -> ImpactEffects:
     """Estimate effects by time since treatment, with the leads before it.
 
     Parameters
@@ -352,7 +324,7 @@ def event_study(
 
     Returns
     -------
-    Estimates
+    ImpactEffects
         As ``ev.aggregate(type="dynamic")``: row 0 overall, then one row per ``event_time``.
 
     Raises

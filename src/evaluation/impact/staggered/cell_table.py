@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,11 @@ class CellTable:
     weight: Floats
     outcome: Floats
 
+    @cached_property
+    def period(self) -> Codes:
+        """Wave of each row, shape (J,); zero in a panel."""
+        return np.asarray(np.repeat(np.arange(len(self.bounds) - 1) % self.n_times, np.diff(self.bounds)))
+
     def rows(self, cohorts: Sequence[int], period: int) -> Codes:
         """Return the rows of some cohorts in one wave."""
         at = [cohort * self.n_times + period for cohort in cohorts]
@@ -197,6 +203,22 @@ class CellTable:
         """Return the table under other weights, shape (n,)."""
         weight, outcome = _sums(self.records, self.row_of, len(self.weight), weights)
         return replace(self, weight=weight, outcome=outcome)
+
+    def relabelled(self, cohort: Codes, n_cohorts: int) -> CellTable:
+        """Return the table had the clusters other cohorts, shape (G,); ``row_of`` is not kept."""
+        cohort_wave = cohort[self.cluster] * self.n_times + self.period
+        order = np.argsort(cohort_wave, kind="stable")
+        size = np.bincount(cohort_wave, minlength=n_cohorts * self.n_times)
+        return CellTable(
+            self.records,
+            np.zeros(0, dtype=np.int64),
+            np.concatenate([[0], np.cumsum(size)]).astype(np.int64),
+            self.n_times,
+            self.cluster[order],
+            self.pattern[order],
+            self.weight[order],
+            self.outcome[order],
+        )
 
 
 def collapse(records: Records, n_cohorts: int) -> CellTable:
