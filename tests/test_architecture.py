@@ -26,7 +26,7 @@ LINES = [
     ["estimation"],
     ["comparison", "impact"],
     ["declared"],
-    ["disclosure", "second_opinion"],
+    ["disclosure", "second_opinion", "typesetting"],
     ["tables", "figures"],
     ["publication"],
     ["claims"],

@@ -17,7 +17,7 @@ from unicodedata import east_asian_width
 import numpy as np
 import pandas as pd
 
-from evaluation import disclosure, project, wording
+from evaluation import disclosure, project, typesetting, wording
 from evaluation.errors import PublishError
 from evaluation.results import TIDY_COLUMNS, Estimates, Labels, PlainLabels, Provenance, TestResult, holds_records
 from evaluation.specification import Text
@@ -126,6 +126,20 @@ class Table:
     def to_csv(self, path: str | Path) -> None:
         """Write the long form: comma, one row per number, full precision, UTF-8 with the mark that Excel needs."""
         Path(path).write_bytes(codecs.BOM_UTF8 + csv_bytes(self.data))
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the table as it is displayed, as a part of an HTML page."""
+        Path(path).write_text(self._repr_html_() + "\n", encoding="utf-8", newline="\n")
+
+    def to_latex(self, path: str | Path) -> None:
+        """Write LaTeX source (booktabs, threeparttable; Korean needs XeLaTeX or LuaLaTeX)."""
+        text = typesetting.latex(self.title, self._grouped(), self.numeric, self._foot())
+        Path(path).write_text(text, encoding="utf-8", newline="\n")
+
+    def to_word(self, path: str | Path) -> None:
+        """Write a Word document (docx) with title, table, source and notes; the same table is the same file."""
+        made = typesetting.word(self.title, self._grouped(), self.numeric, self._foot(), lang=self.lang)
+        Path(path).write_bytes(made)
 
     def _foot(self) -> list[str]:
         source = [f"{wording.term('source', self.lang)}: {self.source}"] if self.source else []
