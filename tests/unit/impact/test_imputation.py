@@ -1,0 +1,200 @@
+"""Imputation and two-stage effects: by hand, against the derivative, under other weights and orders."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evaluation as ev
+from evaluation.errors import EstimationError, IdentificationError
+
+DERIVATIVE = 2e-6
+VERBS = (ev.imputation_did, ev.two_stage_did)
+
+
+def waves(seed=1, districts=8, size=3, times=range(2012, 2018), effect=2.0):
+    """Answers of new people in every wave, districts treated from 2014, 2016 or never; weights differ."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        [(d, 2 * d + k % 2, t) for d in range(districts) for t in times for k in range(size)],
+        columns=["district", "dong", "year"],
+    )
+    start = np.array([2014, 2016, 0, 2014, 0, 2016, 0, 2014])[table["district"] % 8]
+    table["first"] = start
+    table["x"] = rng.normal(size=len(table))
+    table["w"] = rng.uniform(1, 3, len(table))
+    table["treated"] = ((start > 0) & (table["year"] >= start)).astype(float)
+    table["y"] = table["district"] + (table["year"] - 2012) * 0.5 + 0.7 * table["x"] + effect * table["treated"]
+    return table
+
+
+def noisy(seed=1, **shape):
+    table = waves(seed, **shape)
+    return table.assign(y=table["y"] + np.random.default_rng(seed + 1).normal(size=len(table)))
+
+
+def panel_of(table, **design):
+    return ev.panel(ev.survey_design(table, weights="w", **design), time="year")
+
+
+OPTIONS = {"outcome": "y", "cohort": "first", "covariates": ["x"], "place": "dong", "cluster": "district"}
+
+
+def test_one_treated_place_and_one_other_by_hand():
+    table = pd.DataFrame(
+        {"place": list("aaabbb"), "year": [1, 2, 3] * 2, "first": [3, 3, 3, 0, 0, 0], "y": [1.0, 2, 9, 4, 6, 5]}
+    )
+    panel = ev.panel(ev.survey_design(table, psu="place"), unit="place", time="year")
+    made = ev.imputation_did(panel, outcome="y", cohort="first", type="dynamic", pretrends=1)
+    # untreated change of b from the mean of waves 1 and 2: 0; a without treatment 1.5; lead: 1 - 2
+    assert made.keys["event_time"].tolist() == [None, -1, 0]
+    np.testing.assert_allclose(made.estimate, [7.5, -1.0, 7.5])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_two_groups_and_two_waves_equal_the_regression(verb):
+    table = noisy(times=(2013, 2014))
+    table = table.assign(first=table["first"].where(table["first"] == 2014, 0), w=1.0)
+    design = ev.survey_design(table, weights="w", psu="dong")
+    ours = verb(ev.panel(design, time="year"), outcome="y", cohort="first", place="district")
+    theirs = ev.twfe(design, outcome="y", treatment="treated", unit="district", time="year")
+    np.testing.assert_allclose(ours.estimate, theirs.estimate)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("kind", ["simple", "dynamic", "group", "calendar"])
+def test_a_constant_effect_is_found_whatever_the_average(verb, kind):
+    made = verb(panel_of(waves()), **OPTIONS, type=kind)
+    after = made.keys["event_time"].map(lambda e: e is None or e >= 0) if kind == "dynamic" else slice(None)
+    np.testing.assert_allclose(made.estimate[after], 2.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("kind", ["dynamic", "group", "calendar"])
+def test_influence_is_the_derivative_in_the_weights(verb, kind):
+    table = noisy()
+    leads = {"pretrends": 2} if verb is ev.imputation_did and kind == "dynamic" else {}
+    made = verb(panel_of(table, psu="dong"), **OPTIONS, type=kind, vcov="design", **leads)
+    w, step = table["w"].to_numpy(), 1e-5
+    for i in (0, 17, 60, 101, 143):
+        up, down = w.copy(), w.copy()
+        up[i], down[i] = w[i] + step, w[i] - step
+        slope = (made.refit.again(up) - made.refit.again(down)) / (2 * step)
+        np.testing.assert_allclose(made.influence[i] / w[i], slope, rtol=DERIVATIVE, atol=1e-9)
+
+
+def test_influence_of_a_weighted_panel_is_the_derivative():
+    table = noisy(size=1)
+    panel = ev.panel(ev.survey_design(table, weights="w", psu="district"), unit="district", time="year")
+    made = ev.imputation_did(panel, outcome="y", cohort="first", type="dynamic", cluster="district", vcov="cluster")
+    w, step = table["w"].to_numpy(), 1e-5
+    up, down = w.copy(), w.copy()
+    up[4], down[4] = w[4] + step, w[4] - step
+    slope = (made.refit.again(up) - made.refit.again(down)) / (2 * step)
+    np.testing.assert_allclose(made.influence[4] / w[4], slope, rtol=DERIVATIVE, atol=1e-9)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_leaving_a_district_out_equals_estimating_without_it(verb):
+    table = noisy()
+    made = verb(panel_of(table), **OPTIONS, type="dynamic")
+    for place, district in enumerate(range(8)):
+        rest = verb(panel_of(table[table["district"] != district]), **OPTIONS, type="dynamic", vcov="design")
+        np.testing.assert_allclose(made.refit.left_out()[place], rest.estimate, atol=1e-9)
+        zero = made.refit.again(np.where(table["district"] == district, 0.0, table["w"]))
+        np.testing.assert_allclose(zero, rest.estimate, atol=1e-9)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("unit", [None, "person"])
+def test_another_order_of_the_roll_out_equals_estimating_under_it(verb, unit):
+    table = noisy(size=3).assign(w=1.0)
+    table["person"] = table["district"] * 3 + table.groupby(["district", "year"]).cumcount()
+    design = ev.survey_design(table, weights="w", psu="district")
+    columns = {"outcome": "y", "cohort": "first", "cluster": "district"}
+    made = verb(ev.panel(design, unit=unit, time="year"), **columns, type="dynamic")
+    order = np.array([0, 2014, 2016, 0, 2014, 2014, 2016, 0.0])
+    moved = table.assign(first=order[table["district"]])
+    again = ev.panel(ev.survey_design(moved, weights="w", psu="district"), unit=unit, time="year")
+    theirs = verb(again, **columns, type="dynamic")
+    since = made.keys["event_time"].isin(theirs.keys["event_time"]).to_numpy()
+    ours = made.refit.reordered(np.where(order == 0, np.inf, order)[None])[0]
+    rows = theirs.tidy().set_index("event_time")["estimate"]
+    np.testing.assert_allclose(ours[0], theirs.estimate[0])
+    np.testing.assert_allclose(ours[1:][since[1:]], rows.loc[made.keys["event_time"][1:][since[1:]]], atol=1e-9)
+
+
+def test_scale_of_weights_and_order_of_rows_change_nothing():
+    table = noisy()
+    one = ev.imputation_did(panel_of(table), **OPTIONS, type="dynamic")
+    other = table.assign(w=table["w"] * 1e6).sample(frac=1, random_state=3)
+    two = ev.imputation_did(panel_of(other), **OPTIONS, type="dynamic")
+    np.testing.assert_allclose(one.estimate, two.estimate)
+    np.testing.assert_allclose(one.std_error, two.std_error)
+
+
+def test_leads_are_tested_together():
+    made = ev.imputation_did(panel_of(noisy()), **OPTIONS, type="dynamic", pretrends=2)
+    test = ev.pretrend_test(made)
+    rows = made.take(np.array([1, 2]))
+    wald = rows.estimate @ np.linalg.solve(rows.vcov, rows.estimate)
+    assert (test.ndf, test.ddf) == (2, 6)
+    np.testing.assert_allclose(test.statistic, wald * 6 / (7 * 2))
+
+
+def test_places_that_were_treated_from_the_start_are_counted_and_named():
+    table = noisy()
+    table["first"] = table["first"].where(table["district"] != 0, 2012)
+    made = ev.imputation_did(panel_of(table), **OPTIONS)
+    rest = ev.imputation_did(panel_of(table[table["district"] != 0]), **OPTIONS)
+    np.testing.assert_allclose(made.estimate, rest.estimate)
+    assert made.fit["n_places_without_untreated"] == 2
+    assert {(r["cohort"], r["reason"]) for r in made.fit["not_identified"]} == {(2012, "no_period_before")}
+
+
+def test_a_place_with_one_untreated_answer_is_kept():
+    table = noisy()
+    odd = (table["dong"] == 0) & (table["year"] < 2014) & (table.index != table.index[0])
+    made = ev.two_stage_did(panel_of(table[~odd]), **OPTIONS, type="dynamic", vcov="cluster")
+    assert np.isfinite(made.std_error).all()
+
+
+def test_waves_in_which_everybody_is_treated_are_told():
+    table = noisy()
+    table["first"] = table["first"].replace(0, 2017)
+    made = ev.imputation_did(panel_of(table), **OPTIONS)
+    assert {(r["time"], r["reason"]) for r in made.fit["not_identified"]} == {(2017, "no_comparison")}
+
+
+def test_the_authors_variance_needs_a_cluster():
+    with pytest.raises(EstimationError, match="bjs"):
+        ev.imputation_did(panel_of(noisy()), outcome="y", cohort="first", vcov="bjs")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_fewer_than_three_clusters_are_refused(verb):
+    with pytest.raises(EstimationError, match="at least 3 clusters"):
+        verb(panel_of(noisy(districts=2)), **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"first": 2011}, "everybody is treated from the first wave"),
+        ({"first": 0}, "nobody is treated"),
+        ({"x": np.arange(8.0).repeat(18)}, "'x' is not identified"),
+    ],
+)
+def test_what_cannot_be_imputed_is_refused(change, told):
+    with pytest.raises(IdentificationError, match=told):
+        ev.imputation_did(panel_of(noisy().assign(**change)), **OPTIONS)
+
+
+@pytest.mark.parametrize("wrong", [0, [0], True, "3"])
+def test_leads_that_are_no_leads_are_refused(wrong):
+    with pytest.raises(EstimationError, match="pretrends is"):
+        ev.imputation_did(panel_of(noisy()), **OPTIONS, type="dynamic", pretrends=wrong)
+
+
+def test_leads_of_an_average_without_event_times_are_refused():
+    with pytest.raises(EstimationError, match="type='dynamic'"):
+        ev.imputation_did(panel_of(noisy()), **OPTIONS, pretrends=2)
