@@ -75,7 +75,8 @@ class ComparisonPlan(Question):
 class PolicyPlan(Question):
     """One outcome of a staged roll-out: who counts as treated from when on, against whom, by which estimator.
 
-    ``unit`` where the same units come again (None: new respondents in every wave); ``placebo_outcomes`` cannot move.
+    ``unit`` where the same units come again (None: new respondents in every wave); ``places`` is what the clusters are
+    called in sentences; ``placebo_outcomes`` cannot move.
     """
 
     outcome: str
@@ -88,6 +89,7 @@ class PolicyPlan(Question):
     estimator: Literal["dr", "ipw", "reg"] = "dr"
     control_group: Literal["notyettreated", "nevertreated"] = "notyettreated"
     anticipation: int = 0
+    places: Text = Text(ko="자치구", en="districts")
     placebo_outcomes: list[str] = Field(default_factory=list)
 
 
