@@ -27,7 +27,7 @@ from evaluation import disclosure, project, wording
 from evaluation.errors import ClaimError, EvaluationError, PublishError, did_you_mean
 from evaluation.figures.canvas import Figure
 from evaluation.project import LOG, MANIFEST, STEP_VARIABLE
-from evaluation.results import TIDY_COLUMNS, Estimates, Provenance, holds_records
+from evaluation.results import REFUSED_IN_CLAIMS, TIDY_COLUMNS, Estimates, Provenance, holds_records
 from evaluation.specification import RESOLVED, read_study
 from evaluation.survey.source import read_description
 from evaluation.tables import (
@@ -163,6 +163,11 @@ def _check_name(name: object) -> None:
 
 def _files_of(name: str, item: Any, title: str | None) -> Files:
     """Return the files that ``item`` becomes, by path in the run folder."""
+    if getattr(item, "is_refused", False) or getattr(item, "fit", {}).get(REFUSED_IN_CLAIMS):
+        raise PublishError(
+            f"'{name}': its errors take respondents of one place as independent, though all of them were treated or "
+            f"none; no report may rest on that. Name the cluster (cluster=...) and leave vcov at 'jackknife'."
+        )
     if isinstance(item, Estimates):
         content = disclosure.shown(item).to_dict()
         record = json.dumps({"name": name, **content}, ensure_ascii=False, indent=1, allow_nan=False) + "\n"

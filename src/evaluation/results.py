@@ -483,6 +483,11 @@ def _blanked(values: NDArray[Any], hidden: NDArray[np.bool_]) -> NDArray[Any]:
     return np.where(hidden, "", values.astype(object))
 
 
+#: Entry of ``fit`` where an error is shown but may carry no claim and enter no report: it takes respondents of one place,
+#: who were all treated or all not, as independent.
+REFUSED_IN_CLAIMS = "refused_in_claims"
+
+
 #: Mark in ``DataFrame.attrs`` of frames that hold respondents' records, and of all that pandas derives from them.
 RECORDS = "respondent_records"
 

@@ -19,7 +19,16 @@ import pandas as pd
 
 from evaluation import disclosure, project, typesetting, wording
 from evaluation.errors import PublishError
-from evaluation.results import TIDY_COLUMNS, Estimates, Labels, PlainLabels, Provenance, TestResult, holds_records
+from evaluation.results import (
+    REFUSED_IN_CLAIMS,
+    TIDY_COLUMNS,
+    Estimates,
+    Labels,
+    PlainLabels,
+    Provenance,
+    TestResult,
+    holds_records,
+)
 from evaluation.specification import Text
 
 #: Columns of plain frames that hold shares of a population, 0 to 1.
@@ -107,6 +116,8 @@ class Table:
         Columns of ``frame`` that are numbers and stand flush right.
     groups : tuple of (str, int)
         Headings of groups of rows, each with its number of rows, in order; empty for one group without a heading.
+    is_refused : bool
+        The errors may not be published (``refused_in_claims``).
     """
 
     title: str
@@ -117,6 +128,7 @@ class Table:
     lang: str
     numeric: tuple[str, ...] = ()
     groups: tuple[tuple[str, int], ...] = ()
+    is_refused: bool = False
 
     @property
     def caption(self) -> str:
@@ -341,6 +353,7 @@ def _estimates_table(result: Estimates, title: str | None, lang: str, notes: tup
         notes=(*lines, *disclosure.meanings([result], lang), *notes),
         lang=lang,
         numeric=tuple(name for name in numbers if name not in _texts(result, lang)),
+        is_refused=bool(result.fit.get(REFUSED_IN_CLAIMS)),
     )
 
 

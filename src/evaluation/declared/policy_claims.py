@@ -13,7 +13,7 @@ from evaluation.comparison.comparability import Comparability, Diagnostic, Measu
 from evaluation.declared.policies import DeclaredPolicy
 from evaluation.errors import EstimationError
 from evaluation.impact.rollout.schedule import ScheduleCheck
-from evaluation.results import Estimates, TestResult, card_html
+from evaluation.results import REFUSED_IN_CLAIMS, Estimates, TestResult, card_html
 
 #: With fewer clusters no rule of the house keeps its level for every roll-out.
 FEWEST_CLUSTERS = 12
@@ -231,7 +231,7 @@ def policy_evidence(
     EstimationError
         The overall effect has no interval, or its error takes respondents of one cluster as independent.
     """
-    if overall.fit.get("refused_in_claims"):
+    if overall.fit.get(REFUSED_IN_CLAIMS):
         raise EstimationError(
             f"policy_evidence: the error ({overall.variance_method}) takes respondents of one place as independent, "
             f"which no claim may rest on. Name the cluster and use vcov='jackknife'."

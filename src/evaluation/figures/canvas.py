@@ -58,12 +58,15 @@ class Figure:
         The numbers that are drawn, with codes and the words used.
     title, caption : str
         As they stand in the picture.
+    is_refused : bool
+        The errors may not be published (``refused_in_claims``).
     """
 
     figure: Canvas
     data: pd.DataFrame
     title: str
     caption: str
+    is_refused: bool = False
 
     def png(self) -> bytes:
         """Return the picture as PNG; the same bytes for the same result."""
