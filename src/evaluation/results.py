@@ -483,8 +483,8 @@ def _blanked(values: NDArray[Any], hidden: NDArray[np.bool_]) -> NDArray[Any]:
     return np.where(hidden, "", values.astype(object))
 
 
-#: Entry of ``fit`` where an error is shown but may carry no claim and enter no report: it takes respondents of one place,
-#: who were all treated or all not, as independent.
+#: Entry of ``fit`` where an error is shown but may carry no claim and enter no report: it takes respondents of one
+#: place, who were all treated or all not, as independent.
 REFUSED_IN_CLAIMS = "refused_in_claims"
 
 
