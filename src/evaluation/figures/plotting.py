@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -21,6 +22,7 @@ from evaluation.figures.forest import MARGIN_TEST_COLUMNS, draw_margin_test, dra
 from evaluation.figures.intervals import draw_estimates
 from evaluation.figures.ladder import draw_ladder
 from evaluation.figures.likert import draw_likert
+from evaluation.figures.planning import draw_rollout_mde, draw_rollout_power
 from evaluation.figures.power import draw_power
 from evaluation.figures.rollout import (
     CELL_COLUMNS,
@@ -30,7 +32,7 @@ from evaluation.figures.rollout import (
 )
 from evaluation.figures.sensitivity import draw_sensitivity, is_sensitivity
 from evaluation.figures.trends import draw_trend
-from evaluation.results import Estimates
+from evaluation.results import REFUSED_IN_CLAIMS, Estimates
 
 
 def plot(
@@ -111,7 +113,8 @@ def plot(
                 reference_label=reference_label,
             )  # fmt: skip
         draw = _drawn_by(set(map(str, result.keys.columns)))
-        return draw(result, title=title, lang=lang, reference=known, reference_label=reference_label)
+        drawn = draw(result, title=title, lang=lang, reference=known, reference_label=reference_label)
+        return replace(drawn, is_refused=True) if result.fit.get(REFUSED_IN_CLAIMS) else drawn
     if is_rollout:
         return _draw_rollout(result, kind, title, lang)
     if time is not None or breaks is not None:
@@ -130,6 +133,10 @@ def plot(
         return draw_methods(result, title=title, lang=lang)
     if set(BALANCE_COLUMNS) <= set(frame.columns):
         return draw_balance(result, title=title, lang=lang)
+    if all(hasattr(result, name) for name in ("power_curve", "correlations", "frame")):
+        return draw_rollout_mde(result, title=title, lang=lang)
+    if all(hasattr(result, name) for name in ("permutations", "correlations", "frame")):
+        return draw_rollout_power(result, title=title, lang=lang)
     if all(hasattr(result, name) for name in ("curve", "power", "solved_for")):
         return draw_power(result, title=title, lang=lang)
     if set(MARGIN_TEST_COLUMNS) <= set(frame.columns):

@@ -155,4 +155,229 @@ TERMS: dict[str, tuple[str, str]] = {
         "Decimals follow two significant digits of the standard errors, alike within an item; the CSV holds unrounded "
         "values.",
     ),
+    # credibility and planning
+    "cluster_correlations": ("지역 내 상관", "correlations within places"),
+    "component_icc": ("지역 내 상관 (ICC)", "intra-cluster correlation (ICC)"),
+    "component_cac": ("지역의 조사 간 상관 (CAC)", "cluster autocorrelation (CAC)"),
+    "component_std_dev": ("한 조사의 표준편차", "standard deviation within a wave"),
+    "component_var_place": ("분산: 지속되는 지역 차이", "variance: lasting differences between places"),
+    "component_var_place_wave": ("분산: 지역의 그해 충격", "variance: shocks of a place and wave"),
+    "component_var_person": ("분산: 사람", "variance: persons"),
+    "RolloutPower": ("단계적 시행에서 찾아낼 수 있는 최소 효과", "Minimum detectable effect of the roll-out"),
+    "RolloutSimulation": ("모의실험으로 본 검정력과 오류율", "Power and size of the roll-out by simulation"),
+    "persons_per_cell": ("지역·조사당 응답자", "persons per place and wave"),
+    "infinitely_many": ("무한히 많음", "infinitely many"),
+    "never_treated": ("시행 없음", "never"),
+    "share_shocks": ("분산 중 지역 충격 몫 (%)", "share of shocks in the variance (%)"),
+    "mde_means": ("시행 전후 평균의 차이", "means before and after"),
+    "mde_att_gt": ("집단·시점별 효과의 평균 (CS)", "group-time effects (CS)"),
+    "mde_twfe": ("이원고정효과", "two-way fixed effects"),
+    "mde_gls": ("일반화최소제곱", "generalised least squares"),
+    "said_rollout_mde": (
+        "지역 {places}곳, 지역·조사당 {persons}명이면 {effect} 이상의 효과를 {power} 확률로 찾아냄 "
+        "(양측 {alpha}). 응답자를 아무리 늘려도 {floor} 아래로는 내려가지 않음",
+        "{places} places with {persons} persons each per wave find an effect of {effect} or more with probability "
+        "{power} (two-sided {alpha}). However many persons are asked, it does not fall below {floor}.",
+    ),
+    "rollout_mde_setting": (
+        "{method}; ICC {icc}, CAC {cac}, 표준편차 {sd}; t 자유도 {df}, 양측 {alpha}, 검정력 {power}; "
+        "시작 조사별 지역 수 {places}",
+        "{method}; ICC {icc}, CAC {cac}, standard deviation {sd}; t on {df} df, two-sided {alpha}, power {power}; "
+        "places by first wave {places}",
+    ),
+    "mde_title": ("찾아낼 수 있는 최소 효과와 응답자 수", "Minimum detectable effect and sample size"),
+    "mde_curve": ("찾아낼 수 있는 최소 효과", "minimum detectable effect"),
+    "mde_floor": ("응답자가 무한히 많을 때", "with infinitely many persons"),
+    "mde_asked": ("계획한 응답자 수", "numbers asked for"),
+    "test": ("검정", "test"),
+    "test_jackknife": ("지역 하나씩 빼기 (CV3, t)", "leave-one-place-out (CV3, t)"),
+    "test_randomization": ("무작위화 추론", "randomization inference"),
+    "rejected": ("기각 비율 (%)", "rejected (%)"),
+    "mc_error": ("모의실험 오차 (%p)", "simulation error (points)"),
+    "sd_estimate": ("추정값의 표준편차", "standard deviation of estimates"),
+    "hangs_on_one_place": ("한 곳을 빼면 추정할 수 없어 계산하지 않음", "refused: hangs on a single place"),
+    "rollout_power_setting": (
+        "모의 시행 {draws}회 (난수 {seed}), 지역·조사당 {persons}명, ICC {icc}, CAC {cac}, 표준편차 {sd}, 양측 {alpha}",
+        "{draws} simulated roll-outs (seed {seed}), {persons} persons per place and wave, ICC {icc}, CAC {cac}, "
+        "standard deviation {sd}, two-sided {alpha}",
+    ),
+    "said_rollout_power": ("효과 {effect}, {test}: 기각 {share}", "effect {effect}, {test}: rejected {share}"),
+    "said_rollout_none": ("효과 {effect}, {test}: {reason}", "effect {effect}, {test}: {reason}"),
+    # inference with few clusters
+    "ResampledTest": ("재추출 검정", "Test against other draws"),
+    "null_value": ("검정하는 값", "value tested"),
+    "p_strict": ("동률 제외", "ties not counted"),
+    "p_weak": ("동률 포함", "ties counted"),
+    "p_equal_tailed": ("양쪽 꼬리 같은 p값", "p, equal-tailed"),
+    "convention": ("계산 규칙", "convention"),
+    "no_seed": ("없음", "none"),
+    "draws_enumerated": ("가능한 {n}가지를 모두 계산", "All {n} combinations were computed"),
+    "draws_drawn": ("{n}번 무작위 추출(시드 {seed})", "{n} random draws (seed {seed})"),
+    "draws_missing": ("{n}번은 추정값이 없어 제외", "{n} draws without an estimate are left out"),
+    "ties_strict": (
+        "관측값보다 큰 경우만 셈(동률 {n}번 제외)",
+        "Draws beyond the observed one count ({n} ties do not)",
+    ),
+    "ties_weak": ("관측값과 같은 경우도 셈(동률 {n}번)", "Draws as large as the observed one count ({n} ties)"),
+    "weights_rademacher": ("라데마허", "Rademacher"),
+    "weights_webb": ("웹 6점", "Webb's six-point"),
+    "wcr_11": (
+        "와일드 군집 부트스트랩 WCR-11: 귀무가설 아래 전체 적합의 잔차, 군집합 표준오차, {weights} 가중치, {cluster} {g}개",
+        "Wild cluster bootstrap WCR-11: residuals of the full fit under the null, errors from cluster sums, {weights} "
+        "weights, {g} clusters ({cluster})",
+    ),
+    "wcr_13": (
+        "와일드 군집 부트스트랩 WCR-13: 귀무가설 아래 전체 적합의 잔차, 잭나이프 표준오차, {weights} 가중치, {cluster} {g}개",
+        "Wild cluster bootstrap WCR-13: residuals of the full fit under the null, jackknife errors, {weights} weights, "
+        "{g} clusters ({cluster})",
+    ),
+    "wcr_31": (
+        "와일드 군집 부트스트랩 WCR-31: 귀무가설 아래 해당 군집을 뺀 적합의 잔차, 군집합 표준오차, {weights} 가중치, {cluster} {g}개",
+        "Wild cluster bootstrap WCR-31: residuals of fits without the cluster under the null, errors from cluster sums, "
+        "{weights} weights, {g} clusters ({cluster})",
+    ),
+    "wcr_33": (
+        "와일드 군집 부트스트랩 WCR-33: 귀무가설 아래 해당 군집을 뺀 적합의 잔차, 잭나이프 표준오차, {weights} 가중치, {cluster} {g}개",
+        "Wild cluster bootstrap WCR-33: residuals of fits without the cluster under the null, jackknife errors, {weights} "
+        "weights, {g} clusters ({cluster})",
+    ),
+    "wcu_11": (
+        "와일드 군집 부트스트랩 WCU-11: 제약 없는 전체 적합의 잔차, 군집합 표준오차, {weights} 가중치, {cluster} {g}개",
+        "Wild cluster bootstrap WCU-11: residuals of the unrestricted fit, errors from cluster sums, {weights} weights, "
+        "{g} clusters ({cluster})",
+    ),
+    "wcu_13": (
+        "와일드 군집 부트스트랩 WCU-13: 제약 없는 전체 적합의 잔차, 잭나이프 표준오차, {weights} 가중치, {cluster} {g}개",
+        "Wild cluster bootstrap WCU-13: residuals of the unrestricted fit, jackknife errors, {weights} weights, {g} "
+        "clusters ({cluster})",
+    ),
+    "wcu_31": (
+        "와일드 군집 부트스트랩 WCU-31: 해당 군집을 뺀 적합의 잔차, 군집합 표준오차, {weights} 가중치, {cluster} {g}개",
+        "Wild cluster bootstrap WCU-31: residuals of unrestricted fits without the cluster, errors from cluster sums, "
+        "{weights} weights, {g} clusters ({cluster})",
+    ),
+    "wcu_33": (
+        "와일드 군집 부트스트랩 WCU-33: 해당 군집을 뺀 적합의 잔차, 잭나이프 표준오차, {weights} 가중치, {cluster} {g}개",
+        "Wild cluster bootstrap WCU-33: residuals of unrestricted fits without the cluster, jackknife errors, {weights} "
+        "weights, {g} clusters ({cluster})",
+    ),
+    "ri_coefficient": (
+        "무작위화 추론: 시행 순서가 교환 가능하다는 전제 아래 시행 시점을 다른 {cluster}에 배정({g}개), 추정값을 비교",
+        "Randomization inference under exchangeable roll-out order: dates given to other places ({cluster}, {g}), estimates "
+        "compared",
+    ),
+    "ri_t": (
+        "무작위화 추론: 시행 순서가 교환 가능하다는 전제 아래 시행 시점을 다른 {cluster}에 배정({g}개), t값(CR1)을 비교",
+        "Randomization inference under exchangeable roll-out order: dates given to other places ({cluster}, {g}), t (CR1) "
+        "compared",
+    ),
+    "ri_no_interval": (
+        "이 추정량의 신뢰구간은 순서마다 다시 추정해야 하므로 제시하지 않음",
+        "No interval: this estimator would have to be estimated anew for every order and effect",
+    ),
+    "score_cluster": (
+        "점수 부트스트랩: 영향함수의 군집합에 {weights} 가중치를 곱함({cluster} {g}개). 귀무가설을 부과하지 않으며 와일드 군집 "
+        "부트스트랩이 아님",
+        "Score bootstrap: cluster sums of the influence function times {weights} weights, {g} clusters ({cluster}). The "
+        "null is not imposed; this is no wild cluster bootstrap",
+    ),
+    "score_jackknife": (
+        "점수 부트스트랩: 군집을 뺐을 때의 변화에 {weights} 가중치를 곱함({cluster} {g}개). 귀무가설을 부과하지 않으며 와일드 군집 "
+        "부트스트랩이 아님",
+        "Score bootstrap: changes without each cluster times {weights} weights, {g} clusters ({cluster}). The null is not "
+        "imposed; this is no wild cluster bootstrap",
+    ),
+    "rejected_share": ("기각 비율", "share rejected"),
+    # violations of parallel trends
+    "RobustSets": ("평행추세가 어긋날 때의 효과", "Effects if trends are not parallel"),
+    "Breakdown": ("효과가 0과 구별되지 않게 되는 추세 차이", "Violation at which the set holds zero"),
+    "PretrendPower": ("사전 추세 검정이 찾아낼 수 있는 추세 차이", "Trends that a test of the leads would find"),
+    "mbar": ("Mbar", "Mbar"),
+    "m": ("M", "M"),
+    "mbar_axis": (
+        "Mbar: 시행 후 어긋남이 시행 전 최대 어긋남의 몇 배까지인가",
+        "Mbar: violations after treatment, as multiples of the largest before",
+    ),
+    "m_axis": ("M: 추세 차이의 기울기가 한 기간에 변하는 최대 폭", "M: largest change of the violation's slope per period"),
+    "effect_of": ("대상 효과", "effect"),
+    "restriction": ("가정", "assumption"),
+    "breakdown": ("한계값", "breakdown value"),
+    "breakdown_at": ("한계값 {value}", "breakdown value {value}"),
+    "breakdown_low": ("한계값 아래 끝", "breakdown, lower end"),
+    "breakdown_high": ("한계값 위 끝", "breakdown, upper end"),
+    "holds_null": ("0을 담음", "holds zero"),
+    "parts": ("구간 수", "intervals"),
+    "original_interval": ("평행추세", "parallel trends"),
+    "robust_set": ("어긋남을 허용한 집합", "set that allows for violations"),
+    "set_empty": ("없음 (자료가 가정을 기각)", "empty: the data reject the assumption"),
+    "target_first": ("시행 첫 기간", "first treated period"),
+    "target_average": ("시행 후 평균", "mean since treatment"),
+    "target_weights": ("시행 후 가중평균", "weighted mean since treatment"),
+    "target_event_time": ("시행 후 {time}기", "event time {time}"),
+    "restriction_relative_magnitudes": (
+        "시행 후 평행추세에서 어긋나는 폭이 한 기간에 시행 전 최대 폭의 Mbar배를 넘지 않음",
+        "steps away from parallel trends after treatment are at most Mbar times the largest step before",
+    ),
+    "restriction_linear_trend": (
+        "시행 후 선형 추세에서 벗어나는 폭이 시행 전 최대 폭의 Mbar배를 넘지 않음",
+        "departures from a linear trend after treatment are at most Mbar times the largest before",
+    ),
+    "restriction_smoothness": (
+        "추세 차이의 기울기가 한 기간에 M 넘게 변하지 않음 (M = 0: 선형 추세)",
+        "the slope of the violation changes by at most M from period to period (M = 0: a linear trend)",
+    ),
+    "bias_positive": ("편향이 음수가 아님", "the bias is not negative"),
+    "bias_negative": ("편향이 양수가 아님", "the bias is not positive"),
+    "bias_increasing": ("편향이 줄지 않음", "the bias does not fall"),
+    "bias_decreasing": ("편향이 늘지 않음", "the bias does not rise"),
+    "set_C-LF": ("조건부 검정과 최소유리 임계값 (C-LF)", "conditional tests with a least favourable first stage (C-LF)"),
+    "set_Conditional": ("조건부 검정", "conditional tests"),
+    "set_FLCI": ("길이가 고정된 최단 구간 (FLCI)", "shortest interval of fixed length (FLCI)"),
+    "normal_critical_values": (
+        "임계값은 정규분포, 사전 계수의 표집오차를 포함",
+        "critical values are normal; the sampling error of the leads is part of the sets",
+    ),
+    "sets_of_few_clusters": (
+        "공분산은 지역 {n}개에서 나옴. 지역이 적으면 집합이 너무 좁을 수 있음",
+        "the covariance comes from {n} clusters; with few, the sets may be too narrow",
+    ),
+    "said_breakdown_at": (
+        "{effect}: {interval} 집합은 {size}에서 처음으로 {null}을 담음. 추세가 그만큼 어긋났을 수 있는지는 자료로 알 수 없음",
+        "{effect}: the {interval} first holds {null} at {size}. Whether trends were violated so much, the data "
+        "cannot tell.",
+    ),
+    "said_breakdown_none": (
+        "{effect}: {interval} 집합은 추세가 어긋나지 않아도 {null}을 담음",
+        "{effect}: the {interval} holds {null} without any violation.",
+    ),
+    "said_breakdown_never": (
+        "{effect}: {interval} 집합은 {size}까지 {null}을 담지 않음",
+        "{effect}: the {interval} leaves {null} out up to {size}.",
+    ),
+    "said_sets": ("{effect}: {assumption}", "{effect}: {assumption}."),
+    "pretest": ("사전 검정", "test of the leads"),
+    "pretest_individual": ("계수마다 따로", "each lead by itself"),
+    "pretest_wald": ("모든 사전 계수를 함께", "all leads jointly"),
+    "slope": ("기간당 추세 차이", "trend per period"),
+    "bayes_factor": ("통과의 베이즈 인수", "Bayes factor of passing"),
+    "likelihood_ratio": ("사전 계수의 우도비", "likelihood ratio of the leads"),
+    "violation": ("첫 기간의 편향", "bias in the first treated period"),
+    "mean_after_passing": ("통과했을 때 그 평균", "its mean after passing"),
+    "violation_line": ("추세 차이 (검정력 {power})", "trend found with power {power}"),
+    "violation_given": ("주어진 추세 차이 (검정력 {power})", "trend given (power {power})"),
+    "passing_line": ("검정을 통과했을 때 평균", "its mean where the test passes"),
+    "pretrend_power_note": (
+        "효과가 없고 추세가 선형으로 어긋날 때; 임계값은 정규분포",
+        "If there is no effect and the trend is violated linearly; critical values are normal",
+    ),
+    "bayes_factor_note": (
+        "베이즈 인수: 추세가 어긋날 때 통과할 확률을 평행추세일 때로 나눈 값. 1에 가까우면 통과가 말해 주는 것이 없음",
+        "Bayes factor: probability to pass under the trend over that under parallel trends; near 1, passing says nothing",
+    ),
+    "said_pretrend_power": (
+        "기간당 {slope}의 추세 차이는 {power}의 확률로 찾아냄. 검정을 통과했더라도 시행 후 {time}기의 추정값에 평균 {left}의 편향이 "
+        "남음",
+        "A trend of {slope} per period would be found with probability {power}. Where it is there and the test passes, "
+        "the estimate at event time {time} is off by {left} on average.",
+    ),
 }
