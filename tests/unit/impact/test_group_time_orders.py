@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import EstimationError
+from evaluation.errors import EstimationError, IdentificationError
 
 KINDS = ["cross-sections", "panel"]
 TYPES = ["simple", "group", "dynamic", "calendar"]
@@ -76,6 +76,30 @@ def test_zero_weights_leave_a_place_out(kind, covariates, weights):
             zero = np.where(made.refit.clusters.code == place, 0.0, made.refit.design.domain_weights)
             np.testing.assert_allclose(result.refit.again(zero), left_out[place], rtol=1e-8, atol=1e-12)
         np.testing.assert_allclose(result.contributions + result.estimate, left_out, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("estimator", ["dr", "ipw", "reg"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_leaving_places_out_at_once_is_leaving_each_out(kind, estimator):
+    """Also where a covariate is in one place of each side, and all of a cohort in one place."""
+    frame = waves(n_places=10, per_wave=20).query("first != 2016 or place == 1").reset_index(drop=True)
+    frame = frame.assign(w=1.0, only=(frame["place"].isin([3, 5]) & (frame["id"] % 2 == 0)).astype(float))
+    rng = np.random.default_rng(3)
+    frame["level"] = rng.normal(0, 1, int(frame["id"].max()) + 1)[frame["id"]]
+    asked = {"covariates": ["level", "only"], "estimator": estimator, "control_group": "nevertreated"}
+    made = effects(frame, kind, cluster="place", **asked)
+    known = dict(zip(zip(made.keys["cohort"], made.keys["time"], strict=True), range(len(made)), strict=True))
+    for number, place in enumerate(made.refit.clusters.levels):
+        there = []
+        try:
+            alone = effects(frame[frame["place"] != place].reset_index(drop=True), kind, **asked)
+        except IdentificationError:
+            assert place in (3, 5)
+        else:
+            there = [known[key] for key in zip(alone.keys["cohort"], alone.keys["time"], strict=True)]
+            np.testing.assert_allclose(made.refit.left_out()[number, there], alone.estimate, rtol=1e-9, atol=1e-12)
+        gone = sorted(set(range(len(made))) - set(there))
+        assert np.isnan(made.refit.left_out()[number, gone]).all()
 
 
 def test_effects_refit_whatever_the_rule_of_their_errors():

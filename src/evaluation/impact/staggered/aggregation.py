@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError
-from evaluation.impact.effects import ImpactEffects, Refit, Vcov, covariance, errors_of
+from evaluation.impact.effects import ImpactEffects, Refit, Vcov, covariance
 from evaluation.impact.identification import BasePeriod, ControlGroup
 from evaluation.impact.panel import Panel, exact
 from evaluation.impact.staggered.cohort_sizes import WEIGHTS, CohortSizes, Weights, last_compared
 from evaluation.impact.staggered.difference import Estimator
 from evaluation.impact.staggered.fitted import Fitted
 from evaluation.impact.staggered.group_time import GroupTimeEffects, att_gt
-from evaluation.results import VarianceEngine
+from evaluation.impact.staggered.influence_sums import size_sums
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -231,6 +231,18 @@ def _refit(scheme: _Scheme, sizes: CohortSizes, influence: Callable[[], Floats])
     )
 
 
+def _contributions(effects: GroupTimeEffects, scheme: _Scheme, sizes: CohortSizes, refit: Refit) -> Floats:
+    """Return leave-one-out deviations, estimates of replicates, or influence: sums are linear in that of the cells."""
+    fitted = effects.fitted
+    if fitted.vcov == "jackknife":
+        return refit.left_out() - refit.estimate
+    if fitted.over_time.design.replicates is not None:
+        return _values(scheme, fitted.replicated, sizes.replicated)
+    share, by_size = _sums(scheme, fitted.estimate, sizes.full)
+    moved = effects.sums @ share.T
+    return moved if sizes.weights == "clusters" else moved + size_sums(fitted, sizes.counted) @ by_size.T
+
+
 def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) -> ImpactEffects:
     fitted = effects.fitted
     sizes = CohortSizes(fitted, weights)
@@ -240,11 +252,10 @@ def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) ->
         return fitted.influence(share) + sizes.moved_by[:, None] * by_size.T[fitted.table.records.cohort]
 
     design, refit = fitted.over_time.design, _refit(scheme, sizes, influence)
-    engine: VarianceEngine
-    if fitted.vcov == "design" and design.replicates is not None:
-        engine, contributions = design.engine, _values(scheme, fitted.replicated, sizes.replicated)
-    else:
-        engine, contributions = errors_of(refit, fitted.vcov)
+    engine = effects.engine
+    if engine is None:
+        raise EstimationError("aggregate needs effects as ev.att_gt returned them.")
+    contributions = _contributions(effects, scheme, sizes, refit)
     keys, vcov = _keys(scheme, str(effects.fit["outcome"])), covariance(engine, contributions)
     n_obs, df = fitted.sizes([scheme.overall_cells(), *(scheme.rows if scheme.kind != "simple" else [])])
     return ImpactEffects(

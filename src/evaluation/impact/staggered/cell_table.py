@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from evaluation.estimation.domains import outcomes_of
 from evaluation.impact.identification import Cell
 from evaluation.impact.panel import Cohorts, Panel
 from evaluation.impact.staggered.difference import Comparison, Effect
+from evaluation.regression.matrix import Matrix
 from evaluation.regression.model import read_model
 
 Codes = NDArray[np.int64]
@@ -85,55 +87,83 @@ class Records:
 def read_records(
     over_time: Panel, outcome: str, covariates: str | Sequence[str], cohorts: Cohorts, cluster: Codes | None
 ) -> Records:
-    """Read outcome and covariates; a record that misses one is left out, of a panel the whole unit."""
+    """Read outcome and covariates; a record that misses one is left out, of a panel the whole unit.
+
+    Records stand by cohort, wave and cluster, so that those who are compared lie side by side.
+    """
     design = over_time.design
     answers = outcomes_of(design, outcome, listwise=False, verb="att_gt")
     complete = answers.answered[:, 0] & (over_time.period >= 0)
-    x, formula = np.ones((len(design), 1)), ""
+    model = None
     if isinstance(covariates, str) or len(covariates) > 0:
         model = read_model(design, outcome, covariates, "gaussian", among=complete)
         if model.terms[0] != "(Intercept)":
             raise ColumnError(f"att_gt: the formula '~ {model.formula}' drops the intercept, which the models need.")
-        x, complete, formula = _standardised(model.x, model.used), model.used, model.formula
+        complete = model.used
     candidates = np.flatnonzero(over_time.period >= 0) if over_time.rows is None else over_time.rows
     usable = complete[candidates] if candidates.ndim == 1 else complete[candidates].all(axis=1)
-    rows = candidates[usable]
+    rows = candidates if usable.all() else candidates[usable]
     first = rows if rows.ndim == 1 else rows[:, 0]
-    pattern, distinct = _patterns(x, rows)
+    place = np.zeros(len(design), dtype=np.int64) if cluster is None else cluster
+    period = over_time.period if rows.ndim == 1 else np.zeros(len(design), dtype=np.int64)
+    key = (cohorts.code[first] * len(over_time.times) + period[first]) * (int(place.max()) + 1) + place[first]
+    rows = rows[_ascending(key)]
+    first = rows if rows.ndim == 1 else rows[:, 0]
+    pattern, distinct = _patterns(None if model is None else model.matrix, complete, rows)
     return Records(
         over_time,
         rows,
         answers.values[:, 0][rows],
         cohorts.code[first],
-        over_time.period[rows] if rows.ndim == 1 else np.zeros(len(rows), dtype=np.int64),
-        np.zeros(len(rows), dtype=np.int64) if cluster is None else cluster[first],
+        period[first],
+        place[first],
         pattern,
         distinct,
-        formula,
+        "" if model is None else model.formula,
         int((~usable).sum()),
     )
 
 
-def _standardised(x: Floats, used: Mask) -> Floats:
-    rows = x[used]
-    centre, spread = rows.mean(axis=0), rows.std(axis=0)
-    centre[0], spread[0] = 0.0, 1.0
-    return np.asarray((x - centre) / np.where(spread > 0, spread, 1.0))
+def _ascending(key: Codes) -> Codes:
+    """Return the stable order of codes, which small integers reach without comparing."""
+    small = len(key) > 0 and int(key.max()) < np.iinfo(np.int16).max
+    return np.argsort(key.astype(np.int16) if small else key, kind="stable")
 
 
-def _patterns(x: Floats, rows: Codes) -> tuple[Codes, Floats]:
+def _patterns(matrix: Matrix | None, used: Mask, rows: Codes) -> tuple[Codes, Floats]:
     """Number the distinct covariate rows; each record its own pattern where hardly any two are alike."""
     flat = rows.ravel()
-    code = np.zeros(len(flat), dtype=np.int64)
-    for column in x[flat].T[1:]:
-        own, levels = pd.factorize(column)
-        code, found = pd.factorize(code * len(levels) + own)
-        if len(found) * ROWS_PER_PATTERN > len(flat):
-            return np.arange(len(flat)).reshape(rows.shape), x[flat]
+    if matrix is None:
+        return np.zeros_like(rows), np.ones((1, 1))
+    code = _distinct(matrix, flat)
+    if code is None:
+        return np.arange(len(flat)).reshape(rows.shape), _standardised(matrix, used, flat)
     n_patterns = int(code.max()) + 1
     example = np.empty(n_patterns, dtype=np.int64)
     example[code[::-1]] = flat[::-1]
-    return code.reshape(rows.shape), x[example]
+    return code.reshape(rows.shape), _standardised(matrix, used, example)
+
+
+def _distinct(matrix: Matrix, flat: Codes) -> Codes | None:
+    """Return the pattern of each of some rows; None where hardly any two are alike."""
+    code = np.zeros(len(flat), dtype=np.int64)
+    for column in islice(matrix.each_column(), 1, None):
+        own, levels = pd.factorize(column[flat])
+        code, found = pd.factorize(code * len(levels) + own)
+        if len(found) * ROWS_PER_PATTERN > len(flat):
+            return None
+    return code
+
+
+def _standardised(matrix: Matrix, used: Mask, rows: Codes) -> Floats:
+    """Return some rows of the covariates in units of their spread, a column at a time."""
+    columns = list(matrix.each_column())
+    x = np.empty((len(rows), len(columns)))
+    for place, column in enumerate(columns):
+        own = column if used.all() else column[used]
+        centre, spread = (float(own.mean()), float(own.std())) if place else (0.0, 1.0)
+        x[:, place] = (column[rows] - centre) / (spread if spread > 0 else 1.0)
+    return x
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +200,11 @@ class CellTable:
         """Wave of each row, shape (J,); zero in a panel."""
         return np.asarray(np.repeat(np.arange(len(self.bounds) - 1) % self.n_times, np.diff(self.bounds)))
 
+    @cached_property
+    def is_by_record(self) -> bool:
+        """Whether every record is a row of its own, in the order of the records."""
+        return len(self.weight) == len(self.row_of) and bool((self.row_of == np.arange(len(self.row_of))).all())
+
     def rows(self, cohorts: Sequence[int], period: int) -> Codes:
         """Return the rows of some cohorts in one wave."""
         at = [cohort * self.n_times + period for cohort in cohorts]
@@ -184,7 +219,8 @@ class CellTable:
         treated = np.repeat([True, False] * len(waves), [len(part) for part in parts])
         after = np.repeat([True, True, False, False][: len(parts)], [len(part) for part in parts])
         kept = (self.weight[at] > 0) & (self.cluster[at] != without)
-        at, treated, after = at[kept], treated[kept], after[kept]
+        if not kept.all():
+            at, treated, after = at[kept], treated[kept], after[kept]
         x = self.records.x
         if self.records.is_panel:
             change = self.outcome[at, cell.time] - self.outcome[at, cell.base]
@@ -207,7 +243,7 @@ class CellTable:
     def relabelled(self, cohort: Codes, n_cohorts: int) -> CellTable:
         """Return the table had the clusters other cohorts, shape (G,); ``row_of`` is not kept."""
         cohort_wave = cohort[self.cluster] * self.n_times + self.period
-        order = np.argsort(cohort_wave, kind="stable")
+        order = _ascending(cohort_wave)
         size = np.bincount(cohort_wave, minlength=n_cohorts * self.n_times)
         return CellTable(
             self.records,
@@ -227,10 +263,7 @@ def collapse(records: Records, n_cohorts: int) -> CellTable:
     cohort_wave = records.cohort * n_times + records.period
     pattern = records.pattern
     if len(records.x) == pattern.size and pattern.size > 1:
-        order = np.argsort(cohort_wave, kind="stable")
-        row_of = np.empty(len(order), dtype=np.int64)
-        row_of[order] = np.arange(len(order))
-        example = order
+        example = row_of = np.arange(len(cohort_wave))
     else:
         path = pattern if pattern.ndim == 1 else _paths(pattern)
         n_clusters, n_paths = int(records.cluster.max()) + 1, int(path.max()) + 1

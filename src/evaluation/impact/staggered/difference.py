@@ -25,6 +25,9 @@ RANK = 1e-11
 #: A prediction reaches outside what was observed where this much of a covariate row is not explained.
 REACH = 1e-6
 
+#: Odds beyond this tell that covariates separate the groups.
+LARGEST_LOG_ODDS = 30
+
 NO_OVERLAP = "no_overlap"
 NO_MODEL = "no_model"
 NOBODY = "no_answers"
@@ -171,7 +174,7 @@ def _propensity(comparison: Comparison, start: Floats | None) -> _Propensity:
         raise CellError(NO_OVERLAP) from None
     log_odds = x @ coefficients
     e = inverse_link(log_odds, "binomial")
-    if log_odds.max() > 30 or not (e < 1).all():
+    if log_odds.max() > LARGEST_LOG_ODDS or not (e < 1).all():
         raise CellError(NO_OVERLAP)
     return _Propensity(coefficients, np.exp(log_odds), d - e)
 

@@ -16,6 +16,7 @@ from evaluation.impact.panel import Cohorts, Panel
 from evaluation.impact.staggered.cell_table import CellTable
 from evaluation.impact.staggered.cohort_orders import PlaceSums, cohort_codes, membership, place_sums
 from evaluation.impact.staggered.difference import CellError, Effect, Estimator, effect
+from evaluation.impact.staggered.left_out import effects_without
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -96,8 +97,12 @@ class Fitted:
         for column, (cell, made) in enumerate(zip(self.cells, self.effects, strict=True)):
             if made is None:
                 continue
-            for left_out in np.unique(self.table.cluster[made[0]]):
-                without[left_out, column] = _estimate(self.table, cell, self.estimator, int(left_out), made[1].log_odds)
+            at, comparison = self.table.comparison(cell)
+            start = made[1].log_odds
+            places, quick = effects_without(comparison, self.table.cluster[at], self.estimator, start)
+            without[places, column] = quick
+            for place in places[np.isnan(quick)]:
+                without[place, column] = _estimate(self.table, cell, self.estimator, int(place), start)
         return without
 
     def reordered(self, cohorts: Floats) -> Floats:

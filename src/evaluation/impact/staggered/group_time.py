@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from dataclasses import field as entry
 from typing import Any
 
@@ -35,14 +35,12 @@ from evaluation.impact.panel import Cohorts, Panel, cluster_codes, exact, read_c
 from evaluation.impact.staggered.cell_table import CellTable, collapse, read_records
 from evaluation.impact.staggered.difference import ESTIMATORS, CellError, Estimator, effect
 from evaluation.impact.staggered.fitted import Fitted
+from evaluation.impact.staggered.influence_sums import effect_sums, engine_of
 from evaluation.results import VarianceEngine
 from evaluation.wording import term as word
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-#: Influence columns made at once; bounds the memory of large tables.
-BLOCK = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,10 +53,13 @@ class GroupTimeEffects(ImpactEffects):
         Every cohort and time, with the reason where there is no estimate.
     fitted : Fitted
         What ``ev.aggregate`` needs.
+    sums : ndarray, shape (units, k)
+        Contributions of all fitted effects, in their order.
     """
 
     identified: IdentifiedCells = entry(kw_only=True)
     fitted: Fitted = entry(kw_only=True)
+    sums: Floats = entry(kw_only=True)
 
 
 def att_gt(
@@ -201,23 +202,12 @@ def _fit(
 
 
 def _errors(fitted: Fitted) -> tuple[VarianceEngine, Floats]:
-    """Return the variance engine and the contributions, influence made some columns at a time."""
-    refit, design = fitted.refit(), fitted.over_time.design
+    design = fitted.over_time.design
     if fitted.vcov == "jackknife":
-        return errors_of(refit, "jackknife")
+        return errors_of(fitted.refit(), "jackknife")
     if design.replicates is not None:
         return design.engine, fitted.replicated
-    each = np.eye(len(fitted.cells))
-    blocks = [each[first : first + BLOCK] for first in range(0, len(each), BLOCK)]
-    records = fitted.table.records
-    made = [
-        errors_of(
-            replace(refit, influence=lambda block=block: records.spread(fitted.influence(block))),  # type: ignore[misc]
-            fitted.vcov,
-        )
-        for block in blocks
-    ]
-    return made[0][0], np.hstack([contributions for _, contributions in made])
+    return engine_of(fitted), effect_sums(fitted)
 
 
 def _estimates(
@@ -252,6 +242,7 @@ def _estimates(
         fit=_fit_record(fitted, identified, options, keys, vcov),
         identified=identified,
         fitted=fitted,
+        sums=contributions,
     )
 
 
