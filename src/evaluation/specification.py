@@ -43,6 +43,7 @@ Section = Literal[
     "doses",
     "negative_controls",
     "impact",
+    "respondents",
     "shares",
 ]
 

@@ -34,11 +34,14 @@ class DeclaredPolicy:
         Outcome, time, cohort, cluster, covariates, estimator, control group, anticipation.
     design : Design
         Of the study, with its whole weighting chain.
+    unmoved : tuple of str
+        Outcomes that the policy cannot move: its own, else the study's negative controls that the design has.
     """
 
     name: str
     plan: PolicyPlan
     design: Design = field(repr=False)
+    unmoved: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> str:
@@ -64,6 +67,27 @@ class DeclaredPolicy:
             "anticipation": plan.anticipation,
             "cluster": plan.cluster,
         }
+
+    @property
+    def cells(self) -> dict[str, Any]:
+        """The arguments of verbs that read no outcome, such as ``identified_cells``."""
+        return {name: self.effects[name] for name in ("cohort", "control_group", "anticipation", "cluster")}
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The arguments of ``impact_table``: all of ``effects`` but the estimator."""
+        return {name: value for name, value in self.effects.items() if name != "estimator"}
+
+    @property
+    def twofold(self) -> dict[str, Any]:
+        """The arguments of ``goodman_bacon``: new respondents are summed up by place."""
+        place = None if self.plan.unit is not None else self.plan.cluster
+        return {"outcome": self.outcome, "cohort": self.plan.cohort, "place": place}
+
+    @property
+    def placebos(self) -> dict[str, Any]:
+        """The arguments of ``placebo_outcomes``: outcomes that the policy cannot move."""
+        return {name: value for name, value in self.effects.items() if name != "outcome"} | {"outcomes": self.unmoved}
 
     def _card(self) -> list[tuple[str, str]]:
         lang = project.language()
@@ -114,5 +138,9 @@ def declared_policy(study: str, name: str, **parameters: Any) -> DeclaredPolicy:
     StudyError
         There is no such policy question, or no such design.
     """
-    plan = read_prespecification(study).policy(name)
-    return DeclaredPolicy(name, plan, study_design(study, plan.design, **parameters))
+    registered = read_prespecification(study)
+    plan = registered.policy(name)
+    design = study_design(study, plan.design, **parameters)
+    controls = [each for entry in registered.content.negative_controls.values() for each in entry.outcomes]
+    unmoved = plan.placebo_outcomes or [each for each in controls if each in design.data.columns]
+    return DeclaredPolicy(name, plan, design, tuple(dict.fromkeys(unmoved)))
