@@ -174,6 +174,7 @@ _ROOMS = {
     "impact.staggered.imputation": ("imputation_did",),
     "impact.staggered.two_stage": ("two_stage_did",),
     "impact.staggered.switching": ("switching_did",),
+    "impact.credibility.variance_layers": ("variance_layers",),
     "impact.planning.correlations": ("cluster_correlations",),
     "impact.planning.detectable": ("rollout_mde",),
     "impact.planning.simulated_power": ("rollout_power",),

@@ -206,8 +206,8 @@ TERMS: dict[str, tuple[str, str]] = {
     # inference with few clusters
     "ResampledTest": ("재추출 검정", "Test against other draws"),
     "null_value": ("검정하는 값", "value tested"),
-    "p_strict": ("동률 제외", "ties not counted"),
-    "p_weak": ("동률 포함", "ties counted"),
+    "p_strict": ("동률 제외 p값", "p, ties not counted"),
+    "p_weak": ("동률 포함 p값", "p, ties counted"),
     "p_equal_tailed": ("양쪽 꼬리 같은 p값", "p, equal-tailed"),
     "convention": ("계산 규칙", "convention"),
     "no_seed": ("없음", "none"),
@@ -215,78 +215,54 @@ TERMS: dict[str, tuple[str, str]] = {
     "draws_drawn": ("{n}번 무작위 추출(시드 {seed})", "{n} random draws (seed {seed})"),
     "draws_missing": ("{n}번은 추정값이 없어 제외", "{n} draws without an estimate are left out"),
     "ties_strict": (
-        "관측값보다 큰 경우만 셈(동률 {n}번 제외)",
+        "관측값보다 큰 경우만 셈(같은 {n}번은 제외)",
         "Draws beyond the observed one count ({n} ties do not)",
     ),
-    "ties_weak": ("관측값과 같은 경우도 셈(동률 {n}번)", "Draws as large as the observed one count ({n} ties)"),
+    "ties_weak": ("관측값과 같은 경우도 셈({n}번)", "Draws as large as the observed one count ({n} ties)"),
     "weights_rademacher": ("라데마허", "Rademacher"),
     "weights_webb": ("웹 6점", "Webb's six-point"),
-    "wcr_11": (
-        "와일드 군집 부트스트랩 WCR-11: 귀무가설 아래 전체 적합의 잔차, 군집합 표준오차, {weights} 가중치, {cluster} {g}개",
-        "Wild cluster bootstrap WCR-11: residuals of the full fit under the null, errors from cluster sums, {weights} "
-        "weights, {g} clusters ({cluster})",
+    "wild_bootstrap": (
+        "와일드 군집 부트스트랩 {name}: {residuals}, {errors}, {weights} 가중치, 군집 {g}개({cluster})",
+        "Wild cluster bootstrap {name}: {residuals}, {errors}, {weights} weights, {g} clusters ({cluster})",
     ),
-    "wcr_13": (
-        "와일드 군집 부트스트랩 WCR-13: 귀무가설 아래 전체 적합의 잔차, 잭나이프 표준오차, {weights} 가중치, {cluster} {g}개",
-        "Wild cluster bootstrap WCR-13: residuals of the full fit under the null, jackknife errors, {weights} weights, "
-        "{g} clusters ({cluster})",
+    "residuals_wcr_1": ("귀무가설 아래 전체 적합의 잔차", "residuals of the full fit under the null"),
+    "residuals_wcr_3": (
+        "귀무가설 아래 해당 군집을 뺀 적합의 잔차",
+        "residuals of fits without the cluster under the null",
     ),
-    "wcr_31": (
-        "와일드 군집 부트스트랩 WCR-31: 귀무가설 아래 해당 군집을 뺀 적합의 잔차, 군집합 표준오차, {weights} 가중치, {cluster} {g}개",
-        "Wild cluster bootstrap WCR-31: residuals of fits without the cluster under the null, errors from cluster sums, "
-        "{weights} weights, {g} clusters ({cluster})",
-    ),
-    "wcr_33": (
-        "와일드 군집 부트스트랩 WCR-33: 귀무가설 아래 해당 군집을 뺀 적합의 잔차, 잭나이프 표준오차, {weights} 가중치, {cluster} {g}개",
-        "Wild cluster bootstrap WCR-33: residuals of fits without the cluster under the null, jackknife errors, {weights} "
-        "weights, {g} clusters ({cluster})",
-    ),
-    "wcu_11": (
-        "와일드 군집 부트스트랩 WCU-11: 제약 없는 전체 적합의 잔차, 군집합 표준오차, {weights} 가중치, {cluster} {g}개",
-        "Wild cluster bootstrap WCU-11: residuals of the unrestricted fit, errors from cluster sums, {weights} weights, "
-        "{g} clusters ({cluster})",
-    ),
-    "wcu_13": (
-        "와일드 군집 부트스트랩 WCU-13: 제약 없는 전체 적합의 잔차, 잭나이프 표준오차, {weights} 가중치, {cluster} {g}개",
-        "Wild cluster bootstrap WCU-13: residuals of the unrestricted fit, jackknife errors, {weights} weights, {g} "
-        "clusters ({cluster})",
-    ),
-    "wcu_31": (
-        "와일드 군집 부트스트랩 WCU-31: 해당 군집을 뺀 적합의 잔차, 군집합 표준오차, {weights} 가중치, {cluster} {g}개",
-        "Wild cluster bootstrap WCU-31: residuals of unrestricted fits without the cluster, errors from cluster sums, "
-        "{weights} weights, {g} clusters ({cluster})",
-    ),
-    "wcu_33": (
-        "와일드 군집 부트스트랩 WCU-33: 해당 군집을 뺀 적합의 잔차, 잭나이프 표준오차, {weights} 가중치, {cluster} {g}개",
-        "Wild cluster bootstrap WCU-33: residuals of unrestricted fits without the cluster, jackknife errors, {weights} "
-        "weights, {g} clusters ({cluster})",
-    ),
+    "residuals_wcu_1": ("제약 없는 전체 적합의 잔차", "residuals of the unrestricted fit"),
+    "residuals_wcu_3": ("해당 군집을 뺀 제약 없는 적합의 잔차", "residuals of unrestricted fits without the cluster"),
+    "errors_1": ("군집합 표준오차", "errors from cluster sums"),
+    "errors_3": ("잭나이프 표준오차", "jackknife errors"),
     "ri_coefficient": (
-        "무작위화 추론: 시행 순서가 교환 가능하다는 전제 아래 시행 시점을 다른 {cluster}에 배정({g}개), 추정값을 비교",
-        "Randomization inference under exchangeable roll-out order: dates given to other places ({cluster}, {g}), estimates "
-        "compared",
+        "무작위화 추론: 시행 순서가 교환 가능하다는 전제 아래 시행 시점을 다른 군집({cluster}, {g}개)에 주고 "
+        "추정값을 비교",
+        "Randomization inference under exchangeable roll-out order: dates given to other clusters ({cluster}, {g}), "
+        "estimates compared",
     ),
     "ri_t": (
-        "무작위화 추론: 시행 순서가 교환 가능하다는 전제 아래 시행 시점을 다른 {cluster}에 배정({g}개), t값(CR1)을 비교",
-        "Randomization inference under exchangeable roll-out order: dates given to other places ({cluster}, {g}), t (CR1) "
-        "compared",
+        "무작위화 추론: 시행 순서가 교환 가능하다는 전제 아래 시행 시점을 다른 군집({cluster}, {g}개)에 주고 "
+        "t값(CR1)을 비교",
+        "Randomization inference under exchangeable roll-out order: dates given to other clusters ({cluster}, {g}), "
+        "t (CR1) compared",
     ),
     "ri_no_interval": (
-        "이 추정량의 신뢰구간은 순서마다 다시 추정해야 하므로 제시하지 않음",
+        "이 추정량은 순서와 효과마다 다시 추정해야 하므로 신뢰구간을 내지 않음",
         "No interval: this estimator would have to be estimated anew for every order and effect",
     ),
     "score_cluster": (
-        "점수 부트스트랩: 영향함수의 군집합에 {weights} 가중치를 곱함({cluster} {g}개). 귀무가설을 부과하지 않으며 와일드 군집 "
-        "부트스트랩이 아님",
-        "Score bootstrap: cluster sums of the influence function times {weights} weights, {g} clusters ({cluster}). The "
-        "null is not imposed; this is no wild cluster bootstrap",
+        "점수 부트스트랩: 영향함수의 군집합에 {weights} 가중치를 곱함(군집 {g}개, {cluster}). 귀무가설을 부과하지 "
+        "않으며 와일드 군집 부트스트랩이 아님",
+        "Score bootstrap: cluster sums of the influence function times {weights} weights, {g} clusters ({cluster}). "
+        "The null is not imposed; this is no wild cluster bootstrap",
     ),
     "score_jackknife": (
-        "점수 부트스트랩: 군집을 뺐을 때의 변화에 {weights} 가중치를 곱함({cluster} {g}개). 귀무가설을 부과하지 않으며 와일드 군집 "
-        "부트스트랩이 아님",
-        "Score bootstrap: changes without each cluster times {weights} weights, {g} clusters ({cluster}). The null is not "
-        "imposed; this is no wild cluster bootstrap",
+        "점수 부트스트랩: 군집을 뺐을 때의 변화에 {weights} 가중치를 곱함(군집 {g}개, {cluster}). 귀무가설을 "
+        "부과하지 않으며 와일드 군집 부트스트랩이 아님",
+        "Score bootstrap: changes without each cluster times {weights} weights, {g} clusters ({cluster}). The null "
+        "is not imposed; this is no wild cluster bootstrap",
     ),
+    # end of inference with few clusters
     "rejected_share": ("기각 비율", "share rejected"),
     # violations of parallel trends
     "RobustSets": ("평행추세가 어긋날 때의 효과", "Effects if trends are not parallel"),
@@ -298,7 +274,10 @@ TERMS: dict[str, tuple[str, str]] = {
         "Mbar: 시행 후 어긋남이 시행 전 최대 어긋남의 몇 배까지인가",
         "Mbar: violations after treatment, as multiples of the largest before",
     ),
-    "m_axis": ("M: 추세 차이의 기울기가 한 기간에 변하는 최대 폭", "M: largest change of the violation's slope per period"),
+    "m_axis": (
+        "M: 추세 차이의 기울기가 한 기간에 변하는 최대 폭",
+        "M: largest change of the violation's slope per period",
+    ),
     "effect_of": ("대상 효과", "effect"),
     "restriction": ("가정", "assumption"),
     "breakdown": ("한계값", "breakdown value"),
@@ -330,7 +309,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "bias_negative": ("편향이 양수가 아님", "the bias is not positive"),
     "bias_increasing": ("편향이 줄지 않음", "the bias does not fall"),
     "bias_decreasing": ("편향이 늘지 않음", "the bias does not rise"),
-    "set_C-LF": ("조건부 검정과 최소유리 임계값 (C-LF)", "conditional tests with a least favourable first stage (C-LF)"),
+    "set_C-LF": (
+        "조건부 검정과 최소유리 임계값 (C-LF)",
+        "conditional tests with a least favourable first stage (C-LF)",
+    ),
     "set_Conditional": ("조건부 검정", "conditional tests"),
     "set_FLCI": ("길이가 고정된 최단 구간 (FLCI)", "shortest interval of fixed length (FLCI)"),
     "normal_critical_values": (
@@ -342,16 +324,16 @@ TERMS: dict[str, tuple[str, str]] = {
         "the covariance comes from {n} clusters; with few, the sets may be too narrow",
     ),
     "said_breakdown_at": (
-        "{effect}: {interval} 집합은 {size}에서 처음으로 {null}을 담음. 추세가 그만큼 어긋났을 수 있는지는 자료로 알 수 없음",
+        "{effect}: {interval}은 {size}에서 처음으로 {null}을 담음. 추세가 그만큼 어긋났는지는 자료로 알 수 없음",
         "{effect}: the {interval} first holds {null} at {size}. Whether trends were violated so much, the data "
         "cannot tell.",
     ),
     "said_breakdown_none": (
-        "{effect}: {interval} 집합은 추세가 어긋나지 않아도 {null}을 담음",
+        "{effect}: {interval}은 추세가 어긋나지 않아도 {null}을 담음",
         "{effect}: the {interval} holds {null} without any violation.",
     ),
     "said_breakdown_never": (
-        "{effect}: {interval} 집합은 {size}까지 {null}을 담지 않음",
+        "{effect}: {interval}은 {size}까지 {null}을 담지 않음",
         "{effect}: the {interval} leaves {null} out up to {size}.",
     ),
     "said_sets": ("{effect}: {assumption}", "{effect}: {assumption}."),
@@ -372,12 +354,110 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "bayes_factor_note": (
         "베이즈 인수: 추세가 어긋날 때 통과할 확률을 평행추세일 때로 나눈 값. 1에 가까우면 통과가 말해 주는 것이 없음",
-        "Bayes factor: probability to pass under the trend over that under parallel trends; near 1, passing says nothing",
+        "Bayes factor: probability to pass under the trend over that under parallel trends; near 1, passing says "
+        "nothing",
     ),
     "said_pretrend_power": (
-        "기간당 {slope}의 추세 차이는 {power}의 확률로 찾아냄. 검정을 통과했더라도 시행 후 {time}기의 추정값에 평균 {left}의 편향이 "
-        "남음",
+        "기간당 {slope}의 추세 차이는 {power}의 확률로 찾아냄. 그런 차이가 있는데 검정을 통과하면 시행 후 {time}기의 "
+        "추정값은 평균 {left}만큼 어긋남",
         "A trend of {slope} per period would be found with probability {power}. Where it is there and the test passes, "
         "the estimate at event time {time} is off by {left} on average.",
+    ),
+    # one treated place, or few
+    "did": ("이중차분 (가중치 없음)", "difference-in-differences, unweighted"),
+    "treated_place": ("시행 지역", "treated"),
+    "synthetic_place": ("합성 비교 지역", "synthetic"),
+    "synthetic_gap": ("시행 지역 − 합성 비교 지역", "treated − synthetic"),
+    "placebo_gap": ("비교 지역의 위약 격차", "placebo gaps of donors"),
+    "paths_title": ("시행 지역과 합성 비교 지역", "Treated and synthetic"),
+    "shading": ("음영", "shading"),
+    "synthetic_weights_title": ("합성 비교 지역의 가중치", "Weights of the synthetic place"),
+    "donor_weights": ("비교 지역 가중치 (0–1)", "weights of donors (0–1)"),
+    "wave_weights": ("시행 전 조사 가중치 (0–1)", "weights of waves before (0–1)"),
+    "predictor_weights": ("예측 변수 가중치 (0–1)", "weights of predictors (0–1)"),
+    "zero_weights": ("가중치 0인 {n}곳은 그림에 없음", "{n} with weight zero not drawn"),
+    "synthetic_effect": ("효과 {estimate} ({method})", "effect {estimate} ({method})"),
+    "synthetic_moved": (
+        "합성 비교 지역은 시행 전 가중 평균 차이만큼 옮겨 그림",
+        "the synthetic line is moved by the weighted difference before",
+    ),
+    "synthetic_sampling": (
+        "지역 평균의 표본오차는 지역 사이의 흩어짐으로만 반영됨",
+        "the sampling error of places' means enters only through the spread over places",
+    ),
+    "DonorPlacebos": ("위약 검정: 비교 지역을 시행 지역으로 놓음", "Placebos: donors in the place of the treated"),
+    "placebos_title": ("시행 지역과 위약의 격차", "Gaps of the treated and of placebos"),
+    "placebo_statement": (
+        "시행 후와 전의 격차 비가 시행 지역 이상인 곳은 시행 지역을 포함한 {n}개 가운데 {rank}개 (순위에 따른 p = {p}, "
+        "효과 크기로는 p = {p_effect}). 시행 지역이 이 가운데 임의로 정해졌다면 성립하는 p값임.",
+        "Gaps after the start relative to before are at least as large as for the treated in {rank} of {n} cases, the "
+        "treated included (p by rank = {p}; by size of the effect p = {p_effect}). The p-value holds if any of them "
+        "might as well have been treated.",
+    ),
+    "places": ("지역", "places"),
+    "is_treated": ("시행 여부", "treated"),
+    "estimate_did": ("이중차분", "difference-in-differences"),
+    "rmspe_before": ("격차 제곱평균근 (시행 전)", "root mean square gap before"),
+    "rmspe_after": ("격차 제곱평균근 (시행 후)", "root mean square gap after"),
+    "ratio": ("시행 후/전 비", "ratio after / before"),
+    # stacking
+    "BaconDecomposition": ("이원고정효과 계수의 2×2 분해", "Two-by-two comparisons in the two-way coefficient"),
+    "bacon_comparison": ("비교 (시행 연도)", "comparison (year of the start)"),
+    "bacon_never": ("미시행", "never"),
+    "bacon_type": ("비교의 종류", "kind of comparison"),
+    "bacon_estimate": ("2×2 추정값", "2×2 estimate"),
+    "bacon_weight": ("가중치", "weight"),
+    "bacon_twfe": ("이원고정효과 계수", "two-way coefficient"),
+    "treated_vs_untreated": ("시행 − 미시행", "treated − never treated"),
+    "earlier_vs_later": ("먼저 − 나중 (시행 전)", "earlier − later, not treated yet"),
+    "later_vs_earlier": ("나중 − 먼저 (이미 시행)", "later − earlier, treated already"),
+    "later_vs_always_treated": ("나중 − 처음부터 시행", "later − always treated"),
+    "bacon_note": (
+        "빈 표식의 비교 대상은 이미 시행된 집단. 진단일 뿐이며 표준오차가 없음",
+        "hollow: compared with a group that is treated already; a diagnosis without standard errors",
+    ),
+    "outside_window": ("창의 모든 시점에 조사가 있지 않음", "no wave at some time of the window"),
+    # main table
+    "method_group_time": ("시행 집단·연도별 (Callaway–Sant'Anna)", "group-time (Callaway and Sant'Anna)"),
+    "method_imputation": ("대체 추정 (Borusyak–Jaravel–Spiess)", "imputation (Borusyak, Jaravel, Spiess)"),
+    "method_two_stage": ("2단계 (Gardner)", "two-stage (Gardner)"),
+    "method_sun_abraham": ("상호작용 가중 (Sun–Abraham)", "interaction-weighted (Sun and Abraham)"),
+    "method_extended_twfe": ("확장 이원고정효과 (Wooldridge)", "extended two-way (Wooldridge)"),
+    "method_stacked": ("적층 (Wing 외)", "stacked (Wing and others)"),
+    "method_efficient": ("무작위 시기 효율 추정 (Roth–Sant'Anna)", "efficient under random timing (Roth and Sant'Anna)"),
+    "method_synthetic_did": ("합성 이중차분", "synthetic difference-in-differences"),
+    "method_twfe": ("이원고정효과 (비교용)", "two-way fixed effects (for comparison)"),
+    "p_randomization": ("p (시행 순서 무작위화)", "p (order of the roll-out)"),
+    "p_wild": ("p (와일드 부트스트랩)", "p (wild bootstrap)"),
+    "n_clusters": ("군집 수", "clusters"),
+    "not_available": ("구할 수 없음", "not available"),
+    "no_jackknife": ("군집 하나에 달려 있어 오차 없음", "no error: it hangs on a single cluster"),
+    "VarianceLayers": ("분산의 두 층: 표본과 지역 충격", "Two layers of the variance: sampling and shocks of places"),
+    "variance_layer": ("층", "layer"),
+    "component": ("분산", "variance"),
+    "layer_share": ("지금 분산 대비", "share of today's variance"),
+    "layer_total": ("전체 (지역 하나씩 빼기)", "total (leave-one-place-out)"),
+    "layer_sampling": ("표본 (층·조사구·가중치)", "sampling (strata, units, weights)"),
+    "layer_shocks": ("지역 충격 (차이)", "shocks of places (difference)"),
+    "layer_larger": ("표본이 {times}배라면", "with {times} times the sample"),
+    "layer_infinite": ("표본이 무한히 크다면", "with an infinite sample"),
+    "layers_note": (
+        "지역 {g}곳을 하나씩 뺀 분산에서 표본설계의 분산을 뺀 것이 지역 충격. 표본을 늘려도 줄지 않음",
+        "Shocks are what leaving out each of {g} places adds to the variance of the sampling design. No sample reduces "
+        "them",
+    ),
+    "layers_negative": (
+        "차이가 음수: 지역 충격이 표본 오차와 구별되지 않을 만큼 작음. 0으로 바꾸지 않고 그대로 보임.",
+        "The difference is negative: shocks are too small to be told from sampling. It is shown as it is, not set to "
+        "zero.",
+    ),
+    "said_layers": (
+        "표준오차 {error}: 분산의 {sampling}는 표본, {shocks}는 지역 충격 (충격의 분산 {variance}, {low}에서 {high}).",
+        "Standard error {error}: {sampling} of the variance is sampling, {shocks} shocks of places (their variance "
+        "{variance}, {low} to {high}).",
+    ),
+    "said_layers_floor": (
+        "표본을 아무리 늘려도 표준오차는 {floor} 아래로 내려가지 않음.",
+        "However large the sample, the standard error does not fall below {floor}.",
     ),
 }
