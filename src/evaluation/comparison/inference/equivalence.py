@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation import wording
-from evaluation.comparison.inference.multiplicity import are_differences, hypotheses, is_logarithm
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.estimation.arguments import is_number, require_number
+from evaluation.estimation.multiplicity import are_differences, hypotheses, is_logarithm
 from evaluation.results import Estimates, Provenance, frame_html, plain
 
 Floats = NDArray[np.float64]

@@ -12,12 +12,12 @@ from scipy.optimize import brentq
 
 from evaluation import wording
 from evaluation.comparison.effects import group_difference
-from evaluation.comparison.inference.multiplicity import are_differences, hypotheses, is_logarithm
 from evaluation.comparison.inference.power_analysis import NullVariance, PowerAnalysis, Setting
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
 from evaluation.estimation.arguments import require_choice, require_number
 from evaluation.estimation.counterfactual import groups_of
+from evaluation.estimation.multiplicity import are_differences, hypotheses, is_logarithm
 from evaluation.estimation.small_counts import is_small, smallest_of
 from evaluation.results import SMALL_CELL, Estimates, Provenance
 

@@ -25,14 +25,14 @@ from evaluation.comparison.effects import (
     ipwra,
     regression_adjusted,
 )
-from evaluation.comparison.inference.heterogeneity import OVERALL, RAW, can_be_held, equal_rows
-from evaluation.comparison.inference.multiplicity import adjusted, draws_asked, families_of, hypotheses, romano_wolf
 from evaluation.design.design import Design, domain, require_design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError, did_you_mean
 from evaluation.estimation.arguments import column_names, require_choice, require_number
 from evaluation.estimation.contrasts import joined
 from evaluation.estimation.counterfactual import WITH_OUTCOME_MODEL, Estimand
 from evaluation.estimation.domains import code_levels, is_text, levels_of, names_of
+from evaluation.estimation.heterogeneity import OVERALL, RAW, can_be_held, equal_rows
+from evaluation.estimation.multiplicity import adjusted, draws_asked, families_of, hypotheses, romano_wolf
 from evaluation.estimation.small_counts import companion_of, fewest
 from evaluation.regression.formula import variables_of, without
 from evaluation.results import Estimates

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.comparison.inference.multiplicity import are_differences
 from evaluation.comparison.spoken import Spoken, shown_number, spoken
 from evaluation.errors import EstimationError
 from evaluation.estimation.arguments import require_number, require_numbers
 from evaluation.estimation.contrasts import combined
+from evaluation.estimation.multiplicity import are_differences
 from evaluation.results import Estimates, Provenance
 
 Floats = NDArray[np.float64]
