@@ -31,7 +31,8 @@ MISSING = "missing"
 #: Verbs whose estimates are compared with zero.
 AGAINST_ZERO = frozenset(
     {"survey_glm", "twfe", "att_gt", "aggregate", "event_study", "contrast", "contrasts", "difference"}
-    | {"negative_controls"}
+    | {"event_study_twfe", "sun_abraham", "extended_twfe", "stacked_did"}
+    | {"negative_controls", "synthetic_control", "synthetic_did"}
     | {"trend_change", "survey_change", "response_contrast", "partial_r_indicators", "subgroup_effects"}
     | {"survey_ordinal", "survey_multinomial", "marginal_effects"}
 )
@@ -237,7 +238,7 @@ def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
     known = labels.variable(text, lang)
     if known != text:
         return known
-    if text in {"overall", "index", "difference"}:
+    if text in {"overall", "did", "index", "difference"}:
         return term(text, lang)
     if categorical := _CATEGORICAL.match(text):
         return labels.variable(categorical["variable"], lang)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from evaluation.disclosure import shown
 from evaluation.errors import ColumnError, PublishError
+from evaluation.figures.bacon import draw_bacon, is_bacon
 from evaluation.figures.benchmark import draw_benchmark
 from evaluation.figures.canvas import Figure
 from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_balance, draw_margins, draw_methods
@@ -31,6 +32,12 @@ from evaluation.figures.rollout import (
     draw_rollout_timeline,
 )
 from evaluation.figures.sensitivity import draw_sensitivity, is_sensitivity
+from evaluation.figures.synthetic_control import (
+    PLACEBO_COLUMNS,
+    draw_donor_placebos,
+    draw_synthetic,
+    is_synthetic,
+)
 from evaluation.figures.trends import draw_trend
 from evaluation.results import REFUSED_IN_CLAIMS, Estimates
 
@@ -44,7 +51,7 @@ def plot(
     reference_label: str | None = None,
     time: str | None = None,
     breaks: Mapping[Any, str] | None = None,
-    kind: Literal["map", "timeline"] | None = None,
+    kind: Literal["map", "timeline", "heatmap", "path", "weights"] | None = None,
 ) -> Figure:
     """Draw a result, by what it is: one figure for each kind of result.
 
@@ -72,8 +79,9 @@ def plot(
         Key column of the waves: draws estimates as a trend. Known already of what ``survey_trend`` returned.
     breaks : mapping of wave to str, optional
         Beside ``time``: first wave of a new wording to what changed.
-    kind : {"map", "timeline"}, optional
-        Of a roll-out: where it had come by each date (default), or plan against outcome over time.
+    kind : {"map", "timeline", "heatmap", "path", "weights"}, optional
+        Of a roll-out: where it had come by each date (default), plan against outcome over time, or districts by
+        waves. Of a synthetic control: its path (default), or its weights.
 
     Returns
     -------
@@ -87,11 +95,15 @@ def plot(
         Where ``reference`` names nothing that is estimated.
     """
     is_rollout = all(hasattr(result, name) for name in ("cells", "stages", "provenance"))
+    if is_synthetic(result):
+        return draw_synthetic(result, kind=kind, title=title, lang=lang)
     if kind is not None and not is_rollout:
         raise PublishError(f"kind belongs to a roll-out, got {type(result).__name__}; leave it out here.")
     limit = float(reference) if isinstance(reference, (int, float)) else None
     if _is_of_benchmarks(result):
         return draw_benchmark(result, title=title, lang=lang)
+    if is_bacon(result):
+        return draw_bacon(result, title=title, lang=lang)
     if is_sensitivity(result):
         return draw_sensitivity(result, title=title, lang=lang)
     several = list(result.values()) if isinstance(result, Mapping) else [result]
@@ -127,6 +139,8 @@ def plot(
     if set(OVERLAP_COLUMNS) <= set(getattr(getattr(result, "histogram", None), "columns", ())):
         return draw_overlap(result, title=title, lang=lang)
     frame = result.tidy() if hasattr(result, "tidy") and hasattr(result, "provenance") else pd.DataFrame()
+    if set(PLACEBO_COLUMNS) <= set(frame.columns):
+        return draw_donor_placebos(result, title=title, lang=lang)
     if set(MARGIN_COLUMNS) <= set(frame.columns):
         return draw_margins(frame, result.provenance, title=title, lang=lang)
     if all(hasattr(result, name) for name in ("by_method", "verdicts", "estimands")):
