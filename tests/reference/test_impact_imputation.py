@@ -84,3 +84,26 @@ def test_two_stages_of_cross_sections_with_covariates_meet_did2s():
     close(made.estimate, list(case["coef"].values()), TOLERANCE)
     close(made.std_error, list(case["se"].values()), TOLERANCE)
     assert made.fit["n_places_without_untreated"] > 0
+
+
+EFFICIENT = {"staggered_simple": "simple", "staggered_cohort": "group", "staggered_calendar": "calendar"}
+
+
+@pytest.mark.parametrize("name", EFFICIENT)
+def test_efficient_effects_meet_staggered(name):
+    case = cases("weights_efficient")[name]
+    panel, columns = over_time(case["data"])
+    adjusted = ev.efficient_did(panel, **columns, type=EFFICIENT[name])
+    plain = ev.efficient_did(panel, **columns, type=EFFICIENT[name], vcov="neyman")
+    close(adjusted.estimate[0], case["estimate"], TOLERANCE)
+    close(adjusted.std_error[0], case["se"], TOLERANCE)
+    close(plain.std_error[0], case["se_neyman"], TOLERANCE)
+
+
+def test_the_efficient_event_study_meets_staggered():
+    case = cases("weights_efficient")["staggered_eventstudy"]
+    panel, columns = over_time(case["data"])
+    for rule, entry in (("randomization", "se"), ("neyman", "se_neyman")):
+        rows = ev.efficient_did(panel, **columns, type="dynamic", vcov=rule).tidy().set_index("event_time")
+        close(rows.loc[case["eventTime"], "estimate"], case["estimate"], TOLERANCE)
+        close(rows.loc[case["eventTime"], "std_error"], case[entry], TOLERANCE)

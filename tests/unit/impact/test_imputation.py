@@ -198,3 +198,104 @@ def test_leads_that_are_no_leads_are_refused(wrong):
 def test_leads_of_an_average_without_event_times_are_refused():
     with pytest.raises(EstimationError, match="type='dynamic'"):
         ev.imputation_did(panel_of(noisy()), **OPTIONS, pretrends=2)
+
+
+def places(seed=5, n=24):
+    """Places seen in six waves, treated at random from wave 2013, 2015 or never."""
+    rng = np.random.default_rng(seed)
+    level = rng.normal(size=n)
+    start = rng.permutation(np.repeat([2013, 2015, 0], n // 3))
+    table = pd.DataFrame([(g, 2010 + t) for g in range(n) for t in range(7)], columns=["gu", "year"])
+    table["first"] = start[table["gu"]]
+    treated = (table["first"] > 0) & (table["year"] >= table["first"])
+    return table.assign(y=level[table["gu"]] + 2.0 * treated + 0.3 * rng.normal(size=len(table)))
+
+
+def random_timing(table, **options):
+    panel = ev.panel(ev.survey_design(table, psu="gu"), unit="gu", time="year")
+    return ev.efficient_did(panel, outcome="y", cohort="first", **options)
+
+
+def test_full_adjustment_in_two_waves_is_the_difference_in_differences():
+    table = places()
+    table = table[table["year"].isin([2014, 2015]) & (table["first"] != 2013)]
+    design = ev.survey_design(table.assign(d=(table["first"] == 2015) & (table["year"] == 2015)), psu="gu")
+    ours = random_timing(table, beta=1, vcov="neyman")
+    theirs = ev.twfe(design, outcome="y", treatment="d", unit="gu", time="year")
+    np.testing.assert_allclose(ours.estimate, theirs.estimate)
+    change = table.pivot(index="gu", columns="year", values="y").diff(axis=1)[2015]
+    treated = table.groupby("gu")["first"].first() == 2015
+    by_hand = change[treated].var() / 8 + change[~treated].var() / 8
+    np.testing.assert_allclose(ours.std_error**2, by_hand)
+
+
+def test_full_adjustment_equals_group_time_effects_summed_up():
+    table = places()
+    panel = ev.panel(ev.survey_design(table, psu="gu"), unit="gu", time="year")
+    cells = ev.att_gt(panel, outcome="y", cohort="first", control_group="notyettreated")
+    for kind in ("simple", "group", "calendar"):
+        theirs = ev.aggregate(cells, type=kind).estimate
+        np.testing.assert_allclose(random_timing(table, type=kind, beta=1).estimate, theirs)
+
+
+def test_the_efficient_adjustment_has_the_smallest_variance():
+    error = [random_timing(places(), beta=beta, vcov="neyman").std_error[0] for beta in ("efficient", 0, 1)]
+    assert error[0] < min(error[1:])
+
+
+def test_means_of_respondents_by_place_stand_for_the_places():
+    table = noisy(districts=8, size=4)
+    design = ev.survey_design(table, weights="w")
+    ours = ev.efficient_did(ev.panel(design, time="year"), outcome="y", cohort="first", place="district")
+    means = (
+        table.assign(wy=table["w"] * table["y"])
+        .groupby(["district", "year", "first"], as_index=False)[["w", "wy"]]
+        .sum()
+    )
+    means = means.assign(gu=means["district"], y=means["wy"] / means["w"])
+    np.testing.assert_allclose(ours.estimate, random_timing(means).estimate)
+    np.testing.assert_allclose(ours.std_error, random_timing(means).std_error)
+
+
+def test_efficient_effects_can_be_asked_again():
+    table = places()
+    made = random_timing(table, type="dynamic", vcov="jackknife")
+    rest = random_timing(table[table["gu"] != 3], type="dynamic")
+    np.testing.assert_allclose(made.refit.left_out()[3], rest.estimate)
+    rng = np.random.default_rng(1)
+    order = rng.permutation(table.groupby("gu")["first"].first().to_numpy())
+    moved = random_timing(table.assign(first=order[table["gu"]]), type="dynamic")
+    np.testing.assert_allclose(made.refit.reordered(np.where(order == 0, np.inf, order)[None])[0], moved.estimate)
+    np.testing.assert_allclose(made.refit.again(np.ones(len(table))), made.estimate)
+
+
+def test_what_random_timing_cannot_use_is_named():
+    table = places()
+    table.loc[table["gu"] == 0, "first"] = 2010
+    table.loc[table["gu"] == 1, "first"] = 2016
+    made = random_timing(table)
+    reasons = {(row["cohort"], row["reason"]) for row in made.fit["not_identified"]}
+    assert reasons == {(2010, "no_period_before"), (2016, "no_comparison")}
+    assert made.fit["n_places_left_out"] == 2
+
+
+def test_unequal_weights_of_units_are_refused_under_random_timing():
+    table = places().assign(w=lambda t: 1.0 + t["gu"] % 2)
+    panel = ev.panel(ev.survey_design(table, weights="w", psu="gu"), unit="gu", time="year")
+    with pytest.raises(EstimationError, match="counts every unit once"):
+        ev.efficient_did(panel, outcome="y", cohort="first")
+
+
+def test_random_timing_of_places_that_start_together_is_refused():
+    table = noisy(size=2).assign(w=1.0)
+    panel = ev.panel(ev.survey_design(table, weights="w"), time="year")
+    with pytest.raises(EstimationError, match="Use place='district'"):
+        ev.efficient_did(panel, outcome="y", cohort="first", place="dong", cluster="district")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"), [({"beta": 0.5}, "beta must be"), ({"vcov": "design"}, "no sampling"), ({"type": "e"}, "type")]
+)
+def test_options_that_random_timing_does_not_have_are_refused(wrong, told):
+    with pytest.raises(EstimationError, match=told):
+        random_timing(places(), **wrong)
