@@ -46,6 +46,11 @@ class Fit(Protocol):
         """Parameters that count for CR1."""
         ...
 
+    @property
+    def bases(self) -> NDArray[np.int64]:
+        """Rows whose effects each estimate averages, shape (r,)."""
+        ...
+
     def refit(self) -> Refit:
         """Return the means to ask the estimator again."""
         ...
@@ -81,7 +86,8 @@ def result_of(fit: Fit, verb: str, vcov: str | None, conf_level: float, record: 
     }
     options: dict[str, Any] = {"keys": fit.keys, "used": used, "conf_level": conf_level, "fit": whole}
     if rule not in SANDWICHES:
-        return effects_of(fit.refit(), rule, verb=verb, **options)  # type: ignore[arg-type]
+        made = effects_of(fit.refit(), rule, verb=verb, **options)  # type: ignore[arg-type]
+        return replace(made, bases=fit.bases)
     plain = effects_of(replace(fit.refit(), clusters=None), "design", verb=verb, **options)
     return _with_sandwich(fit, plain, rule)
 
@@ -106,6 +112,7 @@ def _with_sandwich(fit: Fit, plain: ImpactEffects, rule: str) -> ImpactEffects:
         contributions=contributions,
         fit={**plain.fit, **record},
         refit=fit.refit(),
+        bases=fit.bases,
     )
 
 

@@ -111,6 +111,10 @@ class Averages:
     keys: pd.DataFrame
     cells: Mask
 
+    def count(self, rows: CohortRows) -> Codes:
+        """Return how many rows each average is over, shape (r,)."""
+        return np.asarray((self.cells * counts(rows)).sum(axis=(1, 2)), dtype=np.int64)
+
 
 def averages(rows: CohortRows, kind: Kind, estimated: Mask, reference: Mask) -> Averages:
     """Return which cells each row of a result averages over, the overall effect first.
@@ -164,10 +168,15 @@ def _at(mask: Mask, g: int | None, t: int | None) -> Mask:
     return own
 
 
+def counts(rows: CohortRows) -> Codes:
+    """Return the number of rows by cohort and wave, shape (C, T)."""
+    t = len(rows.times)
+    return np.bincount(rows.cohort * t + rows.period, minlength=len(rows.cohorts) * t).reshape(-1, t)
+
+
 def answered(rows: CohortRows) -> Mask:
     """Return the cohorts and waves with rows, shape (C, T)."""
-    t = len(rows.times)
-    return np.bincount(rows.cohort * t + rows.period, minlength=len(rows.cohorts) * t).reshape(-1, t) > 0
+    return counts(rows) > 0
 
 
 def check_kind(verb: str, kind: str) -> None:
@@ -220,6 +229,11 @@ class CohortFit:
     def n_rows(self) -> int:
         """Rows of the regression."""
         return len(self.rows.at)
+
+    @property
+    def bases(self) -> Codes:
+        """Rows in the cells of each average, shape (r,)."""
+        return self.averages.count(self.rows)
 
     @property
     def n_parameters(self) -> int:

@@ -14,7 +14,7 @@ from evaluation.design.collapse import crossed, mass_by, sum_by
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.impact.effects import Refit
 from evaluation.impact.staggered.cohort_moments import CohortRows, memberships
-from evaluation.impact.staggered.cohort_regression import Averages, Columns
+from evaluation.impact.staggered.cohort_regression import Averages, Columns, answered
 from evaluation.regression.families import curvature, inverse_link
 from evaluation.regression.fitting import fit
 from evaluation.regression.matrix import Dense
@@ -68,6 +68,11 @@ class GlmFit:
     def n_rows(self) -> int:
         """Rows of the regression."""
         return len(self.rows.at)
+
+    @property
+    def bases(self) -> Codes:
+        """Rows in the cells of each average, shape (r,)."""
+        return self.averages.count(self.rows)
 
     @property
     def n_parameters(self) -> int:
@@ -160,7 +165,7 @@ class GlmFit:
         first = self.distinct[1]
         cell = block_cohort[self.rows.block[first]] * t + self.rows.period[first]
         empty = (mass_by(cell, c * t, mass) <= 0).reshape(c, t)
-        hangs = (self.averages.cells & empty & self._filled).any(axis=(1, 2))
+        hangs = (self.averages.cells & empty & answered(self.rows)).any(axis=(1, 2))
         try:
             made = self._solve(block_cohort, mass, mean, self.solution.coefficients)
         except EstimationError:
@@ -169,11 +174,6 @@ class GlmFit:
         lost = (self.columns.effects[gone] != 0).any(axis=(0, 3)) & ~empty
         hangs |= (self.averages.cells & lost).any(axis=(1, 2))
         return np.where(hangs, np.nan, self._averaged(block_cohort, made, mass))
-
-    @cached_property
-    def _filled(self) -> Mask:
-        t, c = len(self.rows.times), len(self.rows.cohorts)
-        return np.bincount(self.rows.cohort * t + self.rows.period, minlength=c * t).reshape(c, t) > 0
 
     def again(self, weights: Floats) -> Floats:
         """Return the averages under other final weights, shape (r,)."""

@@ -311,6 +311,13 @@ class StackedFit:
         return sum(len(own) for _, _, own, _ in self.copies)
 
     @property
+    def bases(self) -> Codes:
+        """Treated rows at each time since treatment, those from 0 on first, shape (r,)."""
+        treated = [time for _, is_treated, _, time in self.copies if is_treated]
+        count = np.bincount(np.concatenate(treated), minlength=len(self.times))
+        return np.concatenate([[count[self.times >= 0].sum()], count])
+
+    @property
     def n_parameters(self) -> int:
         """Columns of the regression."""
         return len(self.table)
