@@ -262,6 +262,167 @@ TERMS: dict[str, tuple[str, str]] = {
         "Score bootstrap: changes without each cluster times {weights} weights, {g} clusters ({cluster}). The null "
         "is not imposed; this is no wild cluster bootstrap",
     ),
+    "FewClusterTable": ("군집이 적을 때의 p값 비교", "Every p-value, with few clusters"),
+    "Headline": ("대표 추론", "Inference that stands beside the effect"),
+    "cr1_normal": (
+        "군집합 샌드위치 CR1({small_sample}), 정규분포, 군집 {g}개({cluster})",
+        "Sandwich of cluster sums, CR1 ({small_sample}), normal, {g} clusters ({cluster})",
+    ),
+    "cr1_t": (
+        "군집합 샌드위치 CR1({small_sample}), t(G-1), 군집 {g}개({cluster})",
+        "Sandwich of cluster sums, CR1 ({small_sample}), t(G-1), {g} clusters ({cluster})",
+    ),
+    "cr2": (
+        "지렛대 보정 샌드위치 CR2, 새터스웨이트 자유도, 군집 {g}개({cluster})",
+        "Sandwich corrected for leverage, CR2, Satterthwaite's df, {g} clusters ({cluster})",
+    ),
+    "cr3": (
+        "지렛대 보정 샌드위치 CR3, 새터스웨이트 자유도, 군집 {g}개({cluster})",
+        "Sandwich corrected for leverage, CR3, Satterthwaite's df, {g} clusters ({cluster})",
+    ),
+    "cv3": (
+        "군집을 하나씩 뺀 잭나이프 CV3, 배율 {small_sample}, t(G-1), 군집 {g}개({cluster})",
+        "Jackknife leaving out one cluster at a time, CV3, factor {small_sample}, t(G-1), {g} clusters ({cluster})",
+    ),
+    "sums_normal": (
+        "영향함수의 군집합, 보정 없음, 정규분포, 군집 {g}개({cluster})",
+        "Cluster sums of the influence function, no factor, normal, {g} clusters ({cluster})",
+    ),
+    "sums_t": (
+        "영향함수의 군집합, 배율 {small_sample}, t(G-1), 군집 {g}개({cluster})",
+        "Cluster sums of the influence function, factor {small_sample}, t(G-1), {g} clusters ({cluster})",
+    ),
+    "design_alone": (
+        "표본설계만 반영({small_sample}): 군집이 함께 겪는 충격은 빠짐",
+        "Sampling design alone ({small_sample}): shocks that clusters share are left out",
+    ),
+    "p_cr1_normal": ("CR1, 정규", "CR1, normal"),
+    "p_cr1_t": ("CR1, t(G-1)", "CR1, t(G-1)"),
+    "p_cr2": ("CR2, 새터스웨이트", "CR2, Satterthwaite"),
+    "p_cr3": ("CR3, 새터스웨이트", "CR3, Satterthwaite"),
+    "p_cv3": ("잭나이프 CV3, t(G-1)", "Jackknife CV3, t(G-1)"),
+    "p_sums_normal": ("군집합, 정규", "Cluster sums, normal"),
+    "p_sums_t": ("군집합, t(G-1)", "Cluster sums, t(G-1)"),
+    "p_wcr_11": ("와일드 WCR-11", "Wild WCR-11"),
+    "p_wcr_13": ("와일드 WCR-13", "Wild WCR-13"),
+    "p_wcr_31": ("와일드 WCR-31", "Wild WCR-31"),
+    "p_wcr_33": ("와일드 WCR-33", "Wild WCR-33"),
+    "p_wcu_11": ("와일드 WCU-11", "Wild WCU-11"),
+    "p_score": ("점수 부트스트랩", "Score bootstrap"),
+    "p_score_cluster": ("점수 부트스트랩", "Score bootstrap"),
+    "p_score_jackknife": ("점수 부트스트랩", "Score bootstrap"),
+    "p_ri_coefficient": ("무작위화, 추정값", "Randomization, estimate"),
+    "p_ri_t": ("무작위화, t", "Randomization, t"),
+    "p_design_alone": ("표본설계만", "Sampling design alone"),
+    "p_none": ("p값 없음", "no p-value"),
+    "not_available": ("제시할 수 없음", "not available"),
+    "no_estimate_without": ("어떤 군집을 빼면 추정값이 없음", "the estimate does not exist without some cluster"),
+    "no_df": ("자유도가 남지 않음", "no degrees of freedom are left"),
+    "no_error": ("표준오차가 0", "the standard error is zero"),
+    "no_influence": ("영향함수가 없음", "there is no influence function"),
+    "needs_regression": ("회귀에만 있음", "for regressions only"),
+    "needs_linear": ("선형회귀에만 있음", "for linear regressions only"),
+    "too_many_effects": (
+        "군집을 가로지르는 고정효과가 너무 많거나 자유도가 없음",
+        "too many effects lie across clusters, or no degrees of freedom are left",
+    ),
+    "no_orders": (
+        "이 추정량은 다른 시행 순서로 다시 계산할 수 없음",
+        "this estimator cannot be asked for another order of the roll-out",
+    ),
+    "cohort_within": (
+        "군집 안에서 시행 시점이 달라 다른 군집에 줄 수 없음. 군집의 시행 시점을 쓸 것",
+        "treatment starts at different times within clusters; use the cohort of the cluster",
+    ),
+    "no_t_by_order": ("순서마다의 표준오차가 없음", "there is no error for every order"),
+    "few_people": ("응답자 {n}명, 군집 {g}개({cluster})", "{n} respondents in {g} clusters ({cluster})"),
+    "few_sides": (
+        "대상 군집 {treated}개, 비교 군집 {control}개",
+        "{treated} clusters treated, {control} to compare with",
+    ),
+    "few_leverage": (
+        "유효 군집 수 {effective}, 가장 큰 부분 지렛대값 {largest}({cluster})",
+        "{effective} effective clusters, largest partial leverage {largest} ({cluster})",
+    ),
+    "few_read": (
+        "p값이 서로 다르면 잭나이프, 무작위화, WCR을 우선함",
+        "Where p-values disagree, jackknife, randomization and WCR keep their size best",
+    ),
+    "chosen_because": ("이 추론을 쓴 까닭", "why this one"),
+    "chosen_jackknife": (
+        "대상 군집 {treated}개와 비교 군집 {control}개가 모두 {few}개 이상이므로 군집 잭나이프와 t(G-1)를 씀",
+        "{treated} clusters are treated and {control} stand to compare with, both {few} or more: the jackknife over "
+        "clusters with t(G-1)",
+    ),
+    "chosen_jackknife_unknown": (
+        "대상 군집과 비교 군집의 수를 알 수 없어 기본인 군집 잭나이프와 t(G-1)를 씀",
+        "how many clusters are treated is not known: the jackknife over clusters with t(G-1), as by default",
+    ),
+    "chosen_ri_few": (
+        "대상 군집이 {treated}개, 비교 군집이 {control}개로 한쪽이 {few}개보다 적어 잭나이프를 믿기 어려우므로 "
+        "무작위화 추론을 씀",
+        "{treated} clusters are treated and {control} stand to compare with; below {few} on either side the "
+        "jackknife rejects too often: randomization inference",
+    ),
+    "chosen_ri_refused": (
+        "어떤 군집을 빼면 추정값이 없어 잭나이프를 쓸 수 없으므로 무작위화 추론을 씀",
+        "the estimate does not exist without some cluster, so there is no jackknife: randomization inference",
+    ),
+    "chosen_none_few": (
+        "대상 군집이 {treated}개, 비교 군집이 {control}개로 한쪽이 {few}개보다 적고 무작위화 추론도 할 수 없어 "
+        "p값을 제시하지 않음",
+        "{treated} clusters are treated and {control} stand to compare with, fewer than {few} on a side, and "
+        "randomization inference cannot be had: no p-value",
+    ),
+    "chosen_none_refused": (
+        "어떤 군집을 빼면 추정값이 없고 무작위화 추론도 할 수 없어 p값을 제시하지 않음",
+        "the estimate does not exist without some cluster, and randomization inference cannot be had: no p-value",
+    ),
+    "orders_title": ("시행 순서를 바꾸어 본 추정: {term}", "Other orders of the roll-out: {term}"),
+    "orders_note": (
+        "시행 순서가 교환 가능하다는 전제 아래 {n}가지 순서, p = {p}",
+        "{n} orders, p = {p} under exchangeable roll-out order",
+    ),
+    "orders_all": ("다른 순서", "other orders"),
+    "orders_beyond": ("관측값만큼 큰 순서", "as large as the actual one"),
+    "orders_count": ("순서 수", "orders"),
+    "redraws_title": ("부트스트랩 추출: {term}", "Bootstrap draws: {term}"),
+    "redraws_note": ("{n}번 추출, p = {p}", "{n} draws, p = {p}"),
+    "redraws_all": ("추출값", "draws"),
+    "redraws_beyond": ("관측값만큼 큰 추출값", "as large as the observed one"),
+    "redraws_count": ("추출 수", "draws"),
+    "observed": ("관측값", "observed"),
+    "draws_at_ends": ("축을 벗어난 값은 양 끝 막대에 넣음", "draws beyond the axis stand in the last bars"),
+    "left_out_title": ("군집을 하나씩 뺀 추정값: {term}", "Without each cluster: {term}"),
+    "left_out_note": ("전체 추정값 {all}, 군집 {n}개", "{all} from all, {n} clusters"),
+    "left_out_gone": ("다음을 빼면 추정값이 없음: {clusters}", "no estimate without {clusters}"),
+    "without_cluster": ("{cluster} 제외", "without one {cluster}"),
+    "farthest": ("가장 큰 변화", "largest change"),
+    "from_all": ("전체", "from all"),
+    "cr3_t": (
+        "지렛대 보정 샌드위치 CR3, t(G-1), 군집 {g}개({cluster})",
+        "Sandwich corrected for leverage, CR3, t(G-1), {g} clusters ({cluster})",
+    ),
+    "p_cr3_t": ("CR3, t(G-1)", "CR3, t(G-1)"),
+    "small_sample": ("소표본 보정", "small-sample rule"),
+    "few_note_wild": (
+        "와일드 군집 부트스트랩: R은 귀무가설을 부과, U는 부과하지 않음. 첫 숫자는 잔차(1 전체 적합, 3 군집을 뺀 "
+        "적합), 둘째는 표준오차(1 군집합, 3 잭나이프). {weights} 가중치, 관측값과 같은 추출은 세지 않음",
+        "Wild cluster bootstrap: R imposes the null, U does not. First digit: residuals (1 full fit, 3 fits without "
+        "the cluster); second: errors (1 cluster sums, 3 jackknife). {weights} weights, ties not counted",
+    ),
+    "few_note_score": (
+        "점수 부트스트랩은 군집의 기여에 부호를 곱한 것으로 와일드 군집 부트스트랩이 아님",
+        "The score bootstrap gives clusters' contributions random signs; it is no wild cluster bootstrap",
+    ),
+    "few_note_ri": (
+        "무작위화 추론은 시행 순서가 교환 가능하다는 전제 아래의 것으로, 관측값과 같은 순서도 셈",
+        "Randomization is under exchangeable roll-out order, ties counted",
+    ),
+    "few_note_design": (
+        "표본설계만 쓴 오차에는 군집이 함께 겪는 충격이 빠짐",
+        "Sampling design alone leaves out shocks that clusters share",
+    ),
     # end of inference with few clusters
     "rejected_share": ("기각 비율", "share rejected"),
     # violations of parallel trends
@@ -424,7 +585,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "method_sun_abraham": ("상호작용 가중 (Sun–Abraham)", "interaction-weighted (Sun and Abraham)"),
     "method_extended_twfe": ("확장 이원고정효과 (Wooldridge)", "extended two-way (Wooldridge)"),
     "method_stacked": ("적층 (Wing 외)", "stacked (Wing and others)"),
-    "method_efficient": ("무작위 시기 효율 추정 (Roth–Sant'Anna)", "efficient under random timing (Roth and Sant'Anna)"),
+    "method_efficient": (
+        "무작위 시기 효율 추정 (Roth–Sant'Anna)",
+        "efficient under random timing (Roth and Sant'Anna)",
+    ),
     "method_synthetic_did": ("합성 이중차분", "synthetic difference-in-differences"),
     "method_twfe": ("이원고정효과 (비교용)", "two-way fixed effects (for comparison)"),
     "p_randomization": ("p (시행 순서 무작위화)", "p (order of the roll-out)"),
@@ -459,5 +623,51 @@ TERMS: dict[str, tuple[str, str]] = {
     "said_layers_floor": (
         "표본을 아무리 늘려도 표준오차는 {floor} 아래로 내려가지 않음.",
         "However large the sample, the standard error does not fall below {floor}.",
+    ),
+    # group-time effects
+    "weightless": ("한 집단의 가중치가 모두 0", "all weights of a group are zero in a wave"),
+    "start_in_time": ("{cohort}년 시작의 {time}년", "start {cohort} in {time}"),
+    "list_and_more": ("{shown} 외 {n}개", "{shown} and {n} more"),
+    "cells_not_identified": ("식별되지 않은 칸 {n}개: {reasons}", "Not identified, {n} cells: {reasons}"),
+    "cohorts_by_sample": (
+        "시행 집단의 가중: 쓰인 모든 조사의 가중치 합",
+        "Cohorts weigh by the sum of weights over all waves used",
+    ),
+    "cohorts_by_population_pre": (
+        "시행 집단의 가중: 첫 시행 전 조사의 가중치 합",
+        "Cohorts weigh by the sum of weights over the waves before the first start",
+    ),
+    "cohorts_by_clusters": ("시행 집단의 가중: 군집 수", "Cohorts weigh by their number of clusters"),
+    "leads_varying": (
+        "시행 전 값은 바로 앞 조사와의 차이 (varying base): 마지막 미시행 조사와 견준 값(universal)과 비교할 수 없고, 이어 "
+        "그린 추세도 아님",
+        "Before the start every wave is compared with the one before it (varying base): not comparable with leads "
+        "against the last untreated wave (universal), and no path",
+    ),
+    "leads_universal": (
+        "시행 전 값도 마지막 미시행 조사와의 차이 (universal base)",
+        "Before the start too every wave is compared with the last untreated one (universal base)",
+    ),
+    "treated_throughout": (
+        "첫 조사 때 이미 시행된 집단은 어느 쪽에도 쓰이지 않음: {cohorts} (응답 {n}건)",
+        "Treated from the first wave on and left out on both sides: start {cohorts} ({n} records)",
+    ),
+    "treated_later": (
+        "마지막 조사 뒤에 시행되는 집단은 미시행으로 셈: {cohorts} (응답 {n}건)",
+        "Treated after the last wave and counted as never treated: start {cohorts} ({n} records)",
+    ),
+    "collinear_cells": (
+        "다른 공변량으로 정해져 뺀 공변량: {covariates} ({cells})",
+        "Covariates left out as combinations of others: {covariates} ({cells})",
+    ),
+    "jackknife_refused": (
+        "잭나이프 거부: {rows}. {places} 없이는 추정할 수 없는 칸이 들어 있음 ({cells})",
+        "The jackknife is refused for {rows}: cells in it do not exist without {places} ({cells})",
+    ),
+    "jackknife_refused_move": (
+        "대신 ev.randomization_inference (시행 순서가 바뀔 수 있었다는 가정), 외부 비교 집단, 또는 오차가 있는 칸만의 "
+        "합 (supported_only=True)을 볼 것",
+        "Look at ev.randomization_inference (under exchangeable roll-out order), at outside controls, or at the sum of "
+        "cells that have an error (supported_only=True)",
     ),
 }
