@@ -179,6 +179,7 @@ _ROOMS = {
     "impact.staggered.two_stage": ("two_stage_did",),
     "impact.staggered.switching": ("switching_did",),
     "impact.staggered.efficient": ("efficient_did",),
+    "impact.staggered.continuous_dose": ("dose_did",),
     "impact.credibility.variance_layers": ("variance_layers",),
     "impact.planning.correlations": ("cluster_correlations",),
     "impact.planning.detectable": ("rollout_mde",),

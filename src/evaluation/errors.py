@@ -85,6 +85,10 @@ class IdentificationError(EstimationError):
     """The data do not identify what was asked for."""
 
 
+class FewClustersError(IdentificationError):
+    """There are too few clusters to say anything about how much clusters differ."""
+
+
 class SeparationError(IdentificationError):
     """A covariate tells some outcomes for certain, so that its coefficient has no bound."""
 

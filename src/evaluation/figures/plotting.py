@@ -20,11 +20,13 @@ from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw
 from evaluation.figures.dose import draw_dose
 from evaluation.figures.events import draw_events, draw_group_time
 from evaluation.figures.forest import MARGIN_TEST_COLUMNS, draw_margin_test, draw_subgroups
+from evaluation.figures.honest import draw_honest, is_honest
 from evaluation.figures.intervals import draw_estimates
 from evaluation.figures.ladder import draw_ladder
 from evaluation.figures.likert import draw_likert
 from evaluation.figures.planning import draw_rollout_mde, draw_rollout_power
 from evaluation.figures.power import draw_power
+from evaluation.figures.randomization import draw_left_out, draw_resampled, is_left_out, is_resampled
 from evaluation.figures.rollout import (
     CELL_COLUMNS,
     STAGE_COLUMNS,
@@ -104,6 +106,12 @@ def plot(
         return draw_benchmark(result, title=title, lang=lang)
     if is_bacon(result):
         return draw_bacon(result, title=title, lang=lang)
+    if is_honest(result):
+        return draw_honest(result, title=title, lang=lang)
+    if is_resampled(result):
+        return draw_resampled(result, title=title, lang=lang)
+    if is_left_out(result):
+        return draw_left_out(result, title=title, lang=lang)
     if is_sensitivity(result):
         return draw_sensitivity(result, title=title, lang=lang)
     several = list(result.values()) if isinstance(result, Mapping) else [result]

@@ -639,10 +639,14 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "cohorts_by_clusters": ("시행 집단의 가중: 군집 수", "Cohorts weigh by their number of clusters"),
     "leads_varying": (
-        "시행 전 값은 바로 앞 조사와의 차이 (varying base): 마지막 미시행 조사와 견준 값(universal)과 비교할 수 없고, 이어 "
-        "그린 추세도 아님",
+        "시행 전 값은 바로 앞 조사와의 차이 (varying base): 마지막 미시행 조사와 견준 값(universal)과 비교할 수 없고, "
+        "이어 그린 추세도 아님",
         "Before the start every wave is compared with the one before it (varying base): not comparable with leads "
         "against the last untreated wave (universal), and no path",
+    ),
+    "leads_varying_drawn": (
+        "시작 전 점: 바로 앞 조사와의 차이 (varying base)",
+        "before the start: each wave against the one before it (varying base)",
     ),
     "leads_universal": (
         "시행 전 값도 마지막 미시행 조사와의 차이 (universal base)",
@@ -661,8 +665,8 @@ TERMS: dict[str, tuple[str, str]] = {
         "Covariates left out as combinations of others: {covariates} ({cells})",
     ),
     "jackknife_refused": (
-        "잭나이프 거부: {rows}. {places} 없이는 추정할 수 없는 칸이 들어 있음 ({cells})",
-        "The jackknife is refused for {rows}: cells in it do not exist without {places} ({cells})",
+        "잭나이프 거부: {rows}. {cluster} {places} 없이는 추정할 수 없는 칸이 들어 있음 ({cells})",
+        "The jackknife is refused for {rows}: cells in it do not exist without {cluster} {places} ({cells})",
     ),
     "jackknife_refused_move": (
         "대신 ev.randomization_inference (시행 순서가 바뀔 수 있었다는 가정), 외부 비교 집단, 또는 오차가 있는 칸만의 "
