@@ -193,11 +193,12 @@ def goodman_bacon(
     --------
     >>> from evaluation.design.declaration import survey_design
     >>> from evaluation.impact.panel import panel
-    >>> answers = pd.DataFrame({"gu": [1, 1, 2, 2], "year": [0, 1] * 2, "first": [1, 1, 0, 0], "y": [1.0, 5, 2, 3]})
+    >>> answers = pd.DataFrame({"gu": [1, 1, 2, 2], "year": [2015, 2016] * 2, "y": [1.0, 5, 2, 3]})
+    >>> answers["first"] = [2016, 2016, 0, 0]
     >>> waves = panel(survey_design(answers, psu="gu"), unit="gu", time="year")
     >>> made = goodman_bacon(waves, outcome="y", cohort="first")
     >>> made.coefficient, made.frame[["treated", "type", "estimate", "weight"]].values.tolist()
-    (3.0, [[1, 'treated_vs_untreated', 3.0, 1.0]])
+    (3.0, [[2016, 'treated_vs_untreated', 3.0, 1.0]])
     """
     require_panel(panel, VERB)
     if (cohort is None) == (treatment is None):

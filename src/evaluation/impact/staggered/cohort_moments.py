@@ -255,18 +255,22 @@ class Moments:
         places take up.
     sums : ndarray, shape (B, T, 1 + p)
         Sums of weights and of weighted covariates.
+    squares : ndarray, shape (B, T, 1 + p)
+        Sums of weighted squares, places not taken out.
     """
 
     products: Floats
     sums: Floats
+    squares: Floats
 
     def by_cohort(self, cohort: Codes, n_cohorts: int) -> Moments:
         """Return the moments summed over the blocks of each cohort."""
-        products = np.zeros((n_cohorts, *self.products.shape[1:]))
-        sums = np.zeros((n_cohorts, *self.sums.shape[1:]))
-        np.add.at(products, cohort, self.products)
-        np.add.at(sums, cohort, self.sums)
-        return Moments(products, sums)
+        made = []
+        for part in (self.products, self.sums, self.squares):
+            whole = np.zeros((n_cohorts, *part.shape[1:]))
+            np.add.at(whole, cohort, part)
+            made.append(whole)
+        return Moments(*made)
 
 
 def raw_moments(rows: CohortRows, weights: Floats) -> Floats:
@@ -288,7 +292,8 @@ def moments_of(rows: CohortRows, weights: Floats) -> Moments:
     products = arranged(raw)
     if rows.place is not None:
         _take_places_out(rows, own, products)
-    return Moments(products, raw[:, :, : len(rows.u), 0].copy())
+    n = len(rows.u)
+    return Moments(products, raw[:, :, :n, 0].copy(), np.diagonal(raw, axis1=2, axis2=3)[:, :, :n].copy())
 
 
 def arranged(raw: Floats) -> Floats:

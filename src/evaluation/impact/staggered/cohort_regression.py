@@ -204,9 +204,15 @@ class CohortFit:
         return self.moments.by_cohort(self.rows.block_cohort, len(self.rows.cohorts))
 
     @cached_property
+    def least(self) -> Floats:
+        """What weighted squares of a column must exceed once effects of places are out, shape (K,)."""
+        squares = self.summed.squares.reshape(len(self.rows.cohorts), -1)
+        return np.asarray(NOTHING_LEFT * np.einsum("kgq,gq->k", self.columns.table**2, squares))
+
+    @cached_property
     def system(self) -> tuple[Floats, Floats]:
         """Pseudo-inverse of all columns' weighted squares, shape (K, K), and coefficients, shape (K,)."""
-        solver, coefficients, determined, _ = solved(self.columns.table, self.summed.products[None])
+        solver, coefficients, determined, _ = solved(self.columns.table, self.summed.products[None], self.least)
         self._refuse_undetermined(determined[0])
         return solver[0], coefficients[0]
 
@@ -261,7 +267,7 @@ class CohortFit:
 
     def estimates(self, products: Floats, sums: Floats) -> Floats:
         """Return the averages for several sets of moments by cohort, shape (D, r); NaN where one does not exist."""
-        _, coefficients, determined, _ = solved(self.columns.table, products)
+        _, coefficients, determined, _ = solved(self.columns.table, products, self.least)
         weights = self.combine(sums)
         hangs = np.einsum("rk,dk->dr", (self.weights != 0) * 1.0, (~determined) * 1.0) > 0
         return np.where(hangs, np.nan, np.einsum("drk,dk->dr", weights, coefficients))
@@ -380,13 +386,15 @@ def gram_of(table: Floats, products: Floats) -> Floats:
     return gram
 
 
-def solved(table: Floats, products: Floats) -> tuple[Floats, Floats, Mask, Floats]:
+def solved(table: Floats, products: Floats, least: Floats | None = None) -> tuple[Floats, Floats, Mask, Floats]:
     """Solve normal equations, several at once.
 
     Parameters
     ----------
     table : ndarray, shape (K, C, q)
     products : ndarray, shape (D, C, q + 1, q + 1)
+    least : ndarray, shape (K,), optional
+        Columns with smaller squares are not there. Default: a share of the largest over all systems.
 
     Returns
     -------
@@ -399,7 +407,7 @@ def solved(table: Floats, products: Floats) -> tuple[Floats, Floats, Mask, Float
     gram = gram_of(table, products)
     cross = np.einsum("kgq,dgq->dk", table, products[:, :, :-1, -1])
     squares = np.diagonal(gram, axis1=1, axis2=2)
-    there = squares > NOTHING_LEFT * squares.max(axis=0, keepdims=True).clip(min=1e-300)
+    there = squares > (NOTHING_LEFT * squares.max(axis=0).clip(min=1e-300) if least is None else least)
     scale = np.sqrt(np.where(there, squares, 1.0))
     scaled = gram / (scale[:, :, None] * scale[:, None, :]) * (there[:, :, None] & there[:, None, :])
     solver = np.linalg.pinv(scaled, rcond=NOTHING_LEFT, hermitian=True)

@@ -86,7 +86,8 @@ def event_study_twfe(
     >>> from evaluation.design.declaration import survey_design
     >>> from evaluation.impact.panel import panel
     >>> answers = pd.DataFrame({
-    ...     "gu": [1, 1, 1, 2, 2, 2], "year": [0, 1, 2] * 2, "first": [2] * 3 + [0] * 3, "y": [1.0, 2, 7, 1, 1, 3],
+    ...     "gu": [1, 1, 1, 2, 2, 2], "year": [2014, 2015, 2016] * 2, "first": [2016] * 3 + [0] * 3,
+    ...     "y": [1.0, 2, 7, 1, 1, 3],
     ... })
     >>> waves = panel(survey_design(answers, psu="gu"), unit="gu", time="year")
     >>> event_study_twfe(waves, outcome="y", cohort="first").tidy()[["event_time", "estimate"]].round(6).values.tolist()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.impact.effects import ImpactEffects
+from evaluation.impact.identification import LAST_COHORT
 from evaluation.impact.panel import Panel, exact
 from evaluation.impact.staggered.cohort_errors import Vcov, result_of
 from evaluation.impact.staggered.cohort_moments import CohortRows, read_rows
@@ -108,7 +109,8 @@ def extended_twfe(
     >>> from evaluation.design.declaration import survey_design
     >>> from evaluation.impact.panel import panel
     >>> answers = pd.DataFrame({
-    ...     "gu": [1, 1, 1, 2, 2, 2], "year": [0, 1, 2] * 2, "first": [2] * 3 + [0] * 3, "y": [1.0, 2, 7, 1, 1, 3],
+    ...     "gu": [1, 1, 1, 2, 2, 2], "year": [2014, 2015, 2016] * 2, "first": [2016] * 3 + [0] * 3,
+    ...     "y": [1.0, 2, 7, 1, 1, 3],
     ... })
     >>> waves = panel(survey_design(answers, psu="gu"), unit="gu", time="year")
     >>> extended_twfe(waves, outcome="y", cohort="first").estimate.round(6).tolist()
@@ -145,10 +147,10 @@ def treated_cells(rows: CohortRows, control_group: str) -> tuple[Mask, Mask]:
     there = answered(rows) & np.isfinite(rows.cohorts)[:, None]
     if control_group == "notyettreated":
         return there & (rows.since >= 0), np.zeros_like(there)
-    if not rows.has_never:
+    if any(row["reason"] == LAST_COHORT for row in rows.not_identified):
         raise IdentificationError(
-            f"{VERB}: control_group='nevertreated', but all are treated by {rows.cohorts[-1]:g}. Use "
-            f"control_group='notyettreated'."
+            f"{VERB}: control_group='nevertreated', but all are treated by the last wave. Use "
+            f"control_group='notyettreated', which compares with the last cohort until its date."
         )
     reference = last_before(rows)
     return there & ~reference, reference

@@ -99,7 +99,8 @@ def stacked_did(
     --------
     >>> from evaluation.design.declaration import survey_design
     >>> from evaluation.impact.panel import panel
-    >>> answers = pd.DataFrame({"gu": [1, 1, 2, 2], "year": [0, 1] * 2, "first": [1, 1, 0, 0], "y": [1.0, 5, 2, 3]})
+    >>> answers = pd.DataFrame({"gu": [1, 1, 2, 2], "year": [2015, 2016] * 2, "y": [1.0, 5, 2, 3]})
+    >>> answers["first"] = [2016, 2016, 0, 0]
     >>> waves = panel(survey_design(answers, psu="gu"), unit="gu", time="year")
     >>> stacked_did(waves, outcome="y", cohort="first", window=(1, 0)).estimate.round(6).tolist()
     [3.0, 0.0, 3.0]
