@@ -221,10 +221,12 @@ def test_a_treatment_of_one_cluster_has_no_jackknife():
         ev.twfe(design, **MODEL, cluster="district", vcov="CR1")
 
 
-def test_errors_that_take_sharers_of_a_treatment_as_independent_are_refused():
+def test_errors_that_take_sharers_of_a_treatment_as_independent_are_marked():
     design = ev.survey_design(people(), weights="w")
-    with pytest.raises(EstimationError, match="all respondents of one dong and year share the treatment"):
-        ev.twfe(design, **MODEL, vcov="iid")
+    with pytest.warns(SharedTreatmentWarning, match="all respondents of one dong and year share the treatment"):
+        result = ev.twfe(design, **MODEL, vcov="iid")
+    assert result.fit["refused_in_claims"] is True
+    assert "far too small" in result.summary()
     with pytest.warns(SharedTreatmentWarning):
         assert ev.twfe(design, **MODEL, vcov="HC1").variance_method == "HC1"
 
@@ -244,7 +246,7 @@ def test_few_treated_clusters_are_told():
         (ColumnError, {"covariates": ["x", "d"]}, "named twice"),
         (ColumnError, {"time": "group", "trends": True}, "needs a numeric time"),
         (EstimationError, {"vcov": "CR1"}, "needs a cluster"),
-        (EstimationError, {"vcov": "CR2", "cluster": "district"}, "no vcov 'CR2'"),
+        (EstimationError, {"vcov": "CR9", "cluster": "district"}, "no vcov 'CR9'"),
         (EstimationError, {"cluster": "one"}, "has 1 value"),
     ],
 )
