@@ -40,7 +40,17 @@ _HIDDEN = frozenset({"statistic", "df", "mark"})
 #: Further columns that are p-values.
 _PROBABILITIES = frozenset(
     {"p_holm", "p_hochberg", "p_hommel", "p_bonferroni", "p_sidak", "p_holm_sidak", "p_bh", "p_by", "p_romano_wolf"}
-    | {"p_heterogeneity", "p_value", "p_lower", "p_upper", "p_low", "p_high"}
+    | {
+        "p_jackknife",
+        "p_randomization",
+        "p_wild",
+        "p_heterogeneity",
+        "p_value",
+        "p_lower",
+        "p_upper",
+        "p_low",
+        "p_high",
+    }
 )
 #: Columns of effective numbers of respondents, which are shown whole as numbers of respondents are.
 _WHOLE = frozenset({"ess", "ess_raw", "ess_participants", "ess_comparison"})
@@ -345,6 +355,8 @@ def _estimates_table(result: Estimates, title: str | None, lang: str, notes: tup
     if (result.std_error > 0).any():
         lines.append(wording.term("rounding", lang))
     lines += map(wording.capital, wording.families_note(result, lang))
+    remarks = getattr(result, "remarks", None)
+    lines += [] if remarks is None else remarks(lang)
     return Table(
         title=title or wording.estimates_title(result, lang),
         frame=_frame(keys | numbers),

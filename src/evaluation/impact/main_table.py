@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from evaluation.design.design import domain
 from evaluation.errors import EstimationError, EvaluationError, did_you_mean
@@ -28,6 +29,7 @@ from evaluation.impact.staggered.imputation import imputation_did
 from evaluation.impact.staggered.stacked import stacked_did
 from evaluation.impact.staggered.sun_abraham import sun_abraham
 from evaluation.impact.staggered.two_stage import two_stage_did
+from evaluation.impact.synthetic_control.estimators import synthetic_did
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
@@ -92,6 +94,13 @@ def _twfe(asked: Asked) -> ImpactEffects:
     )
 
 
+def _synthetic(asked: Asked) -> ImpactEffects:
+    place = asked.place if asked.panel.unit is None else None
+    return synthetic_did(
+        asked.panel, outcome=asked.outcome, cohort=asked.cohort, place=place, conf_level=asked.conf_level
+    )
+
+
 def _stacked(asked: Asked) -> ImpactEffects:
     """Stack the longest window that fits every cohort's waves, up to three before and two after the start."""
     times, cohorts = asked.panel.times, read_cohorts(asked.panel, asked.cohort).values
@@ -117,6 +126,7 @@ ESTIMATORS: Mapping[str, Callable[[Asked], ImpactEffects]] = {
     "extended_twfe": lambda asked: extended_twfe(asked.panel, **asked.placed, type="simple"),
     "stacked": _stacked,
     "efficient": lambda asked: efficient_did(asked.panel, **asked.common, vcov="jackknife"),
+    "synthetic_did": _synthetic,
     "twfe": _twfe,
 }
 
@@ -150,7 +160,7 @@ def impact_table(
         Column of the effects that regressions take out of repeated cross-sections; default the cluster.
     estimators : sequence of str
         Rows, among "group_time", "imputation", "two_stage", "sun_abraham", "extended_twfe", "stacked", "efficient",
-        "twfe".
+        "synthetic_did", "twfe".
     until : float, optional
         Last wave that counts. Default: the last one that still has two clusters to compare with, so that none of them
         carries the result alone.
@@ -163,10 +173,10 @@ def impact_table(
     Returns
     -------
     Estimates
-        Keys ``term method``; columns ``p_randomization`` (under exchangeable roll-out order), ``p_wild`` (regressions:
-        restricted wild cluster bootstrap), ``n_<counted>``, ``n_clusters n_treated_clusters n_control_clusters``,
-        ``effective_clusters`` where the estimator knows them, ``until``, and ``reason`` where there is no estimate or
-        no error.
+        Keys ``term method``; columns ``p_jackknife`` (t with clusters less 1), ``p_randomization`` (under exchangeable
+        roll-out order), ``p_wild`` (restricted wild cluster bootstrap; of scores, where there is no regression),
+        ``n_<counted>``, ``n_clusters n_treated_clusters n_control_clusters``, ``effective_clusters`` where the
+        estimator knows them, ``until``, and ``reason`` where there is no estimate, no error, or another error.
 
     Raises
     ------
@@ -241,14 +251,18 @@ def _table(
     levels, code = cluster_codes(asked.panel, asked.cluster)
     contributions = np.column_stack([_contributions(one, engine, len(levels)) for one in results])
     matrix = np.full((len(results),) * 2, np.nan) if engine is None else covariance(engine, contributions)
+    own = np.array([np.nan if one is None else one.std_error[0] for one in results])
+    np.fill_diagonal(matrix, np.where(np.isnan(np.diag(matrix)), own**2, np.diag(matrix)))
     places = _places(asked, code, len(levels))
+    error = np.sqrt(np.diag(matrix))
     columns: dict[str, NDArray[Any]] = {
+        "p_jackknife": 2 * stats.t.sf(np.abs(_over(results, error)), len(levels) - 1),
         "p_randomization": np.array([_reordered(one, draws, seed) for one in results]),
         "p_wild": np.array([_wild(one, draws, seed) for one in results]),
         **{f"n_{name}": np.full(len(results), places[name]) for name in _counts(asked, counted, places)},
         **{name: np.full(len(results), places[name]) for name in _CLUSTERS},
         "effective_clusters": np.array([_effective(one) for one in results]),
-        "until": np.full(len(results), exact(float(asked.panel.times[-1])), dtype=object),
+        "until": np.full(len(results), str(exact(float(asked.panel.times[-1]))), dtype=object),
         "reason": np.array([_reason(name, one) for name, one in found.items()], dtype=object),
     }
     return Estimates(
@@ -277,6 +291,11 @@ def _table(
 
 
 _CLUSTERS = ("n_clusters", "n_treated_clusters", "n_control_clusters")
+
+
+def _over(results: Sequence[ImpactEffects | None], error: Floats) -> Floats:
+    """Return each estimate over its error, shape (r,); NaN where one of them is not there."""
+    return np.array([np.nan if one is None else one.estimate[0] for one in results]) / error
 
 
 def _contributions(one: ImpactEffects | None, engine: Any, n_clusters: int) -> Floats:
@@ -338,4 +357,6 @@ def _effective(one: ImpactEffects | None) -> float:
 def _reason(name: str, one: ImpactEffects | str) -> str:
     if isinstance(one, str):
         return "not_available"
-    return "" if np.isfinite(one.std_error[0]) else "no_jackknife"
+    if not np.isfinite(one.std_error[0]):
+        return "no_jackknife"
+    return "" if isinstance(one.engine, ClusterJackknife) else "placebo_error"
