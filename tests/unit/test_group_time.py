@@ -311,7 +311,7 @@ def test_what_is_identified_is_told_without_an_outcome():
 
 
 def test_every_reason_has_words_in_both_languages():
-    codes = [getattr(identification, name) for name in ("NO_PERIOD_BEFORE", "NO_COMPARISON", "LAST_COHORT")]
+    codes = [getattr(identification, name) for name in ("NO_PERIOD_BEFORE", "NO_COMPARISON", "LAST_COHORT", "ZERO_WEIGHTS")]
     codes += [difference.NO_OVERLAP, difference.NO_MODEL, difference.NOBODY]
     for code in codes:
         assert len({code, wording.term(code, "ko"), wording.term(code, "en")}) == 3
@@ -321,7 +321,7 @@ def test_an_effect_that_hangs_on_one_cluster_has_no_jackknife_error_and_says_so(
     frame = all_treated()
     frame = frame[(frame["first"] < 2017) | (frame["place"] == 2)].reset_index(drop=True)
     made = effects(cross_sections(frame), cluster="place")
-    lost = {"cohort": 2015, "time": 2016}
+    lost = {"cohort": 2015, "time": 2016, "hangs_on": ["2"]}
     assert lost in made.fit["without_error"]
     assert np.isnan(value(made, 2015, 2016, "std_error"))
     assert value(made, 2015, 2016, "n_control_clusters") == 1
@@ -461,7 +461,7 @@ def test_nevertreated_without_any_is_refused_with_the_way_out():
 
 @pytest.mark.parametrize(
     ("cohort", "message"),
-    [(0, "nobody was treated"), (2030, "after the last wave"), (2013, "no effect after treatment is identified")],
+    [(0, "nobody was treated"), (2030, "after the last wave"), (2013, "so before the first wave")],
 )
 def test_nothing_identified_is_refused(cohort, message):
     frame = respondents().assign(first=lambda f: np.where(f["first"] > 0, cohort, 0))

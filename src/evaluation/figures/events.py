@@ -155,7 +155,10 @@ def _notes(result: Estimates, rows: pd.DataFrame, overall: pd.DataFrame, lang: s
         value, low, high = (wording.number(row[column], places) for column in ("estimate", "conf_low", "conf_high"))
         named = f"{row['panel']}, " if overall["panel"].nunique() > 1 else ""
         interval = wording.term("no_standard_error", lang) if np.isnan(row["std_error"]) else f"{low} – {high}"
-        notes.append(f"{named}{wording.term('mean_since_start', lang)}: {value} ({interval})")
+        overall_word = str(result.fit.get("overall_is", "mean_since_start"))
+        notes.append(f"{named}{wording.term(overall_word, lang)}: {value} ({interval})")
+    if (rows["stage"] == "before").any() and result.fit.get("leads_against") == "leads_varying":
+        notes.append(wording.term("leads_varying_drawn", lang))
     if "band_low" in rows:
         notes.append(wording.term("simultaneous_band", lang))
     absent = len(result.fit.get("not_identified", ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ NO_PERIOD_BEFORE = "no_period_before"
 NO_COMPARISON = "no_comparison"
 LAST_COHORT = "last_cohort"
 NO_ANSWERS = "no_answers"
+ZERO_WEIGHTS = "weightless"
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,72 @@ def plan_cells(
                 reason = LAST_COHORT
             cells.append(Cell(int(g), t, base, controls, reason))
     return cells
+
+
+def cells_of(
+    over_time: Panel, cohort: str, control_group: ControlGroup, base_period: BasePeriod, anticipation: float
+) -> tuple[Cohorts, list[Cell]]:
+    """Return the cohorts of a roll-out and every effect that could be asked for, those with nobody in a wave told.
+
+    Cohorts whose weights are all zero stay in the list, so that what is asked of them is told and not dropped.
+
+    Raises
+    ------
+    ColumnError
+        The column cannot serve.
+    IdentificationError
+        No effect after treatment is identified.
+    """
+    cohorts = _with_weightless(over_time, read_cohorts(over_time, cohort))
+    cells = plan_cells(over_time.times, cohorts.values, control_group, base_period, anticipation)
+    if over_time.rows is None:
+        cells = _told_empty(over_time, cohorts, cells)
+    refuse_none_identified(over_time, cohorts, cells, control_group, anticipation)
+    return cohorts, cells
+
+
+def _weightless(over_time: Panel) -> Mask:
+    design = over_time.design
+    inside = np.ones(len(design), dtype=bool) if design.inside is None else design.inside
+    return np.asarray(inside & (design.weights == 0))
+
+
+def _with_weightless(over_time: Panel, cohorts: Cohorts) -> Cohorts:
+    gone = _weightless(over_time)
+    if not gone.any() or over_time.rows is not None:
+        return cohorts
+    asked = pd.to_numeric(over_time.design.column(cohorts.name)[gone], errors="coerce").to_numpy(dtype=float)
+    asked = asked[np.isfinite(asked) & (asked > 0) & (asked <= over_time.times[-1])]
+    values = np.union1d(cohorts.values, asked)
+    code = np.where(cohorts.code < 0, -1, np.searchsorted(values, cohorts.values)[cohorts.code])
+    return Cohorts(cohorts.name, values, code)
+
+
+def _told_empty(over_time: Panel, cohorts: Cohorts, cells: Sequence[Cell]) -> list[Cell]:
+    """Give a reason to cells of cross-sections in which nobody of a group was asked, or all weights are zero."""
+    n_times, n_cohorts = len(over_time.times), len(cohorts.values)
+    counted = over_time.period >= 0
+    key = cohorts.code[counted] * n_times + over_time.period[counted]
+    n = np.bincount(key, minlength=n_cohorts * n_times).reshape(n_cohorts, n_times)
+    told = []
+    for cell in cells:
+        waves = [cell.time, cell.base]
+        empty = not cell.reason and not (n[cell.cohort, waves].all() and n[list(cell.controls)][:, waves].sum(0).all())
+        told.append(replace(cell, reason=_why_empty(over_time, cohorts, cell, n)) if empty else cell)
+    return told
+
+
+def _why_empty(over_time: Panel, cohorts: Cohorts, cell: Cell, n: Codes) -> str:
+    design, gone = over_time.design, _weightless(over_time)
+    time = design.column(over_time.time).to_numpy(dtype=float, na_value=np.nan)
+    own = design.column(cohorts.name).to_numpy(dtype=float, na_value=np.nan)
+    own = np.where(np.isnan(own) | (own == 0), np.inf, own)
+    for group in ([cell.cohort], list(cell.controls)):
+        for wave in (cell.time, cell.base):
+            if not n[group, wave].any():
+                there = gone & np.isin(own, cohorts.values[group]) & (time == over_time.times[wave])
+                return ZERO_WEIGHTS if there.any() else NO_ANSWERS
+    return NO_ANSWERS
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,9 +242,7 @@ def identified_cells(
     """
     require_panel(panel, "identified_cells")
     check_options(control_group, base_period, anticipation)
-    cohorts = read_cohorts(panel, cohort)
-    cells = plan_cells(panel.times, cohorts.values, control_group, base_period, anticipation)
-    refuse_none_identified(panel, cohorts, cells, control_group, anticipation)
+    cohorts, cells = cells_of(panel, cohort, control_group, base_period, anticipation)
     clusters = None if cluster is None else cluster_codes(panel, cluster)[1]
     return IdentifiedCells(cell_frame(panel, cohorts, cells, clusters), panel.design.provenance)
 
@@ -200,6 +265,12 @@ def refuse_none_identified(
     if any(not cell.reason and times[cell.time] >= values[cell.cohort] for cell in cells):
         return
     finite = values[np.isfinite(values)]
+    known = [cell for cell in cells if times[cell.time] >= values[cell.cohort]]
+    if known and all(cell.reason == ZERO_WEIGHTS for cell in known):
+        raise IdentificationError(
+            "every effect after treatment has a group whose weights are all zero. Look at the column of the weights, "
+            "or at the domain."
+        )
     if not len(finite):
         raise IdentificationError(f"cohort '{cohorts.name}' is 0 or missing in every row, so nobody was treated.")
     if finite[0] > times[-1]:
@@ -211,6 +282,11 @@ def refuse_none_identified(
         raise IdentificationError(
             f'control_group="nevertreated", but all {_size(over_time)} are treated by {finite[-1]:g} (first: '
             f'{finite[0]:g}). Use control_group="notyettreated"; ATT(g, t) is then available up to {after[-1]:g}.'
+        )
+    if finite[-1] <= times[0]:
+        raise IdentificationError(
+            f"everybody treated was so before the first wave, or in it: '{cohorts.name}' ends with {finite[-1]:g}, the "
+            f"waves begin with {times[0]:g}. An effect needs a wave before treatment: add earlier waves."
         )
     shown = ", ".join(f"{value:g}" for value in finite[:6])
     raise IdentificationError(

@@ -132,11 +132,7 @@ def panel(
 
 def _numeric(design: Design, name: str, role: str, *, missing: bool) -> Floats:
     column = design.column(name)
-    if is_text(column):
-        shown = ", ".join(map(repr, sorted(map(str, column.dropna().unique()))[:4]))
-        raise ColumnError(
-            f"{role} '{name}' is text ({shown}), expected numbers such as years. Convert it with pandas.to_numeric."
-        )
+    _refuse_no_period(column, name, role)
     values = column.to_numpy(dtype=float, na_value=np.nan)
     gone = np.isnan(values) & design.present
     if gone.any() and not missing:
@@ -146,6 +142,41 @@ def _numeric(design: Design, name: str, role: str, *, missing: bool) -> Floats:
             failures=design.data.loc[gone],
         )
     return values
+
+
+def _refuse_no_period(column: pd.Series[Any], name: str, role: str) -> None:
+    """Raise a ColumnError for dates, text, and yes or no, each with how to make periods of it."""
+    wanted = f"expected the {'first treated period' if role == 'cohort' else 'wave'} as a number, such as a year"
+    never = ", and 0 for never" if role == "cohort" else ""
+    if pd.api.types.is_bool_dtype(column):
+        raise ColumnError(f"{role} '{name}' is yes or no, {wanted}{never}.")
+    if not is_text(column):
+        return
+    known = column.dropna()
+    shown = ", ".join(str(value).removesuffix(" 00:00:00") for value in sorted(set(known), key=str)[:3])
+    if isinstance(column.dtype, (pd.DatetimeTZDtype, pd.PeriodDtype)) or column.dtype.kind == "M":
+        raise ColumnError(
+            f"{role} '{name}' holds dates ({shown}), {wanted}. Make one with data['{name}'].dt.year{never}; half "
+            f"a year may be 2015.5."
+        )
+    text = known.astype(str)
+    if pd.to_numeric(text, errors="coerce").notna().all():
+        raise ColumnError(
+            f"{role} '{name}' is text ({shown}), {wanted}. Convert it with pandas.to_numeric(data['{name}'])."
+        )
+    dated = pd.to_datetime(text, errors="coerce", format="ISO8601").notna()
+    if dated.any():
+        wrong = text[~dated]
+        told = f"; {len(wrong)} rows hold no date (first: {wrong.iloc[0]!r})" if len(wrong) else ""
+        raise ColumnError(
+            f"{role} '{name}' holds dates as text ({shown}), {wanted}{told}. Make one with "
+            f"pandas.to_datetime(data['{name}']).dt.year{never}.",
+            failures=wrong.to_frame(),
+        )
+    raise ColumnError(
+        f"{role} '{name}' is text ({shown}), {wanted}{never}. Put the period that each stands for in a column of its "
+        f"own."
+    )
 
 
 def _with_units(made: Panel, unit: str, incomplete: str) -> Panel:
@@ -242,20 +273,47 @@ def read_cohorts(over_time: Panel, name: str) -> Cohorts:
             f"cohort '{name}' is negative in {int(wrong.sum())} rows; expected the first treated period, 0 for never.",
             failures=over_time.design.data.loc[wrong],
         )
-    if over_time.rows is not None:
-        own = values[over_time.rows]
-        varies = (own != own[:, :1]).any(axis=1)
-        if varies.any():
-            rows = over_time.rows[varies].ravel()
-            raise ColumnError(
-                f"cohort '{name}' changes within {int(varies.sum())} of {len(own)} units of '{over_time.unit}'. It is "
-                f"the first treated period and stays the same in every wave.",
-                failures=over_time.design.data.iloc[rows][[str(over_time.unit), over_time.time, name]],
-            )
+    _refuse_indicator(over_time, name, values[counted])
+    _refuse_changing(over_time, name, values)
     found, code = np.unique(values[counted], return_inverse=True)
     whole = np.full(len(values), -1, dtype=np.int64)
     whole[counted] = code
     return Cohorts(name, found, whole)
+
+
+def _refuse_indicator(over_time: Panel, name: str, values: Floats) -> None:
+    """Raise a ColumnError for a column that tells whether, not when, somebody is treated."""
+    times, finite = over_time.times, np.unique(values[np.isfinite(values)])
+    if list(finite) == [1.0] and times[0] > 1:
+        raise ColumnError(
+            f"cohort '{name}' holds 0 and 1 only, which tells whether somebody is treated, not from when; the waves "
+            f"run from {times[0]:g} to {times[-1]:g}. Name a column of the first treated period, 0 for never."
+        )
+    month = finite % 100
+    if (
+        len(finite)
+        and ((finite // 100 >= times[0]) & (finite // 100 <= times[-1]) & (month >= 1) & (month <= 12)).all()
+    ):
+        raise ColumnError(
+            f"cohort '{name}' looks like year and month ({finite[0]:g}), but the waves run from {times[0]:g} to "
+            f"{times[-1]:g}. Give the first treated wave in the unit of '{over_time.time}', such as "
+            f"{finite[0] // 100:g}."
+        )
+
+
+def _refuse_changing(over_time: Panel, name: str, values: Floats) -> None:
+    if over_time.rows is None:
+        return
+    own = values[over_time.rows]
+    varies = (own != own[:, :1]).any(axis=1)
+    if varies.any():
+        rows = over_time.rows[varies].ravel()
+        raise ColumnError(
+            f"cohort '{name}' changes within {int(varies.sum())} of {len(own)} units of '{over_time.unit}'. It is "
+            f"the first treated period and stays the same in every wave, also where a treatment ends: for one that "
+            f"switches off and on, ask ev.switching_did.",
+            failures=over_time.design.data.iloc[rows][[str(over_time.unit), over_time.time, name]],
+        )
 
 
 def require_panel(over_time: object, verb: str) -> None:

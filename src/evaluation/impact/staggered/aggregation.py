@@ -19,6 +19,7 @@ from evaluation.impact.staggered.difference import Estimator
 from evaluation.impact.staggered.fitted import Fitted
 from evaluation.impact.staggered.group_time import GroupTimeEffects, att_gt
 from evaluation.impact.staggered.influence_sums import size_sums
+from evaluation.impact.staggered.remarks import remarks
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -26,6 +27,18 @@ Kind = Literal["simple", "group", "dynamic", "calendar"]
 
 #: Key column of the rows of each kind.
 KEY = {"simple": None, "group": "cohort", "dynamic": "event_time", "calendar": "time"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SummedEffects(ImpactEffects):
+    """Group-time effects summed up."""
+
+    def remarks(self, lang: str | None = None) -> tuple[str, ...]:
+        """Return what the numbers do not show: weights, what leads are against, rows without an error."""
+        return remarks(self, lang)
+
+    def _groups_told(self) -> list[str]:
+        return [*super()._groups_told(), *self.remarks()]
 
 
 def aggregate(
@@ -37,7 +50,7 @@ def aggregate(
     max_e: float | None = None,
     weights: Weights = "sample",
     supported_only: bool = False,
-) -> ImpactEffects:
+) -> SummedEffects:
     """Sum up group-time effects: overall, then by cohort, time since treatment, or time.
 
     Parameters
@@ -59,7 +72,7 @@ def aggregate(
 
     Returns
     -------
-    ImpactEffects
+    SummedEffects
         Row 0 is ``overall``; then one row (term: the outcome) per ``cohort``, ``event_time`` or ``time``.
         ``fit["cell_weights"]`` holds the weight of every effect in every row.
 
@@ -243,7 +256,7 @@ def _contributions(effects: GroupTimeEffects, scheme: _Scheme, sizes: CohortSize
     return moved if sizes.weights == "clusters" else moved + size_sums(fitted, sizes.counted) @ by_size.T
 
 
-def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) -> ImpactEffects:
+def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) -> SummedEffects:
     fitted = effects.fitted
     sizes = CohortSizes(fitted, weights)
     share, by_size = _sums(scheme, fitted.estimate, sizes.full)
@@ -258,7 +271,7 @@ def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) ->
     contributions = _contributions(effects, scheme, sizes, refit)
     keys, vcov = _keys(scheme, str(effects.fit["outcome"])), covariance(engine, contributions)
     n_obs, df = fitted.sizes([scheme.overall_cells(), *(scheme.rows if scheme.kind != "simple" else [])])
-    return ImpactEffects(
+    return SummedEffects(
         verb="aggregate",
         keys=keys,
         estimate=refit.estimate,
@@ -270,7 +283,8 @@ def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) ->
         contributions=contributions,
         influence_of=lambda: design.influence(fitted.table.records.spread(influence())),
         conf_level=effects.conf_level,
-        fit=_fit_record(effects, scheme, weights, sizes.full, share),
+        fit=_fit_record(effects, scheme, weights, sizes.full, share)
+        | {"rows_without_error": keys.loc[np.isnan(np.diag(vcov))].to_dict("records")},
         refit=refit,
     )
 
@@ -321,7 +335,7 @@ def event_study(
     weights: Weights = "sample",
     supported_only: bool = False,
     conf_level: float = 0.95,
-) -> ImpactEffects:
+) -> SummedEffects:
     """Estimate effects by time since treatment, with the leads before it.
 
     Parameters
@@ -335,7 +349,7 @@ def event_study(
 
     Returns
     -------
-    ImpactEffects
+    SummedEffects
         As ``ev.aggregate(type="dynamic")``: row 0 overall, then one row per ``event_time``.
 
     Raises

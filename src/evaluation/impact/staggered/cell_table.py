@@ -51,6 +51,8 @@ class Records:
         Right-hand side; empty without covariates.
     n_left_out : int
         Records without outcome or covariates.
+    terms : tuple of str, p
+        Names of the columns of ``x``.
     """
 
     over_time: Panel
@@ -63,6 +65,7 @@ class Records:
     x: Floats
     formula: str
     n_left_out: int
+    terms: tuple[str, ...] = ("(Intercept)",)
 
     @property
     def is_panel(self) -> bool:
@@ -121,6 +124,7 @@ def read_records(
         distinct,
         "" if model is None else model.formula,
         int((~usable).sum()),
+        ("(Intercept)",) if model is None else tuple(model.terms),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -76,13 +76,15 @@ class Comparison:
 class Effect:
     """An effect and how it moves with the weight of a respondent in row j who answered y: by ``constant + slope y``.
 
-    ``log_odds`` are the coefficients of the propensity, where there is one.
+    ``log_odds`` are the coefficients of the propensity, where there is one; ``dropped`` are places of covariates that
+    combine others among those compared.
     """
 
     estimate: float
     constant: Floats
     slope: Floats
     log_odds: Floats | None = None
+    dropped: tuple[int, ...] = ()
 
 
 def effect(
@@ -121,31 +123,30 @@ def effect(
     for _, inside in comparison.periods():
         if not (inside & comparison.treated).any() or not (inside & ~comparison.treated).any():
             raise CellError(NOBODY)
-    comparison = _without_redundant(comparison)
+    comparison, dropped = _without_redundant(comparison)
     tally = _Tally(comparison, with_influence)
     propensity = None if estimator == "reg" else _propensity(comparison, start)
     for sign, inside in comparison.periods():
         _add_treated(tally, sign, inside, estimator)
         _add_comparison(tally, -sign, inside, estimator, propensity)
     log_odds = None if propensity is None else propensity.coefficients
-    return Effect(tally.estimate, tally.constant, tally.slope, log_odds)
+    return Effect(tally.estimate, tally.constant, tally.slope, log_odds, dropped)
 
 
-def _without_redundant(comparison: Comparison) -> Comparison:
+def _without_redundant(comparison: Comparison) -> tuple[Comparison, tuple[int, ...]]:
     """Drop covariate columns that are combinations of others among those compared, which changes no prediction."""
     x = comparison.x
     if x.shape[1] == 1:
-        return comparison
+        return comparison, ()
     gram = x.T @ x
     size = np.linalg.eigvalsh(gram)
     if size[0] > RANK * size[-1]:
-        return comparison
+        return comparison, ()
     triangle, order = linalg.qr(x, mode="r", pivoting=True)
     diagonal = np.abs(np.diag(triangle))
     kept = np.sort(order[: int((diagonal > 1e-9 * diagonal[0]).sum())])
-    return Comparison(
-        comparison.weight, comparison.outcome, comparison.treated, comparison.after, np.ascontiguousarray(x[:, kept])
-    )
+    dropped = tuple(int(j) for j in np.setdiff1d(np.arange(x.shape[1]), kept))
+    return replace(comparison, x=np.ascontiguousarray(x[:, kept])), dropped
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,20 +27,25 @@ from evaluation.impact.identification import (
     ControlGroup,
     IdentifiedCells,
     cell_frame,
+    cells_of,
     check_options,
-    plan_cells,
-    refuse_none_identified,
 )
-from evaluation.impact.panel import Cohorts, Panel, cluster_codes, exact, read_cohorts, require_panel
+from evaluation.impact.panel import Cohorts, Panel, cluster_codes, exact, require_panel
 from evaluation.impact.staggered.cell_table import CellTable, collapse, read_records
 from evaluation.impact.staggered.difference import ESTIMATORS, CellError, Estimator, effect
 from evaluation.impact.staggered.fitted import Fitted
 from evaluation.impact.staggered.influence_sums import effect_sums, engine_of
+from evaluation.impact.staggered.remarks import remarks
 from evaluation.results import VarianceEngine
 from evaluation.wording import term as word
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+#: What effects before treatment are measured against, as codes that ``wording`` knows.
+LEADS_AGAINST = {"varying": "leads_varying", "universal": "leads_universal"}
+#: With fewer clusters no error by cluster says anything.
+FEWEST_CLUSTERS = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,6 +65,13 @@ class GroupTimeEffects(ImpactEffects):
     identified: IdentifiedCells = entry(kw_only=True)
     fitted: Fitted = entry(kw_only=True)
     sums: Floats = entry(kw_only=True)
+
+    def remarks(self, lang: str | None = None) -> tuple[str, ...]:
+        """Return what the numbers do not show: what is not identified, has no error, or was left out."""
+        return remarks(self, lang)
+
+    def _groups_told(self) -> list[str]:
+        return [*super()._groups_told(), *self.remarks()]
 
 
 def att_gt(
@@ -150,14 +162,8 @@ def att_gt(
     if estimator not in ESTIMATORS:
         raise EstimationError(f"att_gt: estimator must be 'dr', 'ipw' or 'reg', got {estimator!r}.")
     chosen = chosen_vcov("att_gt", panel.design, vcov, cluster)
-    cohorts = read_cohorts(panel, cohort)
-    cells = plan_cells(panel.times, cohorts.values, control_group, base_period, anticipation)
-    refuse_none_identified(panel, cohorts, cells, control_group, anticipation)
-    clusters = None
-    if cluster is not None:
-        levels, code = cluster_codes(panel, cluster)
-        shared = cohort_by_cluster(cohorts.values[cohorts.code], code, len(levels))
-        clusters = Clusters(cluster, tuple(levels), code, shared)
+    cohorts, cells = cells_of(panel, cohort, control_group, base_period, anticipation)
+    clusters = None if cluster is None else _clusters(panel, cohorts, cluster, chosen)
     records = read_records(panel, outcome, covariates, cohorts, None if clusters is None else clusters.code)
     fitted, reasons = _fit(collapse(records, len(cohorts.values)), cohorts, cells, estimator, clusters, chosen)
     frame = cell_frame(panel, cohorts, cells, None if clusters is None else clusters.code)
@@ -172,6 +178,17 @@ def att_gt(
         "anticipation": anticipation,
     }
     return _estimates(fitted, identified, options, conf_level)
+
+
+def _clusters(panel: Panel, cohorts: Cohorts, name: str, vcov: Vcov) -> Clusters:
+    levels, code = cluster_codes(panel, name)
+    if vcov != "design" and len(levels) < FEWEST_CLUSTERS:
+        raise EstimationError(
+            f"att_gt: cluster '{name}' has {len(levels)} values ({', '.join(map(str, levels))}), and errors of "
+            f"clusters need at least {FEWEST_CLUSTERS}. Cluster at a finer level, take vcov='design', or compare "
+            f"single places with ev.synthetic_control."
+        )
+    return Clusters(name, tuple(levels), code, cohort_by_cluster(cohorts.values[cohorts.code], code, len(levels)))
 
 
 def _fit(
@@ -197,7 +214,8 @@ def _fit(
             effects.append(made)
     if not any(made is not None for made in effects):
         told = sorted({word(reason, "en") for reason in reasons if reason})
-        raise IdentificationError(f"att_gt: no effect could be estimated ({'; '.join(told)}). Use fewer covariates.")
+        adjusted = f" Use fewer covariates than {table.records.formula}." if table.records.formula else ""
+        raise IdentificationError(f"att_gt: no effect could be estimated ({'; '.join(told)}).{adjusted}")
     return Fitted(table, cohorts, tuple(kept), tuple(effects), estimator, clusters, vcov), reasons
 
 
@@ -255,25 +273,47 @@ def _cluster_counts(identified: IdentifiedCells) -> dict[str, NDArray[Any]]:
 def _fit_record(
     fitted: Fitted, identified: IdentifiedCells, options: dict[str, Any], keys: pd.DataFrame, vcov: Floats
 ) -> dict[str, Any]:
-    records = fitted.table.records
-    size = np.bincount(records.cohort, minlength=len(fitted.cohorts.values))
+    records, values, times = fitted.table.records, fitted.cohorts.values, fitted.over_time.times
+    size = np.bincount(records.cohort, minlength=len(values))
+    named = {"never" if np.isinf(value) else str(exact(value)): int(n) for value, n in zip(values, size, strict=True)}
+    leads = bool((identified.frame["time"] < identified.frame["cohort"] - options["anticipation"]).any())
     record = {
         **options,
         "formula": records.formula,
         "vcov": fitted.vcov,
-        "cohort_sizes": {
-            "never" if np.isinf(value) else str(exact(value)): int(n)
-            for value, n in zip(fitted.cohorts.values, size, strict=True)
-        },
+        "cohort_sizes": named,
+        "treated_throughout": [exact(value) for value in values[values <= times[0]]],
+        "treated_later": [exact(value) for value in values[np.isfinite(values) & (values > times[-1])]],
+        "leads_against": LEADS_AGAINST[options["base_period"]] if leads else "",
         "not_identified": identified.frame.loc[
             ~identified.frame["is_identified"], ["cohort", "time", "reason"]
         ].to_dict("records"),
+        "collinear": _collinear(fitted, keys),
         "n_left_out": records.n_left_out + fitted.over_time.n_left_out,
         "n_table_rows": len(fitted.table.weight),
     }
     if fitted.clusters is not None:
         record |= {"cluster": fitted.clusters.name, "n_clusters": len(fitted.clusters)}
     if fitted.vcov == "jackknife":
-        lost = np.isnan(np.diag(vcov))
-        record["without_error"] = keys.loc[lost, ["cohort", "time"]].to_dict("records")
+        lost = np.flatnonzero(np.isnan(np.diag(vcov)))
+        record["without_error"] = [
+            {"cohort": keys["cohort"][row], "time": keys["time"][row], "hangs_on": _hangs_on(fitted, int(row))}
+            for row in lost
+        ]
     return record
+
+
+def _collinear(fitted: Fitted, keys: pd.DataFrame) -> list[dict[str, Any]]:
+    """Name the cells in which covariates are combinations of others, and which were left out there."""
+    terms = fitted.table.records.terms
+    return [
+        {"cohort": keys["cohort"][row], "time": keys["time"][row], "covariates": [terms[j] for j in made[1].dropped]}
+        for row, made in enumerate(fitted.effects)
+        if made is not None and made[1].dropped
+    ]
+
+
+def _hangs_on(fitted: Fitted, row: int) -> list[str]:
+    """Name the clusters without which an effect does not exist."""
+    levels = fitted.clusters.levels if fitted.clusters is not None else ()
+    return [str(levels[place]) for place in np.flatnonzero(np.isnan(fitted.left_out[:, row]))]

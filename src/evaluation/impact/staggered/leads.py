@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.errors import EstimationError
+from evaluation.impact.clusters.jackknife import ClusterJackknife, ClusterSums
+from evaluation.impact.clusters.multipliers import multipliers, number_of_draws
 from evaluation.results import Estimates, TestResult
 
 Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Method = Literal["t", "multiplier"]
+Weights = Literal["rademacher", "mammen", "webb"]
+
+#: Draws of each method where no number is given.
+DRAWS = {"t": 20_000, "multiplier": 999}
 
 
 def pretrend_test(effects: Estimates) -> TestResult:
@@ -86,57 +95,116 @@ def _leads(effects: Estimates) -> Codes:
     return np.flatnonzero((since < early) & ~(np.diag(effects.vcov) == 0))
 
 
-def simultaneous_bands(effects: Estimates, *, seed: int, draws: int = 20_000) -> Estimates:
+def simultaneous_bands(
+    effects: Estimates,
+    *,
+    seed: int,
+    method: Method = "t",
+    weights: Weights = "rademacher",
+    draws: int | None = None,
+) -> Estimates:
     """Add bands that hold all rows at once with the confidence of the result.
 
     Parameters
     ----------
     effects : Estimates
-        From ``ev.att_gt``, ``ev.event_study`` or ``ev.aggregate``; the overall row stands outside.
+        From ``ev.att_gt``, ``ev.event_study``, ``ev.aggregate`` or another estimator of effects; the overall row stands
+        outside.
     seed : int
         Of the draws.
-    draws : int, default 20,000
-        Their number.
+    method : {"t", "multiplier"}, default "t"
+        ``t``: a multivariate t with the rows' correlation. ``multiplier``: every cluster's part in the estimates
+        multiplied by a random weight, for errors by cluster only.
+    weights : {"rademacher", "mammen", "webb"}, default "rademacher"
+        Of the multipliers. Combinations of Rademacher or Webb weights are enumerated where there are no more of them
+        than draws.
+    draws : int, optional
+        Their number: 20,000 of the t, 999 of multipliers where none is given.
 
     Returns
     -------
     Estimates
-        With columns ``band_low`` and ``band_high``, and the multiplier in ``fit["band_critical_value"]``.
+        With columns ``band_low`` and ``band_high``; ``fit`` names ``band_method``, the multiplier of the standard
+        errors ``band_critical_value``, ``band_draws`` and ``band_seed``, of multipliers ``band_weights`` and
+        ``band_enumerated`` too.
 
     Raises
     ------
     EstimationError
-        No row has an error, or fewer than 100 draws.
+        No row has an error, too few draws, or multipliers of errors that are not by cluster.
 
     Notes
     -----
-    Quantile of the largest absolute t of a multivariate t with the rows' correlation and smallest degrees of freedom.
+    ``t``: quantile of the largest absolute t with the smallest degrees of freedom of the rows. ``multiplier``: with
+    :math:`\\psi_g` the influence summed over cluster g, or its leave-one-out deviation times
+    :math:`\\sqrt{(G-1)/G}`, and weights of mean 0 and variance 1, the quantile of
+    :math:`\\max_j |\\sum_g v_g \\psi_{gj}| / s_j`, where s is the standard error itself (R ``did`` takes the spread of
+    the draws). The tail is that of the draws, without a factor for few clusters: with few of them the t is wider.
 
     References
     ----------
-    Montiel Olea and Plagborg-Møller (2019), Journal of Applied Econometrics 34, 1-17.
+    Montiel Olea and Plagborg-Møller (2019), Journal of Applied Econometrics 34, 1-17; Callaway and Sant'Anna (2021),
+    Journal of Econometrics 225, algorithm 1. R twin: ``did::mboot``.
     """
     if not isinstance(effects, Estimates):
         raise EstimationError(f"simultaneous_bands needs estimates, got {effects.__class__.__name__}.")
-    if draws < 100:
+    if method not in DRAWS:
+        raise EstimationError(f"simultaneous_bands: method must be 't' or 'multiplier', got {method!r}.")
+    number = DRAWS[method] if draws is None else draws
+    if number < 100:
         raise EstimationError(f"simultaneous_bands: at least 100 draws are needed, got {draws}.")
     error = effects.std_error
     rows = np.flatnonzero((error > 0) & (effects.keys["term"] != "overall").to_numpy())
     if not len(rows):
         raise EstimationError("simultaneous_bands: no row but the overall has a standard error.")
-    correlation = effects.vcov[np.ix_(rows, rows)] / np.outer(error[rows], error[rows])
+    record: dict[str, object] = {"band_method": method}
+    if method == "t":
+        largest = _largest_t(effects, rows, number, seed)
+    else:
+        largest, enumerated = _largest_multiplied(effects, rows, number, seed, weights)
+        record |= {"band_weights": weights, "band_enumerated": enumerated}
+    critical = float(np.quantile(largest, effects.conf_level, method="linear" if method == "t" else "higher"))
+    record |= {"band_critical_value": critical, "band_draws": len(largest), "band_seed": seed}
+    half = np.full(len(effects), np.nan)
+    half[rows] = critical * error[rows]
+    bands = {"band_low": effects.estimate - half, "band_high": effects.estimate + half}
+    return replace(effects, columns={**effects.columns, **bands}, fit={**effects.fit, **record})
+
+
+def _largest_t(effects: Estimates, rows: Codes, draws: int, seed: int) -> Floats:
+    error = effects.std_error[rows]
+    correlation = effects.vcov[np.ix_(rows, rows)] / np.outer(error, error)
     size, direction = np.linalg.eigh(correlation)
     rng = np.random.default_rng(seed)
     drawn = rng.standard_normal((draws, len(rows))) @ (direction * np.sqrt(np.clip(size, 0, None))).T
     df = float(effects.df[rows].min())
     if np.isfinite(df):
         drawn /= np.sqrt(rng.chisquare(df, draws) / df)[:, None]
-    critical = float(np.quantile(np.abs(drawn).max(axis=1), effects.conf_level))
-    half = np.full(len(effects), np.nan)
-    half[rows] = critical * error[rows]
-    bands = {"band_low": effects.estimate - half, "band_high": effects.estimate + half}
-    return replace(
-        effects,
-        columns={**effects.columns, **bands},
-        fit={**effects.fit, "band_critical_value": critical, "band_draws": draws, "band_seed": seed},
-    )
+    return np.asarray(np.abs(drawn).max(axis=1))
+
+
+def _largest_multiplied(effects: Estimates, rows: Codes, draws: int, seed: int, weights: str) -> tuple[Floats, bool]:
+    """Return the largest absolute t of every draw, shape (B,), and whether the draws are all there are."""
+    engine, made = effects.engine, effects.contributions
+    if not isinstance(engine, (ClusterSums, ClusterJackknife)) or made is None:
+        raise EstimationError(
+            "simultaneous_bands: multipliers are drawn per cluster, but these errors are not by cluster "
+            f"({effects.variance_method}). Use method='t', or name cluster=... with vcov='cluster' or 'jackknife'."
+        )
+    parts = made[:, rows]
+    if isinstance(engine, ClusterJackknife):
+        centre = parts.mean(axis=0) if engine.centre == "mean" else 0.0
+        parts = np.sqrt((len(parts) - 1) / len(parts)) * (parts - centre)
+    multiplied, enumerated = _multipliers(weights, len(parts), draws, seed)
+    return np.asarray((np.abs(multiplied @ parts) / effects.std_error[rows]).max(axis=1)), enumerated
+
+
+def _multipliers(weights: str, n_clusters: int, draws: int, seed: int) -> tuple[Floats, bool]:
+    """Return weights of mean 0 and variance 1, shape (B, G), and whether they are all there are."""
+    if weights == "mammen":
+        root = np.sqrt(5.0)
+        low = np.random.default_rng(seed).random((draws, n_clusters)) < (root + 1) / (2 * root)
+        return np.where(low, (1 - root) / 2, (1 + root) / 2), False
+    number, enumerated = number_of_draws(weights, n_clusters, draws, "simultaneous_bands")
+    blocks = multipliers(weights, n_clusters, number, seed, all_of_them=enumerated)
+    return np.concatenate(list(blocks)), enumerated

@@ -1,0 +1,107 @@
+"""What stands beside group-time effects: what is not identified, has no error, is compared with what, was left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evaluation.results import Estimates
+from evaluation.wording import term
+
+#: Places, cells or cohorts that a remark names before it counts the rest.
+NAMED = 4
+
+
+def remarks(effects: Estimates, lang: str | None = None) -> tuple[str, ...]:
+    """Return the remarks of group-time effects or their sums, in the language of the run.
+
+    Parameters
+    ----------
+    effects : Estimates
+        From ``ev.att_gt``, ``ev.aggregate`` or ``ev.event_study``.
+    lang : {"ko", "en"}, optional
+    """
+    fit = effects.fit
+    said = [
+        _weighted(fit, lang),
+        _leads(effects, lang),
+        _not_identified(fit.get("not_identified", ()), lang),
+        _cohorts("treated_throughout", fit, lang),
+        _cohorts("treated_later", fit, lang),
+        _collinear(fit.get("collinear", ()), lang),
+        *_without_error(effects, lang),
+    ]
+    return tuple(line for line in said if line)
+
+
+def _listed(items: Sequence[Any], lang: str | None) -> str:
+    shown = ", ".join(map(str, items[:NAMED]))
+    return shown if len(items) <= NAMED else term("list_and_more", lang).format(shown=shown, n=len(items) - NAMED)
+
+
+def _cells(cells: Sequence[Mapping[str, Any]], lang: str | None) -> str:
+    return _listed(
+        [term("start_in_time", lang).format(cohort=cell["cohort"], time=cell["time"]) for cell in cells], lang
+    )
+
+
+def _row(keys: Mapping[Any, Any], lang: str | None) -> str:
+    if keys["term"] == "overall":
+        return term("overall", lang)
+    others = {name: value for name, value in keys.items() if name != "term"}
+    if set(others) == {"cohort", "time"}:
+        return term("start_in_time", lang).format(**others)
+    return ", ".join(f"{term(str(name), lang)} {value}" for name, value in others.items())
+
+
+def _weighted(fit: Mapping[str, Any], lang: str | None) -> str:
+    weights = fit.get("weights")
+    return "" if weights is None else term(f"cohorts_by_{weights}", lang)
+
+
+def _leads(effects: Estimates, lang: str | None) -> str:
+    early = "event_time" in effects.keys or {"cohort", "time"} <= set(effects.keys)
+    against = str(effects.fit.get("leads_against", ""))
+    return term(against, lang) if early and against else ""
+
+
+def _not_identified(cells: Sequence[Mapping[str, Any]], lang: str | None) -> str:
+    if not cells:
+        return ""
+    reasons = Counter(cell["reason"] for cell in cells)
+    parts = "; ".join(f"{term(reason, lang)} {n}" for reason, n in reasons.items())
+    return term("cells_not_identified", lang).format(n=len(cells), reasons=parts)
+
+
+def _cohorts(name: str, fit: Mapping[str, Any], lang: str | None) -> str:
+    values = fit.get(name, ())
+    if not values:
+        return ""
+    n = sum(fit["cohort_sizes"].get(str(value), 0) for value in values)
+    return term(name, lang).format(cohorts=_listed(values, lang), n=f"{n:,}")
+
+
+def _collinear(cells: Sequence[Mapping[str, Any]], lang: str | None) -> str:
+    if not cells:
+        return ""
+    names = sorted({name for cell in cells for name in cell["covariates"]})
+    return term("collinear_cells", lang).format(cells=_cells(cells, lang), covariates=", ".join(names))
+
+
+def _without_error(effects: Estimates, lang: str | None) -> list[str]:
+    lost = np.flatnonzero(np.isnan(np.diag(effects.vcov)))
+    cells = effects.fit.get("without_error", ())
+    if not len(lost) or not cells:
+        return []
+    rows = [_row(effects.keys.iloc[row].to_dict(), lang) for row in lost]
+    places = sorted({place for cell in cells for place in cell.get("hangs_on", ())})
+    refused = term("jackknife_refused", lang).format(
+        rows=_listed(rows, lang),
+        cluster=effects.fit["cluster"],
+        places=_listed(places, lang),
+        cells=_cells(cells, lang),
+    )
+    return [refused, term("jackknife_refused_move", lang)]
