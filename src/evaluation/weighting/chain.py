@@ -21,6 +21,7 @@ from evaluation.weighting.normalising import normalise_weights
 from evaluation.weighting.raking import as_margins, poststratify, rake
 from evaluation.weighting.standardising import standardise
 from evaluation.weighting.trimming import trim_weights
+from evaluation.weighting.wave_composition import hold_composition
 
 VERBS: dict[str, Callable[..., Design]] = {
     "adjust_unknown_eligibility": adjust_unknown_eligibility,
@@ -31,6 +32,7 @@ VERBS: dict[str, Callable[..., Design]] = {
     "trim_weights": trim_weights,
     "normalise_weights": normalise_weights,
     "standardise": standardise,
+    "hold_composition": hold_composition,
 }
 
 
