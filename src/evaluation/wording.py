@@ -32,7 +32,9 @@ MISSING = "missing"
 AGAINST_ZERO = frozenset(
     {"survey_glm", "twfe", "att_gt", "aggregate", "event_study", "contrast", "contrasts", "difference"}
     | {"event_study_twfe", "sun_abraham", "extended_twfe", "stacked_did"}
+    | {"imputation_did", "two_stage_did", "efficient_did", "switching_did", "dose_did"}
     | {"negative_controls", "synthetic_control", "synthetic_did"}
+    | {"placebo_dates", "placebo_outcomes", "composition_test", "subgroup_impacts"}
     | {"trend_change", "survey_change", "response_contrast", "partial_r_indicators", "subgroup_effects"}
     | {"survey_ordinal", "survey_multinomial", "marginal_effects"}
 )
@@ -40,6 +42,8 @@ AGAINST_ZERO = frozenset(
 SHARE_VERBS = frozenset({"survey_prop", "survey_arop", "response_rates"})
 #: Verbs whose levels are categories of the regression's outcome, and not of the term.
 OF_OUTCOME = frozenset({"survey_multinomial", "predictions", "predictive_margins", "marginal_effects"})
+#: Terms of results that are no columns of the data.
+_OWN_TERMS = {"att_at_dose", "acrt_at_dose", "acrt_overall", "joiners", "leavers", "placebo"}
 #: Key columns of a regression's effects that are no groups.
 _OWN_KEYS = {"predictive_margins": {"value"}, "marginal_effects": {"contrast"}}
 #: What stands between the categories that a threshold parts, and between those that an effect compares.
@@ -238,7 +242,7 @@ def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
     known = labels.variable(text, lang)
     if known != text:
         return known
-    if text in {"overall", "did", "index", "difference"}:
+    if text in {"overall", "did", "index", "difference"} | _OWN_TERMS:
         return term(text, lang)
     if categorical := _CATEGORICAL.match(text):
         return labels.variable(categorical["variable"], lang)

@@ -144,6 +144,7 @@ def test_every_weighting_verb_can_be_replayed():
         {"calibrate": {"margins": ["sex"], "distance": "raking"}},
         {"trim_weights": {"upper": 3.0}},
         {"standardise": {"by": "age", "population": {"old": 1, "young": 1}}},
+        {"hold_composition": {"time": "age", "to": "old", "covariates": ["sex"]}},
         {"normalise_weights": {"to": 100}},
     ]
     done = ev.replay_chain(declared(frame()), chain, margins=ev.margins(MARGINS))

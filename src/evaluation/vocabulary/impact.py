@@ -156,7 +156,6 @@ TERMS: dict[str, tuple[str, str]] = {
         "values.",
     ),
     # credibility and planning
-    "cluster_correlations": ("지역 내 상관", "correlations within places"),
     "component_icc": ("지역 내 상관 (ICC)", "intra-cluster correlation (ICC)"),
     "component_cac": ("지역의 조사 간 상관 (CAC)", "cluster autocorrelation (CAC)"),
     "component_std_dev": ("한 조사의 표준편차", "standard deviation within a wave"),
@@ -433,7 +432,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "m": ("M", "M"),
     "mbar_axis": (
         "Mbar: 시행 후 어긋남이 시행 전 최대 어긋남의 몇 배까지인가",
-        "Mbar: violations after treatment, as multiples of the largest before",
+        "Mbar: violations since treatment ÷ largest before",
     ),
     "m_axis": (
         "M: 추세 차이의 기울기가 한 기간에 변하는 최대 폭",
@@ -453,7 +452,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "target_first": ("시행 첫 기간", "first treated period"),
     "target_average": ("시행 후 평균", "mean since treatment"),
     "target_weights": ("시행 후 가중평균", "weighted mean since treatment"),
-    "target_event_time": ("시행 후 {time}기", "event time {time}"),
+    "target_event_time": ("시점 {time}", "event time {time}"),
     "restriction_relative_magnitudes": (
         "시행 후 평행추세에서 어긋나는 폭이 한 기간에 시행 전 최대 폭의 Mbar배를 넘지 않음",
         "steps away from parallel trends after treatment are at most Mbar times the largest step before",
@@ -511,7 +510,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "passing_line": ("검정을 통과했을 때 평균", "its mean where the test passes"),
     "pretrend_power_note": (
         "효과가 없고 추세가 선형으로 어긋날 때; 임계값은 정규분포",
-        "If there is no effect and the trend is violated linearly; critical values are normal",
+        "if there is no effect and the trend is violated linearly; critical values are normal",
     ),
     "bayes_factor_note": (
         "베이즈 인수: 추세가 어긋날 때 통과할 확률을 평행추세일 때로 나눈 값. 1에 가까우면 통과가 말해 주는 것이 없음",
@@ -519,8 +518,8 @@ TERMS: dict[str, tuple[str, str]] = {
         "nothing",
     ),
     "said_pretrend_power": (
-        "기간당 {slope}의 추세 차이는 {power}의 확률로 찾아냄. 그런 차이가 있는데 검정을 통과하면 시행 후 {time}기의 "
-        "추정값은 평균 {left}만큼 어긋남",
+        "기간당 {slope}의 추세 차이는 {power}의 확률로 찾아냄. 그런 차이가 있는데 검정을 통과하면 시점 {time}의 추정값은 "
+        "평균 {left}만큼 어긋남",
         "A trend of {slope} per period would be found with probability {power}. Where it is there and the test passes, "
         "the estimate at event time {time} is off by {left} on average.",
     ),
@@ -630,7 +629,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "weightless": ("한 집단의 가중치가 모두 0", "all weights of a group are zero in a wave"),
     "start_in_time": ("{cohort}년 시작의 {time}년", "start {cohort} in {time}"),
     "list_and_more": ("{shown} 외 {n}개", "{shown} and {n} more"),
-    "cells_not_identified": ("식별되지 않은 칸 {n}개: {reasons}", "Not identified, {n} cells: {reasons}"),
+    "cells_not_identified": ("식별되지 않은 칸 {n}개: {reasons}", "Cells not identified: {n} ({reasons})"),
     "cohorts_by_sample": (
         "시행 집단의 가중: 쓰인 모든 조사의 가중치 합",
         "Cohorts weigh by the sum of weights over all waves used",
@@ -676,14 +675,11 @@ TERMS: dict[str, tuple[str, str]] = {
         "Look at ev.randomization_inference (under exchangeable roll-out order), at outside controls, or at the sum of "
         "cells that have an error (supported_only=True)",
     ),
-    "placebo_dates": ("앞당긴 시행일의 가짜 효과", "placebo dates"),
-    "placebo_outcomes": ("움직일 수 없는 결과의 가짜 효과", "placebo outcomes"),
     "shift": ("앞당긴 기간", "moved earlier by"),
     "placebo_too_early": ("그 앞의 조사가 없음", "no wave before the earlier date"),
-    "composition_test": ("응답자 구성의 변화", "change of composition"),
     "standardised": ("표준편차 대비", "in standard deviations"),
+    "spread": ("표준편차", "standard deviation"),
     "hold_composition": ("한 조사의 구성으로 맞춤", "composition held"),
-    "subgroup_impacts": ("집단별 효과", "effects by subgroup"),
     "MissingOutcomeBounds": ("응답하지 않은 답에 따른 효과의 범위", "Bounds of the effect under missing answers"),
     "assumption": ("가정", "assumption"),
     "bound_lower": ("하한", "lower bound"),
@@ -713,11 +709,12 @@ TERMS: dict[str, tuple[str, str]] = {
     "effect_per_unit": ("시행 한 단위당 전체 효과", "total effect per unit of treatment"),
     "effect_of_switches": ("시행이 바뀐 모든 곳의 평균", "mean over all switches"),
     "joiners": ("시행이 늘어난 곳", "treatment rises"),
+    "placebo": ("바뀌기 전 (위약)", "before the switch (placebo)"),
     "leavers": ("시행이 줄어든 곳", "treatment falls"),
     "beta": ("조정 계수", "adjustment"),
     "dose": ("시행 정도", "dose"),
-    "att": ("그 정도에서의 효과 (미시행 대비)", "effect at the dose, against none"),
-    "acrt": ("시행을 더 늘릴 때의 효과 (한 단위당)", "response to more of it, per unit"),
+    "att_at_dose": ("그 정도에서의 효과 (미시행 대비)", "effect at the dose, against none"),
+    "acrt_at_dose": ("시행을 더 늘릴 때의 효과 (한 단위당)", "response to more of it, per unit"),
     "acrt_overall": ("시행을 더 늘릴 때의 평균 효과 (한 단위당)", "mean response to more of it, per unit"),
     "dose_overall": ("받은 정도의 평균 효과", "mean effect of the doses received"),
     "dose_strong_trends": (
@@ -727,5 +724,83 @@ TERMS: dict[str, tuple[str, str]] = {
     "dose_varies_note": (
         "시행 정도가 해마다 바뀜: 효과는 그 해의 정도에만 달려 있다고 가정",
         "Doses change over the waves: the effect is taken to depend on the wave's own dose",
+    ),
+    # treatment checked, and districts by waves
+    "TreatmentCheck": ("처치 변수의 점검", "Check of the treatment"),
+    "problem": ("문제", "problem"),
+    "is_fault": ("오류", "fault"),
+    "n_units": ("단위 수", "units"),
+    "n_rows": ("행 수", "rows"),
+    "first_example": ("예:", "first:"),
+    "first": ("예", "first"),
+    "treatment_clean": (
+        "처치 변수에서 단계적 시행과 어긋나는 것이 없음",
+        "Nothing in the treatment contradicts a staged roll-out",
+    ),
+    "treatment_not_a_date": (
+        "날짜가 아닌 값: 2017-07-18과 같이 적고, 조사 연도는 숫자로 적을 것",
+        "values that are no dates: write days such as 2017-07-18, and waves as numbers",
+    ),
+    "treatment_not_a_number": (
+        "숫자 열에 글자가 있음: 고치거나 빈칸으로 둘 것",
+        "text where numbers are expected: correct it or leave it blank",
+    ),
+    "treatment_missing_values": (
+        "단위, 조사 연도 또는 처치가 빠진 행: 채우거나 제외할 것",
+        "rows without a unit, wave or treatment: fill them in or leave them out",
+    ),
+    "treatment_duplicated": (
+        "같은 단위와 조사 연도가 두 번 이상 있음: 하나만 남기거나, 응답자 자료라면 respondents=True로 둘 것",
+        "unit and wave stand more than once: keep one, or pass respondents=True where rows are respondents",
+    ),
+    "treatment_unbalanced": (
+        "일부 조사 연도가 빠진 단위: 행을 채우거나, ev.panel에서 incomplete='restrict'로 제외할 것",
+        "units that lack a wave: add the rows, or leave those units out with incomplete='restrict' in ev.panel",
+    ),
+    "treatment_treatment_not_binary": (
+        "처치가 0이나 1이 아님: 정도라면 dose로 지정할 것",
+        "treatment is neither 0 nor 1: name it as dose where it is one",
+    ),
+    "treatment_dose_outside": (
+        "정도가 0과 1 사이를 벗어남: 백분율은 100으로 나눌 것",
+        "dose outside 0 to 1: divide per cent by 100",
+    ),
+    "treatment_differs_within": (
+        "같은 단위, 같은 조사 연도 안에서 처치가 다름: 더 작은 단위를 쓸 것",
+        "treatment differs within a unit and wave: name the smaller unit that is treated",
+    ),
+    "treatment_changes_cohort": (
+        "첫 시행 조사 연도가 바뀌는 단위: 단위마다 하나로 둘 것",
+        "units whose first treated wave changes: give each one only",
+    ),
+    "treatment_switches_off": (
+        "시행되었다가 중단된 단위: 단계적 시행의 추정량은 쓸 수 없으며 ev.switching_did를 볼 것",
+        "units that switch off: estimators of a staged roll-out do not hold; see ev.switching_did",
+    ),
+    "treatment_contradicts_cohort": (
+        "처치가 첫 시행 조사 연도와 어긋남: 둘 중 하나를 고칠 것",
+        "treatment contradicts the first treated wave: correct one of them",
+    ),
+    "treatment_starts_before": (
+        "첫 조사부터 이미 시행된 단위: 이전 조사를 더하거나 제외할 것",
+        "units treated from the first wave on: add earlier waves or leave them out",
+    ),
+    "treatment_starts_after": (
+        "마지막 조사 뒤에 시행되는 단위: 자료 안에서는 미시행으로 쓰임",
+        "units treated after the last wave: within the data they serve as not treated",
+    ),
+    "treatment_never_treated_none": (
+        "미시행 단위가 없음: 마지막 시행 집단은 비교 대상으로만 쓰임",
+        "nobody is never treated: the last cohort serves for comparison only",
+    ),
+    "heatmap_title": ("자치구와 조사 연도별 시행 동 비율", "Share of dongs covered, by district and wave"),
+    "heatmap_title_residents": (
+        "자치구와 조사 연도별 시행 동 주민 비율",
+        "Share of residents in covered dongs, by district and wave",
+    ),
+    "heatmap_planned": ("계획이 더 앞섬", "the plan was further"),
+    "heatmap_note": (
+        "숫자는 시행 비율(%), 칸 안의 주황 테두리는 계획이 실제보다 앞선 곳, 시작한 순서로 정렬",
+        "numbers: per cent covered; orange frame: the plan was further than what happened; ordered by the start",
     ),
 }

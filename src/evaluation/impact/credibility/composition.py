@@ -90,8 +90,8 @@ def composition_test(
     -------
     CompositionTest
         One row per covariate, and ``level`` of text: the difference-in-differences of its mean, in its unit (shares 0
-        to 1), with columns ``std_dev`` (among those who count), ``standardised``, ``p_holm`` and ``p_romano_wolf``;
-        ``joint`` tests all rows together.
+        to 1), with columns ``spread`` (standard deviation among those who count), ``standardised``, ``p_holm`` and
+        ``p_romano_wolf``; ``joint`` tests all rows together.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def composition_test(
     whole = under_one_another(parts, keys, over_time, asked, VERB)
     spread = np.array([_spread(panel, values) for *_, values in columns])
     joint = joint_zero(whole, "Wald test of composition", "no change of composition with treatment")
-    extra = {"std_dev": spread, "standardised": whole.estimate / spread, **adjusted_columns(whole, count, chosen)}
+    extra = {"spread": spread, "standardised": whole.estimate / spread, **adjusted_columns(whole, count, chosen)}
     own = {name: getattr(whole, name) for name in whole.__dataclass_fields__}
     fit = {**asked.record(), **joint_record(joint), "stepdown_replicates": count, "stepdown_seed": chosen}
     return CompositionTest(**{**own, "columns": extra, "fit": fit}, joint=joint)

@@ -301,7 +301,7 @@ class _Case:
         inside, w = place >= 0, self.over_time.design.domain_weights
         size = shape[0] * shape[1]
         parts = (w, w * ~self.missing, np.ones(len(w)))
-        mass, answered, n = (np.bincount(place[inside], part[inside], minlength=size).reshape(shape) for part in parts)
+        mass, answered, n = (mass_by(place[inside], size, part[inside]).reshape(shape) for part in parts)
         return mass, answered, n
 
     @cached_property
@@ -353,19 +353,32 @@ class _Case:
         return with_data(self.over_time, self.over_time.design.data.assign(**names))
 
     def filled(self, rule: str, shift: float) -> tuple[Floats, Floats]:
-        """Return answers with which the effect is lowest and highest, both shape (n,)."""
-        coefficient, place = self.coefficients, self._place()
+        """Return values whose mean in each cohort and wave is that of the answers with the lowest and highest effect.
+
+        Notes
+        -----
+        Where missing answers lie at an end of the scale they are put there. Where they lie ``shift`` from the mean m
+        of those who answered, with share q, the mean is :math:`M = m + (1 - q) d`; the values
+        :math:`M + r (y - m) / q + d (q - r)` have that mean and its derivative in every weight, r being 1 for answers.
+        """
+        sign = np.where(self.coefficients > 0, 1.0, -1.0)
+        return self._values(rule, shift, -sign), self._values(rule, shift, sign)
+
+    def _values(self, rule: str, shift: float, direction: Floats) -> Floats:
         low, high = self.scale
+        end, place = np.where(direction > 0, high, low), np.maximum(self._place(), 0)
         if rule == "worst_case":
-            ends = np.full(coefficient.shape, low), np.full(coefficient.shape, high)
-        else:
-            mean = self.means
-            ends = np.clip(mean - shift, low, high), np.clip(mean + shift, low, high)
-        made = []
-        for small, large in ((ends[0], ends[1]), (ends[1], ends[0])):
-            put = np.where(coefficient > 0, small, large).ravel()
-            made.append(np.where(self.missing, put[np.maximum(place, 0)], self.values))
-        return made[0], made[1]
+            return np.where(self.missing, end.ravel()[place], self.values)
+        mass, answered, _ = self._sums()
+        mean, q = self.means, answered / np.where(mass > 0, mass, 1.0)
+        put = mean + direction * shift
+        beyond = (put < low) | (put > high)
+        gap = direction * shift
+        own_mean, own_q, own_gap = (part.ravel()[place] for part in (mean, np.where(q > 0, q, 1.0), gap))
+        answer = np.where(self.missing, 0.0, (self.values - own_mean) / own_q)
+        linear = own_mean + (1 - own_q) * own_gap + answer + own_gap * (own_q - ~self.missing)
+        ends = np.where(self.missing, end.ravel()[place], self.values)
+        return np.where(beyond.ravel()[place], ends, linear)
 
     def row(self, rule: str, shift: float) -> dict[str, Any]:
         """Return the limits under one assumption."""
