@@ -18,6 +18,7 @@ from evaluation.figures.decomposition import draw_decomposition
 from evaluation.figures.diagnostics import DESIGN_EFFECT_COLUMNS, draw_design_effects
 from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw_weights
 from evaluation.figures.dose import draw_dose
+from evaluation.figures.dose_curve import draw_dose_curve
 from evaluation.figures.events import draw_events, draw_group_time
 from evaluation.figures.forest import MARGIN_TEST_COLUMNS, draw_margin_test, draw_subgroups
 from evaluation.figures.honest import draw_honest, is_honest
@@ -194,6 +195,8 @@ def _drawn_by(keys: set[str]) -> Callable[..., Figure]:
     """Return who draws estimates with these key columns."""
     if {"subgroup", "level", "method"} <= keys:
         return draw_subgroups
+    if keys == {"term", "dose"}:
+        return draw_dose_curve
     if "event_time" in keys:
         return draw_events
     if {"cohort", "time"} <= keys:

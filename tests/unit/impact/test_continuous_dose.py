@@ -48,7 +48,7 @@ def test_classes_of_dose_by_hand():
     steps = np.array([2 / 0.3, 4 / 0.6])
     expected = [10 / 3, steps @ [2 / 3, 1 / 3], 2, 6, *steps]
     np.testing.assert_allclose(made.estimate, expected)
-    assert made.keys["term"].tolist() == ["overall", "acrt_overall", "att", "att", "acrt", "acrt"]
+    assert made.keys["term"].tolist() == ["overall", "acrt_overall", *["att_at_dose"] * 2, *["acrt_at_dose"] * 2]
     assert made.keys["dose"].tolist() == [None, None, 0.25, 0.75, 0.25, 0.75]
 
 
@@ -179,3 +179,13 @@ def test_options_that_cannot_serve_are_refused(wrong, told):
 def test_nobody_treated_is_refused():
     with pytest.raises(IdentificationError, match="0 everywhere"):
         estimated(answers().assign(share=0.0))
+
+
+@pytest.mark.parametrize("options", [{"degree": 2}, {"bins": [0, 0.5, 1]}])
+def test_the_curve_is_drawn_with_its_assumption(options):
+    made = estimated(answers(), **options)
+    korean, english = ev.plot(made, lang="ko"), ev.plot(made, lang="en")
+    assert "강한 평행추세" in korean.caption
+    assert "strong parallel trends" in english.caption
+    assert len(english.data) == len(made) - 2
+    assert english.data["term"].tolist() == made.keys["term"].tolist()[2:]

@@ -58,8 +58,8 @@ def test_one_place_that_joins_and_one_that_leaves_by_hand():
     ).assign(w=1.0)
     made = estimated(table, type="instant")
     # a joins: 7 against 1 of c; b leaves: -3 against 4 of d, turned; waves before: 1 - 2 and -(2 - 3)
-    assert made.keys["term"].tolist() == ["overall", "y", "joiners", "leavers"]
-    np.testing.assert_allclose(made.estimate, [(6 + 7) / 2, (-1 + 1) / 2, 6.0, 7.0])
+    assert made.keys["term"].tolist() == ["overall", "joiners", "leavers", "placebo"]
+    np.testing.assert_allclose(made.estimate, [(6 + 7) / 2, 6.0, 7.0, (-1 + 1) / 2])
     dynamic = estimated(table)
     # placebos from wave 2 back to wave 1: -1 against -2, and -2 against -3 turned
     np.testing.assert_allclose(dynamic.estimate, [6.5, (1 - 1) / 2, 6.5])

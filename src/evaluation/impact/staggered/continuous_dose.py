@@ -86,7 +86,7 @@ def dose_did(
     -------
     ImpactEffects
         Keys ``term dose``. Row 0 ``overall``: mean effect of the doses received against none; row 1 ``acrt_overall``:
-        mean causal response per unit of dose; then ``att`` and ``acrt`` at each dose (middle of the class with
+        mean causal response per unit of dose; then ``att_at_dose`` and ``acrt_at_dose`` (middle of the class with
         ``bins``, where the response is the step from the class below, the first from no dose).
 
     Raises
@@ -242,7 +242,7 @@ def _comparisons(
 
 def _keys(curve: Curve) -> pd.DataFrame:
     at = [exact(dose) for dose in curve.doses]
-    terms = ["overall", "acrt_overall", *["att"] * len(at), *["acrt"] * len(at)]
+    terms = ["overall", "acrt_overall", *["att_at_dose"] * len(at), *["acrt_at_dose"] * len(at)]
     return pd.DataFrame({"term": terms, "dose": pd.Series([None, None, *at, *at], dtype=object)})
 
 

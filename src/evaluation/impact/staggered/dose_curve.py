@@ -88,7 +88,8 @@ def spline_curve(dose: Floats, degree: int, n_knots: int, doses: Sequence[float]
             f"dose_did: {different} different doses cannot carry a curve of {needed} coefficients (degree {degree}, "
             f"{n_knots} knots). Use {lower}classes of dose with bins=[...]."
         )
-    at = np.unique(np.quantile(dose, np.arange(1, 10) / 10)) if doses is None else np.asarray(doses, dtype=float)
+    deciles = np.clip(np.round(np.quantile(dose, np.arange(1, 10) / 10), 3), low, high)
+    at = np.unique(deciles) if doses is None else np.asarray(doses, dtype=float)
     if at.ndim != 1 or not len(at) or not ((at >= low) & (at <= high)).all():
         raise EstimationError(
             f"dose_did: doses at which the curve is told must lie among those observed, {low:g} to {high:g}, got "
@@ -155,7 +156,7 @@ def class_curve(dose: Floats, bins: Sequence[float]) -> Curve:
     def fit(d: Floats, n: Floats, effect: Floats) -> Rows:
         return _class_rows(_classes(d, edges), len(edges) - 1, d, n, effect)
 
-    return Curve((edges[1:] + edges[:-1]) / 2, fit)
+    return Curve(np.round((edges[1:] + edges[:-1]) / 2, 12), fit)
 
 
 def _classes(dose: Floats, edges: Floats) -> Codes:

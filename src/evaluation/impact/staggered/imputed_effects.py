@@ -356,6 +356,7 @@ def _fit_record(imputed: Imputed) -> dict[str, Any]:
     records = [{"cohort": g, "time": t, "reason": reason} for (g, t), reason in sorted(reasons.items())]
     return {
         "type": question.kind,
+        "overall_is": "mean_of_treated",
         "place": seen.places,
         "anticipation": exact(question.anticipation),
         "n_left_out": seen.n_left_out + seen.over_time.n_left_out,

@@ -88,8 +88,8 @@ def switching_did(
     ImpactEffects
         Row 0 ``overall``. ``dynamic``: total effect per unit of treatment, over all switchers and waves since; then one
         row per ``event_time`` (0: the wave of the switch; -1, the wave before, is the reference; from -2 down
-        placebos). ``instant``: overall, then ``joiners`` and ``leavers`` at event time 0, and the placebo, the change
-        from two waves to one wave before the switch, at -1. ``fit["not_identified"]`` names switches without
+        placebos). ``instant``: overall, then the terms ``joiners`` and ``leavers``, and ``placebo``, the change from
+        two waves to one wave before the switch. ``fit["not_identified"]`` names switches without
         comparison.
 
     Raises
@@ -149,6 +149,7 @@ def switching_did(
             "outcome": outcome,
             "treatment": treatment,
             "type": type,
+            "overall_is": "effect_per_unit" if type == "dynamic" or normalized else "effect_of_switches",
             "normalized": normalized,
             "switchers": switchers,
             "place": seen.places,
@@ -202,6 +203,8 @@ class _Plan:
 
     def keys(self, outcome: str) -> pd.DataFrame:
         terms = [outcome if term == "effect" else term for term, _ in self.rows]
+        if all(time is None for _, time in self.rows):
+            return pd.DataFrame({"term": terms})
         times = pd.Series([time for _, time in self.rows], dtype=object)
         return pd.DataFrame({"term": terms, "event_time": times})
 
@@ -279,13 +282,13 @@ def _every_switch(path: Floats) -> Found:
                 own = movers[np.sign(path[movers, t] - d) == sign]
                 size = np.abs(path[own, t] - d)
                 part = _Part(Comparison(own, stayers, t, t, t - 1), np.full(len(own), sign), size)
-                yield [("overall", None), (name, 0)], part, 0, t
+                yield [("overall", None), (name, None)], part, 0, t
                 if t >= 2:
                     own = own[path[own, t - 2] == d]
                     still = stayers[path[stayers, t - 2] == d]
                     size = np.abs(path[own, t] - d)
                     part = _Part(Comparison(own, still, t, t - 1, t - 2), np.full(len(own), sign), size)
-                    yield [("effect", -1)], part, -1, t
+                    yield [("placebo", None)], part, -1, t
 
 
 @dataclass(frozen=True, eq=False)
