@@ -311,7 +311,8 @@ def test_what_is_identified_is_told_without_an_outcome():
 
 
 def test_every_reason_has_words_in_both_languages():
-    codes = [getattr(identification, name) for name in ("NO_PERIOD_BEFORE", "NO_COMPARISON", "LAST_COHORT", "ZERO_WEIGHTS")]
+    names = ("NO_PERIOD_BEFORE", "NO_COMPARISON", "LAST_COHORT", "NO_ANSWERS", "ZERO_WEIGHTS")
+    codes = [getattr(identification, name) for name in names]
     codes += [difference.NO_OVERLAP, difference.NO_MODEL, difference.NOBODY]
     for code in codes:
         assert len({code, wording.term(code, "ko"), wording.term(code, "en")}) == 3

@@ -19,6 +19,9 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+#: Text that means to be a date.
+DATE_LIKE = r"\s*\d{4}[-./]\d{1,2}([-./]\d{1,2})?\s*"
+
 
 @dataclass(frozen=True, eq=False)
 class Panel:
@@ -156,8 +159,8 @@ def _refuse_no_period(column: pd.Series[Any], name: str, role: str) -> None:
     shown = ", ".join(str(value).removesuffix(" 00:00:00") for value in sorted(set(known), key=str)[:3])
     if isinstance(column.dtype, (pd.DatetimeTZDtype, pd.PeriodDtype)) or column.dtype.kind == "M":
         raise ColumnError(
-            f"{role} '{name}' holds dates ({shown}), {wanted}. Make one with data['{name}'].dt.year{never}; half "
-            f"a year may be 2015.5."
+            f"{role} '{name}' holds dates ({shown}), {wanted}. Make one with data['{name}'].dt.year{never}; the middle "
+            f"of a year may be 2015.5."
         )
     text = known.astype(str)
     if pd.to_numeric(text, errors="coerce").notna().all():
@@ -165,9 +168,9 @@ def _refuse_no_period(column: pd.Series[Any], name: str, role: str) -> None:
             f"{role} '{name}' is text ({shown}), {wanted}. Convert it with pandas.to_numeric(data['{name}'])."
         )
     dated = pd.to_datetime(text, errors="coerce", format="ISO8601").notna()
-    if dated.any():
+    if dated.any() or text.str.fullmatch(DATE_LIKE).any():
         wrong = text[~dated]
-        told = f"; {len(wrong)} rows hold no date (first: {wrong.iloc[0]!r})" if len(wrong) else ""
+        told = f"; rows that hold no date: {len(wrong)} (first: {wrong.iloc[0]!r})" if len(wrong) else ""
         raise ColumnError(
             f"{role} '{name}' holds dates as text ({shown}), {wanted}{told}. Make one with "
             f"pandas.to_datetime(data['{name}']).dt.year{never}.",

@@ -145,6 +145,10 @@ def _without_redundant(comparison: Comparison) -> tuple[Comparison, tuple[int, .
     triangle, order = linalg.qr(x, mode="r", pivoting=True)
     diagonal = np.abs(np.diag(triangle))
     kept = np.sort(order[: int((diagonal > 1e-9 * diagonal[0]).sum())])
+    apart = np.abs(np.diag(np.linalg.qr(x, mode="r")))
+    first = np.flatnonzero(apart > 1e-9 * np.linalg.norm(x, axis=0))
+    if len(first) == len(kept):
+        kept = first
     dropped = tuple(int(j) for j in np.setdiff1d(np.arange(x.shape[1]), kept))
     return replace(comparison, x=np.ascontiguousarray(x[:, kept])), dropped
 

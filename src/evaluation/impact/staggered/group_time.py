@@ -297,17 +297,20 @@ def _fit_record(
     if fitted.vcov == "jackknife":
         lost = np.flatnonzero(np.isnan(np.diag(vcov)))
         record["without_error"] = [
-            {"cohort": keys["cohort"][row], "time": keys["time"][row], "hangs_on": _hangs_on(fitted, int(row))}
-            for row in lost
+            {**_cell_key(keys, int(row)), "hangs_on": _hangs_on(fitted, int(row))} for row in lost
         ]
     return record
+
+
+def _cell_key(keys: pd.DataFrame, row: int) -> dict[str, Any]:
+    return {name: exact(float(keys[name].iloc[row])) for name in ("cohort", "time")}
 
 
 def _collinear(fitted: Fitted, keys: pd.DataFrame) -> list[dict[str, Any]]:
     """Name the cells in which covariates are combinations of others, and which were left out there."""
     terms = fitted.table.records.terms
     return [
-        {"cohort": keys["cohort"][row], "time": keys["time"][row], "covariates": [terms[j] for j in made[1].dropped]}
+        {**_cell_key(keys, row), "covariates": [terms[j] for j in made[1].dropped]}
         for row, made in enumerate(fitted.effects)
         if made is not None and made[1].dropped
     ]
