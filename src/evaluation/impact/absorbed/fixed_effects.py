@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.design.collapse import compact
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.estimation.domains import is_text
@@ -28,6 +29,8 @@ NOTHING_LEFT = 1e-11
 TABLE_CELLS, TABLE_LEVELS = 50_000_000, 1_500
 #: Rows are multiplied in pieces of this length, so that no second copy of the columns is made.
 PIECE = 65_536
+#: Fewer levels than this fit into two bytes.
+SHORT = 32_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +100,13 @@ class Regression:
         """Weights of the rows over final weights, shape (n,); 1 for a linear regression of rows as they are."""
         own = 1.0 if self.multiplier is None else self.multiplier
         return own if self.prior is None else own * self.weights / self.prior
+
+    @property
+    def n_respondents(self) -> int:
+        """Number of respondents behind the rows; fewer than rows where some stand several times."""
+        seen = np.zeros(int(self.rows.max(initial=-1)) + 1, dtype=bool)
+        seen[self.rows] = True
+        return int(seen.sum())
 
     def codes(self, role: str) -> tuple[Codes, pd.Index[Any]] | None:
         """Return codes and values of a role, whether it is an effect or not; None where it was not named."""
@@ -231,11 +241,13 @@ def read_columns(
         raise EstimationError(f"no respondent has a value of '{outcome}', the treatment and all covariates.")
     rows = np.flatnonzero(used)
     if roles.cluster:
-        rows = rows[np.argsort(coded["cluster"][0][rows], kind="stable")]
+        home = coded["cluster"][0][rows]
+        # Short integers are sorted by counting.
+        rows = rows[np.argsort(home.astype(np.int16) if len(coded["cluster"][1]) < SHORT else home, kind="stable")]
     table = np.empty((1 + len(treatments) + len(more), len(rows)))
     for place, column in enumerate([*values.values(), *more.values()]):
         np.take(column, rows, out=table[place])
-    found = {role: pd.factorize(codes[rows], sort=True) for role, (codes, _) in coded.items()}
+    found = {role: compact(codes[rows], len(levels)) for role, (codes, levels) in coded.items()}
     labels = {role: pd.Index(coded[role][1])[seen] for role, (_, seen) in found.items()}
     level = {role: np.asarray(codes, dtype=np.int64) for role, (codes, _) in found.items()}
     if "constant" in roles.effects:
@@ -383,10 +395,22 @@ def swept(regression: Regression, weights: Floats) -> tuple[TwoWay | ManyWay, Fl
     return effects, within, gram
 
 
+def own_variation(columns: Floats, weights: Floats) -> Floats:
+    """Return the weighted squares of columns, shape (k, n), about their means, shape (k,)."""
+    squares, sums = np.zeros(len(columns)), np.zeros(len(columns))
+    for start in range(0, len(weights), PIECE):
+        piece = columns[:, start : start + PIECE]
+        heavy = piece * weights[start : start + PIECE]
+        squares += np.einsum("ij,ij->i", heavy, piece)
+        sums += heavy.sum(axis=1)
+    return np.asarray(squares - sums**2 / weights.sum())
+
+
 def part_of(regression: Regression, kept: Mask, weights: Floats | None = None) -> Regression:
     """Return the regression of some of its rows, levels renumbered; with other weights of the kept where given."""
-    codes = {role: pd.factorize(codes[kept], sort=True) for role, codes in regression.levels.items()}
-    beside = {role: pd.factorize(codes[kept], sort=True) for role, codes in regression.beside.items()}
+    sizes = {role: len(values) for role, values in (regression.labels | dict(regression.beside_labels)).items()}
+    codes = {role: compact(codes[kept], sizes[role]) for role, codes in regression.levels.items()}
+    beside = {role: compact(codes[kept], sizes[role]) for role, codes in regression.beside.items()}
     labels = {role: regression.labels[role][seen] for role, (_, seen) in codes.items()}
     more = {role: regression.beside_labels[role][seen] for role, (_, seen) in beside.items()}
     times = (codes | beside).get("time")
@@ -422,10 +446,8 @@ def coefficients_of(gram: Floats, scale: Floats) -> Floats:
 
 
 def _refuse_unidentified(regression: Regression, weights: Floats, gram: Floats) -> None:
-    left = gram[1:, 1:].copy()
-    for j, (term, column) in enumerate(zip(regression.terms, regression.columns[1:], strict=True)):
-        centre = float(column @ weights) / weights.sum()
-        own = float(np.einsum("i,i,i->", column, column, weights)) - centre**2 * weights.sum()
+    left, variation = gram[1:, 1:].copy(), own_variation(regression.columns[1:], weights)
+    for j, (term, own) in enumerate(zip(regression.terms, variation, strict=True)):
         if left[j, j] <= NOTHING_LEFT * max(own, gram[1 + j, 1 + j]) or gram[1 + j, 1 + j] <= NOTHING_LEFT * own:
             effects = regression.described_effects()
             alone = gram[1 + j, 1 + j] <= NOTHING_LEFT * own

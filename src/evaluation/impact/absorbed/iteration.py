@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from evaluation.design.collapse import mass_by
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.impact.absorbed.fixed_effects import Regression, Solved, coefficients_of, part_of, solve, swept
+from evaluation.impact.absorbed.fixed_effects import (
+    Regression,
+    Solved,
+    coefficients_of,
+    own_variation,
+    part_of,
+    solve,
+    swept,
+)
 from evaluation.regression.families import Kind
 
 Floats = NDArray[np.float64]
@@ -168,7 +176,6 @@ def refitted(regression: Regression, weights: Floats) -> Floats:
 
 
 def _determined(regression: Regression) -> Floats:
-    columns, weights = regression.columns[1:], regression.weights
-    _, _, gram = swept(regression, weights)
-    own = np.einsum("ij,ij,j->i", columns, columns, weights) - (columns @ weights) ** 2 / weights.sum()
+    _, _, gram = swept(regression, regression.weights)
+    own = own_variation(regression.columns[1:], regression.weights)
     return coefficients_of(gram, np.sqrt(np.where(own > 0, own, 1.0)))

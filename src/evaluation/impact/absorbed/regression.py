@@ -232,7 +232,7 @@ def estimated(
     shared = _shared_treatment(verb, regression, rule)
     made = fit(regression)
     used, n_present = made.regression, int(design.present.sum())
-    record = {**(told or {}), "n_used": len(used.rows), "n_left_out": n_present - len(np.unique(used.rows))}
+    record = {**(told or {}), "n_used": len(used.rows), "n_left_out": n_present - used.n_respondents}
     if regression.family == "gaussian":
         gram = made.solved.gram
         explained = float(made.solved.coefficients @ gram[1:, 0] / gram[0, 0]) if gram[0, 0] > 0 else 1.0

@@ -55,7 +55,7 @@ def influence_of(design: Design, regression: Regression, solved: Solved, combine
     """Return the derivative of combinations of coefficients in each final weight, shape (n of the design, r)."""
     z = np.zeros((len(design), len(combine)))
     values = combine @ solved.inverse @ (solved.within[1:] * (solved.residual * regression.ratio))
-    if len(np.unique(regression.rows)) == len(regression.rows):
+    if regression.n_respondents == len(regression.rows):
         z[regression.rows] = values.T
     else:
         np.add.at(z, regression.rows, values.T)
