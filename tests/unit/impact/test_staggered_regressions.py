@@ -301,6 +301,54 @@ def test_the_leads_are_tested_together():
     assert ev.pretrend_test(two).ndf == ev.pretrend_test(asked("event_study_twfe", panel, cluster="gu")).ndf - 1
 
 
+@every_verb
+def test_the_regression_behind_a_result_gives_the_same_estimates_and_errors(verb):
+    panel = sections(persons())
+    result = asked(verb, panel, cluster="gu")
+    close(result.combine @ result.solved.coefficients, result.estimate, 1e-8)
+    regression, scores = result.regression, result.solved.within[1:] * result.regression.weights
+    parts = result.combine @ result.solved.inverse @ (scores * result.solved.residual)
+    sums = np.stack([parts[:, regression.levels["cluster"] == g].sum(axis=1) for g in range(len(DATES))])
+    close((sums**2).sum(axis=0), asked(verb, panel, cluster="gu", vcov="CR0").std_error ** 2, 1e-8)
+    few = result.take(np.array([0, 2]))
+    close(few.refit.left_out(), result.refit.left_out()[:, [0, 2]])
+    close(few.combine @ few.solved.coefficients, result.estimate[[0, 2]], 1e-8)
+
+
+@every_verb
+def test_corrected_errors_are_wider_and_have_fewer_degrees_of_freedom(verb):
+    panel = sections(persons())
+    plain, corrected, cubed = (asked(verb, panel, cluster="gu", vcov=vcov) for vcov in ("CR0", "CR2", "CR3"))
+    there = plain.std_error > 0
+    assert (corrected.std_error[there] > plain.std_error[there]).all()
+    assert (cubed.std_error[there] > corrected.std_error[there]).all()
+    assert (corrected.df[there] < len(DATES) - 1).all()
+    if verb == "event_study_twfe":  # CV3 is CR3 less its factor; the others also estimate shares anew
+        own, g = asked(verb, panel, cluster="gu").std_error, len(DATES)
+        close(own[1:], cubed.std_error[1:] * np.sqrt((g - 1) / g), 1e-2)
+
+
+def test_weights_of_stacks_taken_as_known_make_errors_too_wide_where_years_differ():
+    panel = sections(persons())
+    known, estimated = (asked("stacked", panel, cluster="gu", vcov=vcov) for vcov in ("CR0", "cluster"))
+    assert known.std_error[0] > 2 * estimated.std_error[0]
+    close(asked("stacked", panel, cluster="gu").std_error[0], estimated.std_error[0], 0.4)
+
+
+def test_effective_clusters_are_fewer_than_clusters():
+    result = asked("sun_abraham", sections(persons()), cluster="gu")
+    effective = result.columns["effective_clusters"]
+    assert np.isnan(effective[result.std_error == 0]).all()
+    assert ((effective[result.std_error > 0] > 1) & (effective[result.std_error > 0] <= len(DATES))).all()
+
+
+@every_fit
+def test_few_cluster_inference_takes_every_result(verb):
+    result = asked(verb, sections(persons()), cluster="gu")
+    assert ev.randomization_inference(result, draws=99, seed=1).p_value < 0.2
+    assert ev.wild_cluster_bootstrap(result, draws=199, seed=1).p_value < 0.2
+
+
 def test_results_feed_tables_figures_and_leave_one_out():
     result = asked("sun_abraham", waves(districts(noise=1.0)), cluster="gu")
     assert len(ev.leave_one_out(result).tidy()) == len(result) * len(DATES)

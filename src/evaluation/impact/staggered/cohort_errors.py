@@ -9,18 +9,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.errors import EstimationError
+from evaluation.errors import EstimationError, did_you_mean
+from evaluation.impact.absorbed.coefficients import weighted
+from evaluation.impact.absorbed.rules import USUAL, Rule
 from evaluation.impact.clusters.jackknife import ClusterSums, cluster_sampling
 from evaluation.impact.effects import ImpactEffects, Refit, chosen_vcov, covariance, effects_of
 from evaluation.impact.identification import NO_ANSWERS
 from evaluation.impact.panel import exact
+from evaluation.impact.staggered.cohort_effects import CohortEffects, LinearForm, cohort_effects
 from evaluation.impact.staggered.cohort_moments import CohortRows
 from evaluation.impact.staggered.cohort_regression import answered
 
 Floats = NDArray[np.float64]
-Vcov = Literal["design", "cluster", "jackknife", "CR0", "CR1"]
+Vcov = Literal["design", "cluster", "jackknife", "CR0", "CR1", "CR2", "CR3", "CV3J"]
 
 SANDWICHES = ("CR0", "CR1")
+#: Rules that need the regression row by row.
+CORRECTED = ("CR2", "CR3", "CV3J")
+RULES = ("jackknife", "cluster", "design", *SANDWICHES, *CORRECTED)
 
 
 class Fit(Protocol):
@@ -51,6 +57,15 @@ class Fit(Protocol):
         """Rows whose effects each estimate averages, shape (r,)."""
         ...
 
+    @property
+    def effective_clusters(self) -> Floats | None:
+        """On how many clusters each estimate rests, shape (r,)."""
+        ...
+
+    def form(self) -> LinearForm | None:
+        """Return the regression row by row, where it is linear."""
+        ...
+
     def refit(self) -> Refit:
         """Return the means to ask the estimator again."""
         ...
@@ -60,19 +75,30 @@ class Fit(Protocol):
         ...
 
 
-def check_vcov(verb: str, rows: CohortRows, vcov: str | None) -> str:
-    """Return the rule of the errors, the sandwiches of clusters among them."""
+def read_vcov(verb: str, fit: Fit, vcov: str | None) -> str:
+    """Return the rule of the errors.
+
+    Raises
+    ------
+    EstimationError
+        The rule is unknown, needs a cluster, or a linear regression.
+    """
+    rows = fit.rows
     cluster = None if rows.clusters is None else rows.clusters.name
-    if vcov in SANDWICHES:
-        if cluster is None:
-            raise EstimationError(f"{verb}: vcov='{vcov}' needs cluster=..., the column of the treated places.")
-        return str(vcov)
-    return chosen_vcov(verb, rows.over_time.design, vcov, cluster)
+    if vcov not in (*SANDWICHES, *CORRECTED):
+        if vcov not in (None, "design", "cluster", "jackknife"):
+            raise EstimationError(f"{verb}: no vcov {vcov!r}. {did_you_mean(vcov, RULES)}")
+        return chosen_vcov(verb, rows.over_time.design, vcov, cluster)
+    if cluster is None:
+        raise EstimationError(f"{verb}: vcov='{vcov}' needs cluster=..., the column of the treated places.")
+    if vcov in CORRECTED and fit.form() is None:
+        raise EstimationError(f"{verb}: vcov='{vcov}' rests on the linear model. Use vcov='jackknife'.")
+    return str(vcov)
 
 
 def result_of(fit: Fit, verb: str, vcov: str | None, conf_level: float, record: dict[str, Any]) -> ImpactEffects:
     """Return the averages with errors by a rule; ``record`` adds to ``fit``."""
-    rows, rule = fit.rows, check_vcov(verb, fit.rows, vcov)
+    rows, rule = fit.rows, read_vcov(verb, fit, vcov)
     used = np.zeros(len(rows.over_time.design), dtype=bool)
     used[rows.at] = True
     whole = {
@@ -85,11 +111,22 @@ def result_of(fit: Fit, verb: str, vcov: str | None, conf_level: float, record: 
         "n_left_out": int((rows.over_time.design.present).sum()) - len(rows.at),
     }
     options: dict[str, Any] = {"keys": fit.keys, "used": used, "conf_level": conf_level, "fit": whole}
-    if rule not in SANDWICHES:
-        made = effects_of(fit.refit(), rule, verb=verb, **options)  # type: ignore[arg-type]
-        return replace(made, bases=fit.bases)
-    plain = effects_of(replace(fit.refit(), clusters=None), "design", verb=verb, **options)
-    return _with_sandwich(fit, plain, rule)
+    own = rule not in (*SANDWICHES, *CORRECTED)
+    refit = fit.refit()
+    asked = refit if own else replace(refit, clusters=None)
+    made = effects_of(asked, rule if own else "design", verb=verb, **options)  # type: ignore[arg-type]
+    shares = fit.effective_clusters
+    columns = {} if shares is None else {"effective_clusters": shares}
+    made = replace(made, bases=fit.bases, columns=columns, refit=refit)
+    if rule in SANDWICHES:
+        made = _with_sandwich(fit, made, rule)
+    form = fit.form()
+    if form is None:
+        return made
+    cluster = () if rows.clusters is None else (rows.clusters.name,)
+    kind = "CR0" if rule == "cluster" else rule
+    written = cohort_effects(made, form, Rule(kind, () if kind == "design" else cluster, df=USUAL[kind]))
+    return _corrected(written, rule) if rule in CORRECTED else written
 
 
 def _with_sandwich(fit: Fit, plain: ImpactEffects, rule: str) -> ImpactEffects:
@@ -111,8 +148,28 @@ def _with_sandwich(fit: Fit, plain: ImpactEffects, rule: str) -> ImpactEffects:
         engine=engine,
         contributions=contributions,
         fit={**plain.fit, **record},
-        refit=fit.refit(),
-        bases=fit.bases,
+    )
+
+
+def _corrected(made: CohortEffects, rule: str) -> ImpactEffects:
+    """Return the averages with errors of a rule that needs the regression row by row; shares of cells are held."""
+    uncertain, combine, regression = made.uncertain, made.combine, made.regression
+    contributions, engine = uncertain.contributions, uncertain.engine
+    if contributions is not None:
+        contributions = weighted(combine, contributions.T).T
+    exists = (combine != 0).any(axis=1)
+    df = np.full(len(made), np.nan)
+    df[exists] = uncertain.df(combine[exists])
+    df[~exists] = len(regression.labels["cluster"]) - 1.0
+    record = {"vcov": rule, "cluster": regression.names["cluster"], "n_clusters": len(regression.labels["cluster"])}
+    return replace(
+        made,
+        vcov=weighted(combine, weighted(combine, uncertain.vcov).T),
+        df=df,
+        engine=engine,
+        contributions=contributions,
+        method=uncertain.method,
+        fit={**made.fit, **record, **uncertain.told},
     )
 
 

@@ -15,6 +15,7 @@ from evaluation.design.collapse import mass_by, sum_by
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
 from evaluation.impact.effects import Refit
 from evaluation.impact.panel import exact
+from evaluation.impact.staggered.cohort_effects import LinearForm
 from evaluation.impact.staggered.cohort_moments import CohortRows, Moments, memberships, moments_of
 
 Floats = NDArray[np.float64]
@@ -345,6 +346,38 @@ class CohortFit:
         by_block = np.einsum("rbq,bq->br", loads[:, rows.block_cohort], left)
         return sum_by(rows.block_cluster, len(rows.clusters), by_block)
 
+    @cached_property
+    def effective_clusters(self) -> Floats | None:
+        """One over the sum of squared shares of the clusters in what each average rests on, shape (r,)."""
+        rows = self.rows
+        if rows.clusters is None:
+            return None
+        loads = np.tensordot(self.weights @ self.system[0], self.columns.table, axes=1)[:, rows.block_cohort]
+        own = np.einsum("rbq,bqs,rbs->br", loads, self.moments.products[:, :-1, :-1], loads, optimize=True)
+        return effective(sum_by(rows.block_cluster, len(rows.clusters), own))
+
+    def form(self) -> LinearForm:
+        """Return the regression row by row."""
+        rows, k = self.rows, len(self.columns.effects)
+        gram = gram_of(self.columns.table, self.summed.products[None])[0]
+        count = k + len(self.columns.covariates)
+        kept = [j for j in independent(gram, self.least, [*range(count, len(gram)), *range(k, count), *range(k)])
+                if j < count]  # fmt: skip
+        shape = (len(rows.cohorts), len(rows.times), len(rows.u))
+        cell = (rows.cohort, rows.period)
+        place = rows.cohort if rows.place is None else rows.place
+        return LinearForm(
+            rows,
+            np.arange(len(rows.at)),
+            lambda: np.stack([self._fitted(self.columns.table[j].reshape(shape), cell) for j in kept]),
+            tuple(self.columns.labels[j] for j in kept),
+            k,
+            (place, rows.names["place"]),
+            (rows.period, rows.over_time.time),
+            None,
+            self.weights[:, kept],
+        )
+
     def refit(self) -> Refit:
         """Return the means to ask the estimator again."""
         clusters = self.rows.clusters
@@ -416,3 +449,20 @@ def solved(table: Floats, products: Floats, least: Floats | None = None) -> tupl
     coefficients = np.einsum("dij,dj->di", solver, cross)
     coefficients = coefficients + np.einsum("dij,dj->di", solver, cross - np.einsum("dij,dj->di", gram, coefficients))
     return solver, coefficients, np.abs(kept - 1) < DETERMINED, gram
+
+
+def effective(squares: Floats) -> Floats:
+    """Return one over the sum of squared shares of clusters, shape (r,), NaN where nothing is estimated."""
+    total = squares.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(total > 0, total**2 / (squares**2).sum(axis=0), np.nan))
+
+
+def independent(gram: Floats, least: Floats, order: Sequence[int]) -> list[int]:
+    """Return the columns that are no combination of those before them in an order, ascending."""
+    left, kept = gram.copy(), []
+    for j in order:
+        if left[j, j] > max(least[j], NOTHING_LEFT * gram[j, j]):
+            kept.append(j)
+            left = left - np.outer(left[:, j], left[j]) / left[j, j]
+    return sorted(kept)

@@ -52,8 +52,8 @@ def event_study_twfe(
         never treated two are needed, such as ``(-4, -1)``.
     cluster : str, optional
         Column of the treated places.
-    vcov : {"jackknife", "cluster", "design", "CR1", "CR0"}, optional
-        As of ``ev.att_gt``; "CR1" and "CR0" are the sandwiches of ``ev.twfe``.
+    vcov : {"jackknife", "cluster", "design", "CR0", "CR1", "CR2", "CR3", "CV3J"}, optional
+        As of ``ev.att_gt``; the others as of ``ev.fe_regression``.
     conf_level : float, default 0.95
 
     Returns

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from evaluation.design.collapse import crossed, mass_by, sum_by
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.impact.effects import Refit
+from evaluation.impact.staggered.cohort_effects import LinearForm
 from evaluation.impact.staggered.cohort_moments import CohortRows, memberships
-from evaluation.impact.staggered.cohort_regression import Averages, Columns, answered
+from evaluation.impact.staggered.cohort_regression import Averages, Columns, answered, independent
 from evaluation.regression.families import curvature, inverse_link
 from evaluation.regression.fitting import fit
 from evaluation.regression.matrix import Dense
@@ -24,9 +25,6 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Family = Literal["poisson", "binomial"]
-
-#: Share of a column's own length outside the columns before it, below which it is a combination of them.
-NOTHING_LEFT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +218,15 @@ class GlmFit:
         z = self.influence(fixed=True)[self.rows.at] * design.domain_weights[self.rows.at][:, None]
         return sum_by(clusters.code[self.rows.at], len(clusters), z)
 
+    @cached_property
+    def effective_clusters(self) -> Floats | None:
+        """Not told: what an average rests on changes with the means."""
+        return None
+
+    def form(self) -> LinearForm | None:
+        """Return None: this is no linear regression."""
+        return None
+
     def refit(self) -> Refit:
         """Return the means to ask the estimator again."""
         clusters = self.rows.clusters
@@ -237,11 +244,6 @@ class GlmFit:
 
 def _independent(x: Floats, mass: Floats, k: int) -> Codes:
     """Return the columns that are no combination of those before them, dummies and covariates before the k effects."""
-    order = np.concatenate([np.arange(k, x.shape[1])[::-1], np.arange(k)])
     gram = (x * mass[:, None]).T @ x
-    left, own, kept = gram.copy(), np.diag(gram).copy(), []
-    for j in order:
-        if left[j, j] > NOTHING_LEFT * own[j] and own[j] > 0:
-            kept.append(int(j))
-            left = left - np.outer(left[:, j], left[j]) / left[j, j]
-    return np.array(sorted(kept), dtype=np.int64)
+    order = [*range(x.shape[1] - 1, k - 1, -1), *range(k)]
+    return np.array(independent(gram, np.zeros(len(gram)), order), dtype=np.int64)

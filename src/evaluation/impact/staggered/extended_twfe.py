@@ -72,8 +72,8 @@ def extended_twfe(
         gives the same estimates as effects of units.
     cluster : str, optional
         Column of the treated places.
-    vcov : {"jackknife", "cluster", "design", "CR1", "CR0"}, optional
-        As of ``ev.att_gt``. "CR1" and "CR0" are the sandwiches of ``ev.twfe`` with the delta method, which take the
+    vcov : {"jackknife", "cluster", "design", "CR0", "CR1", "CR2", "CR3", "CV3J"}, optional
+        As of ``ev.att_gt``; the others as of ``ev.fe_regression`` with the delta method, which take the
         rows that are averaged as known.
     conf_level : float, default 0.95
 

@@ -16,9 +16,10 @@ from evaluation.errors import EstimationError, IdentificationError
 from evaluation.impact.effects import ImpactEffects, Refit
 from evaluation.impact.identification import NO_COMPARISON
 from evaluation.impact.panel import Panel, exact
+from evaluation.impact.staggered.cohort_effects import LinearForm
 from evaluation.impact.staggered.cohort_errors import Vcov, result_of
 from evaluation.impact.staggered.cohort_moments import CohortRows, arranged, memberships, raw_moments, read_rows
-from evaluation.impact.staggered.cohort_regression import solved
+from evaluation.impact.staggered.cohort_regression import effective, solved
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -67,8 +68,9 @@ def stacked_did(
     cluster : str, optional
         Column of the treated places. A row stands in several stacks, so errors by clusters of original places, which
         hold all copies of a row, are needed.
-    vcov : {"jackknife", "cluster", "design", "CR1", "CR0"}, optional
-        As of ``ev.att_gt``; "CR1" and "CR0" are the sandwiches of ``ev.twfe``, which take the weights as known.
+    vcov : {"jackknife", "cluster", "design", "CR0", "CR1", "CR2", "CR3", "CV3J"}, optional
+        As of ``ev.att_gt``; the others as of ``ev.fe_regression``, which take the weights of
+        comparisons as known: far too wide where outcomes differ from wave to wave.
     conf_level : float, default 0.95
 
     Returns
@@ -359,6 +361,50 @@ class StackedFit:
             raise EstimationError("scores by cluster need cluster=..., the column of the treated places.")
         z = self.influence(fixed=True)[self.rows.at] * design.domain_weights[self.rows.at][:, None]
         return sum_by(clusters.code[self.rows.at], len(clusters), z)
+
+    @cached_property
+    def effective_clusters(self) -> Floats | None:
+        """One over the sum of squared shares of the clusters in what each estimate rests on, shape (r,)."""
+        clusters, q = self.rows.clusters, self.control_weights[0]
+        if clusters is None:
+            return None
+        solver = solved(self.table, self._products(self.summed)[0])[0][0]
+        loads = (self.combine @ solver @ self.table.reshape(len(self.table), -1)).reshape(
+            -1, 2, len(self.times), len(self.rows.u)
+        )
+        squares = np.zeros((len(clusters), len(self.combine)))
+        for s, treated, own, time in self.copies:
+            at = self.rows.at[own]
+            weights = self.rows.over_time.design.domain_weights[at] * (1.0 if treated else q[s])
+            load = np.einsum("rnu,un->nr", loads[:, int(treated), time], self.rows.u[:, own])
+            squares += sum_by(clusters.code[at], len(clusters), weights[:, None] * load**2)
+        return effective(squares)
+
+    def form(self) -> LinearForm:
+        """Return the stacked regression row by row."""
+        rows, e, width = self.rows, len(self.times), len(self.rows.u)
+        treated = np.concatenate([np.full(len(own), int(is_treated)) for _, is_treated, own, _ in self.copies])
+        at, time = (np.concatenate([copy[place] for copy in self.copies]) for place in (2, 3))
+        weights = np.concatenate(
+            [
+                np.full(len(own), 1.0 if is_treated else self.control_weights[0][s])
+                for s, is_treated, own, _ in self.copies
+            ]
+        )
+        k = e - 1
+        table = self.table.reshape(-1, 2, e, width)[: k + width - 1]
+        terms = [f"event time {t:g}" for t in np.delete(self.times, int(np.flatnonzero(self.times < 0)[-1]))]
+        return LinearForm(
+            rows,
+            at,
+            lambda: np.einsum("knu,un->kn", table[:, treated, time], rows.u[:, at]),
+            (*terms, *rows.terms),
+            k,
+            (treated, f"treated in the stack of {rows.names['cohort']}"),
+            (time, "event_time"),
+            weights,
+            self.combine[:, : k + width - 1],
+        )
 
     def refit(self) -> Refit:
         """Return the means to ask the estimator again."""

@@ -55,8 +55,8 @@ def sun_abraham(
         Column whose levels have an effect each. Default: the unit of a panel; in repeated cross-sections the cohort.
     cluster : str, optional
         Column of the treated places.
-    vcov : {"jackknife", "cluster", "design", "CR1", "CR0"}, optional
-        As of ``ev.att_gt``; "CR1" and "CR0" are the sandwiches of ``ev.twfe``, which take the shares as known.
+    vcov : {"jackknife", "cluster", "design", "CR0", "CR1", "CR2", "CR3", "CV3J"}, optional
+        As of ``ev.att_gt``; the others as of ``ev.fe_regression``, which take the shares as known.
     conf_level : float, default 0.95
 
     Returns

@@ -1,0 +1,156 @@
+"""Averages of a regression by cohort that know the regression behind them, written out only when it is asked for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.impact.absorbed.coefficients import AbsorbedEffects
+from evaluation.impact.absorbed.fixed_effects import Regression, Solved, solve
+from evaluation.impact.absorbed.rules import Rule, Uncertainty
+from evaluation.impact.absorbed.sandwich import uncertainty
+from evaluation.impact.effects import ImpactEffects, Refit
+from evaluation.impact.staggered.cohort_moments import CohortRows
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearForm:
+    """A linear regression row by row, of which averages are combinations.
+
+    Attributes
+    ----------
+    rows : CohortRows
+    at : ndarray of int, shape (N,)
+        Place of each row among those of ``rows``; stacks hold one several times.
+    columns : callable
+        Returns them, shape (k, N).
+    terms : tuple of str, k
+    n_effects : int
+        Columns that are effects, the first ones.
+    unit, time : (ndarray of int, str)
+        Levels that have an effect each, with their column.
+    multiplier : ndarray, shape (N,), or None
+        By what final weights are multiplied.
+    combine : ndarray, shape (r, k)
+    """
+
+    rows: CohortRows
+    at: Codes
+    columns: Callable[[], Floats]
+    terms: tuple[str, ...]
+    n_effects: int
+    unit: tuple[Codes, str]
+    time: tuple[Codes, str]
+    multiplier: Floats | None
+    combine: Floats
+
+    def regression(self) -> Regression:
+        """Return the regression with its rows ordered by cluster."""
+        rows, clusters = self.rows, self.rows.clusters
+        own = np.zeros(len(self.at), dtype=np.int64) if clusters is None else clusters.code[rows.at[self.at]]
+        order = np.argsort(own, kind="stable")
+        levels, labels, names = {}, {}, {}
+        for role, (codes, name) in (("unit", self.unit), ("time", self.time)):
+            level, found = pd.factorize(codes[order], sort=True)
+            levels[role], labels[role], names[role] = np.asarray(level, dtype=np.int64), pd.Index(found), name
+        if clusters is not None:
+            levels["cluster"], labels["cluster"] = own[order], pd.Index(list(clusters.levels))
+            names["cluster"] = clusters.name
+        at = rows.at[self.at[order]]
+        weights = rows.over_time.design.domain_weights[at]
+        multiplier = None if self.multiplier is None else self.multiplier[order]
+        return Regression(
+            rows.names["outcome"],
+            list(self.terms),
+            self.n_effects,
+            at,
+            np.vstack([rows.y[self.at[order]], self.columns()[:, order]]),
+            weights if multiplier is None else weights * multiplier,
+            levels,
+            names,
+            labels,
+            None,
+            multiplier=multiplier,
+        )
+
+
+class _Later:
+    """An attribute that is made when it is first asked for."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, result: Any, owner: type | None = None) -> Any:
+        value = result.__dict__[self.name]
+        if isinstance(value, _Made):
+            value = result.__dict__[self.name] = value.make()
+        return value
+
+    def __set__(self, result: Any, value: Any) -> None:
+        result.__dict__[self.name] = value
+
+
+@dataclass(frozen=True)
+class _Made:
+    make: Callable[[], Any]
+
+
+class CohortEffects(AbsorbedEffects):
+    """Averages of the effects of a regression by cohort.
+
+    ``regression``, ``solved`` and ``uncertain`` are as wide as the rows of the data and made on request.
+    """
+
+    regression: Regression = _Later()  # type: ignore[assignment]
+    solved: Solved = _Later()  # type: ignore[assignment]
+    uncertain: Uncertainty = _Later()  # type: ignore[assignment]
+
+    def take(self, rows: NDArray[np.int64]) -> CohortEffects:
+        """Return the estimates at ``rows``, in that order, with their covariances and the means to refit them."""
+        taken = ImpactEffects.take(self, rows)
+        refit = None if self.refit is None else part_of(self.refit, rows)
+        return replace(taken, combine=self.combine[rows], refit=refit)  # type: ignore[return-value, call-arg]
+
+
+def part_of(refit: Refit, rows: NDArray[np.int64]) -> Refit:
+    """Return the means to ask some rows of an estimator again."""
+    influence, without, reordered = refit.influence, refit.without, refit.reordered
+    return replace(
+        refit,
+        estimate=refit.estimate[rows],
+        influence=None if influence is None else lambda: influence()[:, rows],
+        again=lambda weights: refit.again(weights)[rows],
+        without=None if without is None else lambda: without()[:, rows],
+        reordered=None if reordered is None else lambda cohorts: reordered(cohorts)[:, rows],
+    )
+
+
+def cohort_effects(made: ImpactEffects, form: LinearForm, rule: Rule) -> CohortEffects:
+    """Return averages with the regression behind them, which is written out on request.
+
+    Parameters
+    ----------
+    made : ImpactEffects
+        Averages with errors of a rule.
+    form : LinearForm
+    rule : Rule
+    """
+    design = form.rows.over_time.design
+    written = functools.cache(form.regression)
+    answered = functools.cache(lambda: solve(written()))
+    later: dict[str, Any] = {
+        "regression": _Made(written),
+        "solved": _Made(answered),
+        "uncertain": _Made(lambda: uncertainty(made.verb, design, written(), answered(), rule)),
+    }
+    own = {field.name: getattr(made, field.name) for field in fields(made)}
+    return CohortEffects(**own, **later, combine=form.combine, rule=rule)
