@@ -675,7 +675,7 @@ TERMS: dict[str, tuple[str, str]] = {
         "Look at ev.randomization_inference (under exchangeable roll-out order), at outside controls, or at the sum of "
         "cells that have an error (supported_only=True)",
     ),
-    "shift": ("앞당긴 기간", "moved earlier by"),
+    "shift": ("앞당긴 기간", "shift in time"),
     "placebo_too_early": ("그 앞의 조사가 없음", "no wave before the earlier date"),
     "standardised": ("표준편차 대비", "in standard deviations"),
     "spread": ("표준편차", "standard deviation"),
@@ -721,6 +721,25 @@ TERMS: dict[str, tuple[str, str]] = {
         "정도가 다른 곳을 견주는 것은 강한 평행추세 가정 아래에서만 성립",
         "Comparing doses holds under strong parallel trends only",
     ),
+    "random_timing": (
+        "어느 곳이 언제 시작하는지가 무작위라는 가정 (평행추세보다 강한 가정)",
+        "Assumes that which places start when is as good as random, which is more than parallel trends",
+    ),
+    "not_imputed": (
+        "미시행 결과를 추정할 수 없어 뺀 시행 응답 {n}건 (미시행 응답이 없는 곳 {places}개)",
+        "Treated observations left out because their outcome without treatment is not identified: {n} ({places} places "
+        "have no untreated observation)",
+    ),
+    "places_left_out": (
+        "비교에서 뺀 곳 {places}개: 첫 조사 때 이미 시행, 같은 해에 시작한 곳이 하나뿐, 또는 응답이 없는 조사가 있음",
+        "Places not compared: {places}. They are treated from the first wave on, the only ones of their start, or "
+        "without answers in a wave",
+    ),
+    "rows_without_error": (
+        "잭나이프 거부: {rows}. {cluster} 하나를 빼면 추정할 수 없음",
+        "The jackknife is refused for {rows}: they do not exist without some {cluster}",
+    ),
+    "single_comparison": ("비교 지역이 한 곳뿐임", "a single place to compare with"),
     "dose_varies_note": (
         "시행 정도가 해마다 바뀜: 효과는 그 해의 정도에만 달려 있다고 가정",
         "Doses change over the waves: the effect is taken to depend on the wave's own dose",
@@ -803,4 +822,8 @@ TERMS: dict[str, tuple[str, str]] = {
         "숫자는 시행 비율(%), 칸 안의 주황 테두리는 계획이 실제보다 앞선 곳, 시작한 순서로 정렬",
         "numbers: per cent covered; orange frame: the plan was further than what happened; ordered by the start",
     ),
+    "layer_times_short": ("지금의 {times}배", "{times} times"),
+    "layer_infinite_short": ("무한히 큼", "infinite"),
+    "sample_size": ("표본 크기", "size of the sample"),
+    "bounds_of_missing": ("효과의 범위", "bounds of the effect"),
 }

@@ -299,3 +299,23 @@ def test_random_timing_of_places_that_start_together_is_refused():
 def test_options_that_random_timing_does_not_have_are_refused(wrong, told):
     with pytest.raises(EstimationError, match=told):
         random_timing(places(), **wrong)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_replicates_of_the_sample_agree_with_its_linearisation(verb):
+    design = ev.survey_design(noisy(districts=16, size=6), weights="w", psu="dong", strata="district")
+    options = {"outcome": "y", "cohort": "first", "covariates": ["x"], "place": "district"}
+    taylor = verb(ev.panel(design, time="year"), **options)
+    replicated = verb(ev.panel(ev.as_replicates(design, kind="JKn"), time="year"), **options)
+    np.testing.assert_allclose(taylor.estimate, replicated.estimate)
+    np.testing.assert_allclose(taylor.std_error, replicated.std_error, rtol=0.1)
+
+
+def test_what_was_left_out_stands_below_the_table():
+    table = noisy()
+    table["first"] = table["first"].where(table["district"] != 0, 2012)
+    made = ev.imputation_did(panel_of(table), **OPTIONS)
+    notes = " ".join(ev.table(made, lang="en").notes)
+    assert "without treatment is not identified: 18 (2 places" in notes
+    assert "mean over all treated observations" in notes
+    assert "무작위" in " ".join(ev.table(random_timing(places()), lang="ko").notes)

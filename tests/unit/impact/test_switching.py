@@ -235,3 +235,22 @@ def test_missing_treatment_is_refused():
     table.loc[3, "d"] = np.nan
     with pytest.raises(ColumnError, match="'d' is missing in 1 rows"):
         ev.switching_did(over_time(table), outcome="y", treatment="d", place="district")
+
+
+def test_rows_that_hang_on_one_cluster_have_no_error_unless_their_comparisons_are_left_out():
+    whole = estimated(places(), cluster="place")
+    lost = np.isnan(whole.std_error)
+    assert lost.any()
+    assert any("do not exist without some place" in line for line in whole.remarks("en"))
+    supported = estimated(places(), cluster="place", supported_only=True)
+    assert np.isnan(supported.std_error).sum() < lost.sum()
+    assert {row["reason"] for row in supported.fit["not_identified"]} == {"single_comparison"}
+
+
+def test_replicates_of_the_sample_carry_a_dose():
+    design = ev.survey_design(answers(), weights="w", psu="district")
+    options = {"outcome": "y", "treatment": "d", "place": "district", "effects": 2}
+    taylor = ev.switching_did(ev.panel(design, time="year"), **options)
+    replicated = ev.switching_did(ev.panel(ev.as_replicates(design, kind="JK1"), time="year"), **options)
+    np.testing.assert_allclose(taylor.estimate, replicated.estimate)
+    np.testing.assert_allclose(taylor.std_error[0], replicated.std_error[0], rtol=0.25)

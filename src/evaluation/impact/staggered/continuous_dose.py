@@ -27,6 +27,7 @@ from evaluation.impact.staggered.place_table import (
     read_path,
     require_nested,
 )
+from evaluation.impact.staggered.remarked import remarked
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -147,12 +148,14 @@ def dose_did(
             "curve": f"spline of degree {degree}, {knots} knots" if bins is None else "classes",
             "control_group": control_group,
             "dose_varies": not steady,
+            "overall_is": "dose_overall",
+            "assumes": ["dose_strong_trends", *([] if steady else ["dose_varies_note"])],
             "n_left_out": seen.n_left_out + panel.n_left_out,
             "n_places_treated": len(np.unique(np.concatenate([made.comparison.movers for made in asked]))),
             "not_identified": lost,
         },
     )
-    return replace(made, bases=np.full(curve.n_rows, bases))
+    return remarked(replace(made, bases=np.full(curve.n_rows, bases)))
 
 
 def _check(degree: object, knots: object, scale: object, control_group: str) -> None:

@@ -17,6 +17,7 @@ from evaluation.impact.panel import Panel, exact
 from evaluation.impact.staggered.imputed_effects import KEY, Kind
 from evaluation.impact.staggered.observations import Observations, read_observations
 from evaluation.impact.staggered.place_table import PlaceTable, place_table, require_nested
+from evaluation.impact.staggered.remarked import RemarkedEffects, remarked
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -389,12 +390,13 @@ def _result(random: _Timing, rule: str, conf_level: float, record: dict[str, Any
         keys = pd.DataFrame({"term": ["overall"] + [record["outcome"]] * len(random.keys), name: values})
     columns = {"beta": random.adjusted(random.moments)[2]}
     used = seen.mask(random.kept[seen.place])
+    record["assumes"] = ["random_timing"]
     record["n_left_out"] = seen.n_left_out + seen.over_time.n_left_out
     refit = random.refit()
     if rule == "jackknife":
         cluster = None if seen.clusters is None else seen.clusters.name
         chosen = chosen_vcov("efficient_did", refit.design, rule, cluster)
-        return effects_of(
+        made = effects_of(
             refit,
             chosen,
             verb="efficient_did",
@@ -404,9 +406,10 @@ def _result(random: _Timing, rule: str, conf_level: float, record: dict[str, Any
             columns=columns,
             fit=record,
         )
+        return remarked(made)
     words = {"randomization": "random timing, adjusted for waves before treatment", "neyman": "random timing, Neyman"}
     k, n = len(keys), int(random.kept.sum())
-    return ImpactEffects(
+    return RemarkedEffects(
         verb="efficient_did",
         keys=keys,
         estimate=refit.estimate,

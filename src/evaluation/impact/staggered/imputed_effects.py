@@ -18,6 +18,7 @@ from evaluation.impact.effects import ImpactEffects, Refit, chosen_vcov, effects
 from evaluation.impact.identification import NO_COMPARISON, NO_PERIOD_BEFORE
 from evaluation.impact.panel import exact
 from evaluation.impact.staggered.observations import Observations
+from evaluation.impact.staggered.remarked import remarked
 from evaluation.impact.staggered.untreated_model import (
     CellSums,
     UntreatedModel,
@@ -327,7 +328,7 @@ def imputed_result(
         conf_level=conf_level,
         fit={**fit, **_fit_record(imputed)},
     )
-    made = replace(made, bases=members.sum(axis=0))
+    made = remarked(replace(made, bases=members.sum(axis=0)))
     if contributions is None or seen.clusters is None:
         return made
     clusters, scores = seen.clusters, contributions(imputed)

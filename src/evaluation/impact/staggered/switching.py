@@ -25,6 +25,7 @@ from evaluation.impact.staggered.place_table import (
     read_path,
     require_nested,
 )
+from evaluation.impact.staggered.remarked import remarked
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -32,6 +33,8 @@ Mask = NDArray[np.bool_]
 Kind = Literal["dynamic", "instant"]
 Switchers = Literal["both", "in", "out"]
 
+#: Why a switch is left out on request, as a code that ``wording`` knows in both languages.
+SINGLE_COMPARISON = "single_comparison"
 TYPES = ("dynamic", "instant")
 SWITCHERS = ("both", "in", "out")
 
@@ -46,6 +49,7 @@ def switching_did(
     effects: int | None = None,
     placebos: int | None = None,
     switchers: Switchers = "both",
+    supported_only: bool = False,
     place: str | None = None,
     cluster: str | None = None,
     vcov: Vcov | None = None,
@@ -75,6 +79,8 @@ def switching_did(
         Number of placebo rows (``instant``: 0 or 1). Default: all that have a comparison.
     switchers : {"both", "in", "out"}
         Those whose treatment rises ("in"), falls ("out"), or both.
+    supported_only : bool, default False
+        True leaves out switches compared with places of a single cluster, without which no jackknife error exists.
     place : str, optional
         Column of the places that switch. Default: the unit of a panel, else the cluster.
     cluster : str, optional
@@ -129,11 +135,11 @@ def switching_did(
     >>> made.tidy()[["term", "event_time", "estimate"]].values.tolist()
     [['overall', None, 5.0], ['y', 0, 2.5]]
     """
-    _check(type, normalized, effects, placebos, switchers)
+    _check(type, normalized, effects, placebos, switchers, supported_only)
     seen = read_observations(panel, "switching_did", outcome=outcome, cohort=None, place=place, cluster=cluster)
     require_nested(seen, "switching_did")
     path = read_path(seen, treatment, "treatment", "switching_did")
-    asked = _Asked(type, normalized, effects, placebos, switchers, outcome)
+    asked = _Asked(type, normalized, effects, placebos, switchers, supported_only)
     table = place_table(seen)
     plan = _plan(asked, table, path)
     switching = _Switching(asked, table, path, plan)
@@ -159,16 +165,19 @@ def switching_did(
             "not_identified": plan.lost,
         },
     )
-    return replace(made, bases=bases)
+    return remarked(replace(made, bases=bases))
 
 
-def _check(kind: str, normalized: object, effects: object, placebos: object, switchers: str) -> None:
+def _check(
+    kind: str, normalized: object, effects: object, placebos: object, switchers: str, supported_only: object
+) -> None:
     if kind not in TYPES:
         raise EstimationError(f"switching_did: no type {kind!r}. {did_you_mean(str(kind), TYPES)}")
     if switchers not in SWITCHERS:
         raise EstimationError(f"switching_did: switchers must be 'both', 'in' or 'out', got {switchers!r}.")
-    if not isinstance(normalized, bool):
-        raise EstimationError(f"switching_did: normalized must be True or False, got {normalized!r}.")
+    for name, flag in (("normalized", normalized), ("supported_only", supported_only)):
+        if not isinstance(flag, bool):
+            raise EstimationError(f"switching_did: {name} must be True or False, got {flag!r}.")
     for name, value, least in (("effects", effects, 1), ("placebos", placebos, 0)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise EstimationError(f"switching_did: {name} must be a whole number from {least} on, got {value!r}.")
@@ -181,7 +190,7 @@ class _Asked:
     effects: int | None
     placebos: int | None
     switchers: Switchers
-    outcome: str
+    supported_only: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,10 +232,10 @@ def _plan(asked: _Asked, table: PlaceTable, path: Floats, *, moved: bool = False
         if not len(made.size):
             continue
         times = table.seen.over_time.times
-        if not made.stayers_mass > 0:
+        if reason := _reason(asked, table, made):
             if since >= 0:
                 key = (exact(times[start]), exact(times[part.comparison.after]))
-                lost[key] = {"cohort": key[0], "time": key[1], "reason": NO_COMPARISON}
+                lost[key] = {"cohort": key[0], "time": key[1], "reason": reason}
             continue
         switched |= set(part.comparison.movers[made.kept].tolist()) if since >= 0 else set()
         for name in names:
@@ -241,6 +250,14 @@ def _plan(asked: _Asked, table: PlaceTable, path: Floats, *, moved: bool = False
     first = {("overall", None): rows.pop(("overall", None), [])}
     order = sorted(rows, key=lambda key: (key[1] if key[1] is not None else -99, key[0]))
     return _Plan(first | {key: rows[key] for key in order}, [lost[key] for key in sorted(lost)], len(switched))
+
+
+def _reason(asked: _Asked, table: PlaceTable, made: Change) -> str:
+    """Return why places that switch are not compared; empty where they are."""
+    if not made.stayers_mass > 0:
+        return NO_COMPARISON
+    is_single = len(np.unique(table.cluster[made.comparison.stayers])) < 2
+    return SINGLE_COMPARISON if asked.supported_only and is_single else ""
 
 
 Found = Iterator[tuple[list[tuple[str, int | None]], _Part, int, int]]

@@ -1,0 +1,53 @@
+"""Effects that say what stands behind them: what the overall row is, what is left out, what has no error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from evaluation.impact.effects import ImpactEffects
+from evaluation.impact.staggered.remarks import NAMED, remarks
+from evaluation.wording import term, term_label
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RemarkedEffects(ImpactEffects):
+    """Effects of a policy with remarks, below their table and in a notebook."""
+
+    def remarks(self, lang: str | None = None) -> tuple[str, ...]:
+        """Return what a reader needs beside the rows, in the language of the run or the one named."""
+        fit = self.fit
+        lines = [term(str(name), lang) for name in fit.get("assumes", ())]
+        if "overall_is" in fit:
+            lines.append(f"{term('overall', lang)}: {term(str(fit['overall_is']), lang)}")
+        lines += remarks(replace(self, fit={**fit, "without_error": ()}), lang)
+        if fit.get("n_not_imputed"):
+            told = term("not_imputed", lang)
+            lines.append(told.format(n=f"{fit['n_not_imputed']:,}", places=f"{fit['n_places_without_untreated']:,}"))
+        if fit.get("n_places_left_out"):
+            lines.append(term("places_left_out", lang).format(places=f"{fit['n_places_left_out']:,}"))
+        lost = np.flatnonzero(np.isnan(np.diag(self.vcov)) & np.isfinite(self.estimate))
+        if len(lost) and fit.get("vcov") == "jackknife":
+            rows = [self._row_name(int(row), lang) for row in lost]
+            shown = ", ".join(rows[:NAMED])
+            if len(rows) > NAMED:
+                shown = term("list_and_more", lang).format(shown=shown, n=len(rows) - NAMED)
+            lines.append(term("rows_without_error", lang).format(rows=shown, cluster=fit["cluster"]))
+        return tuple(lines)
+
+    def _row_name(self, row: int, lang: str | None) -> str:
+        keys = self.keys.iloc[row].to_dict()
+        others = [
+            f"{term(str(name), lang)} {value}" for name, value in keys.items() if name != "term" and value == value
+        ]
+        told = [text for text in others if not text.endswith("None")]
+        return ", ".join(told) or term_label(keys["term"], self.provenance.labels, lang)
+
+    def _groups_told(self) -> list[str]:
+        return [*super()._groups_told(), *self.remarks()]
+
+
+def remarked(made: ImpactEffects) -> RemarkedEffects:
+    """Return effects as such that say what stands behind them."""
+    return RemarkedEffects(**{entry.name: getattr(made, entry.name) for entry in fields(made)})
