@@ -31,6 +31,7 @@ MISSING = "missing"
 #: Verbs whose estimates are compared with zero.
 AGAINST_ZERO = frozenset(
     {"survey_glm", "twfe", "att_gt", "aggregate", "event_study", "contrast", "contrasts", "difference"}
+    | {"fe_regression"}
     | {"event_study_twfe", "sun_abraham", "extended_twfe", "stacked_did"}
     | {"imputation_did", "two_stage_did", "efficient_did", "switching_did", "dose_did"}
     | {"negative_controls", "synthetic_control", "synthetic_did"}

@@ -53,6 +53,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "manski_bounds": ("모형 없는 범위", "bound without a model"),
     "negative_controls": ("사업이 움직일 수 없는 결과의 차이", "difference in a negative control"),
     "twfe": ("이원고정효과 계수", "two-way fixed-effects coefficient"),
+    "fe_regression": ("고정효과 회귀 계수", "fixed-effects regression coefficient"),
     "event_study_twfe": ("이원고정효과 사건연구", "two-way fixed-effects event study"),
     "sun_abraham": ("정책 효과 (Sun–Abraham)", "policy effect (Sun–Abraham)"),
     "extended_twfe": ("정책 효과 (확장 이원고정효과)", "policy effect (extended two-way regression)"),
