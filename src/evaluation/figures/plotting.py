@@ -14,6 +14,7 @@ from evaluation.figures.bacon import draw_bacon, is_bacon
 from evaluation.figures.benchmark import draw_benchmark
 from evaluation.figures.canvas import Figure
 from evaluation.figures.comparison import BALANCE_COLUMNS, MARGIN_COLUMNS, draw_balance, draw_margins, draw_methods
+from evaluation.figures.credibility import draw_layers, draw_missing
 from evaluation.figures.decomposition import draw_decomposition
 from evaluation.figures.diagnostics import DESIGN_EFFECT_COLUMNS, draw_design_effects
 from evaluation.figures.distributions import OVERLAP_COLUMNS, draw_overlap, draw_weights
@@ -31,6 +32,7 @@ from evaluation.figures.randomization import draw_left_out, draw_resampled, is_l
 from evaluation.figures.rollout import (
     CELL_COLUMNS,
     STAGE_COLUMNS,
+    draw_rollout_heatmap,
     draw_rollout_map,
     draw_rollout_timeline,
 )
@@ -156,6 +158,10 @@ def plot(
         return draw_methods(result, title=title, lang=lang)
     if set(BALANCE_COLUMNS) <= set(frame.columns):
         return draw_balance(result, title=title, lang=lang)
+    if {"layer", "sample", "variance"} <= set(frame.columns):
+        return draw_layers(result, title=title, lang=lang)
+    if all(hasattr(result, name) for name in ("response", "breakdown", "lowest")):
+        return draw_missing(result, title=title, lang=lang)
     if all(hasattr(result, name) for name in ("power_curve", "correlations", "frame")):
         return draw_rollout_mde(result, title=title, lang=lang)
     if all(hasattr(result, name) for name in ("permutations", "correlations", "frame")):
@@ -185,9 +191,11 @@ def _draw_rollout(rollout: Any, kind: str | None, title: str | None, lang: str |
         absent = [name for name in needed if name not in frame.columns]
         if absent:
             raise ColumnError(f"a roll-out needs the columns {', '.join(needed)}; missing: {', '.join(absent)}.")
-    if kind not in (None, "map", "timeline"):
-        raise PublishError(f"kind must be 'map' or 'timeline', got {kind!r}.")
-    draw = draw_rollout_timeline if kind == "timeline" else draw_rollout_map
+    drawings = {None: draw_rollout_map, "map": draw_rollout_map, "timeline": draw_rollout_timeline}
+    drawings["heatmap"] = draw_rollout_heatmap
+    if kind not in drawings:
+        raise PublishError(f"kind must be 'map', 'timeline' or 'heatmap', got {kind!r}.")
+    draw = drawings[kind]
     return draw(rollout, title=title, lang=lang)
 
 

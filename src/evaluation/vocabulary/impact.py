@@ -826,4 +826,5 @@ TERMS: dict[str, tuple[str, str]] = {
     "layer_infinite_short": ("무한히 큼", "infinite"),
     "sample_size": ("표본 크기", "size of the sample"),
     "bounds_of_missing": ("효과의 범위", "bounds of the effect"),
+    "layer_today_short": ("지금", "today's"),
 }
