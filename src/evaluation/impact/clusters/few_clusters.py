@@ -291,9 +291,9 @@ class _Asker:
         """Return errors from cluster sums, with the normal distribution and with t; those of regressions corrected."""
         g = self.g
         if isinstance(self.result, AbsorbedEffects):
-            lines = [self.ruled("cr1_normal", "CR1", "normal"), self.ruled("cr1_t", "CR1", "clusters")]
-            lines += [self.ruled(kind.lower(), kind, "satterthwaite") for kind in ("CR2", "CR3")]
-            return [*lines, self.ruled("cr3_t", "CR3", "clusters")]
+            one = self.ruled("CR1", "clusters", {"cr1_normal": np.inf, "cr1_t": None})
+            two = self.ruled("CR2", "satterthwaite", {"cr2": None})
+            return [*one, *two, *self.ruled("CR3", "satterthwaite", {"cr3": None, "cr3_t": g - 1.0})]
         lines = [Line(name, self.cluster, reason="needs_regression") for name in ("cr2", "cr3")]
         try:
             error = float(np.linalg.norm(contributions_of(self.result, "cluster")[:, self.place]))
@@ -302,18 +302,19 @@ class _Asker:
         wide = error * np.sqrt(g / (g - 1))
         return [self.line("sums_normal", "1", error, np.inf), self.line("sums_t", "G/(G-1)", wide, g - 1.0), *lines]
 
-    def ruled(self, method: str, kind: str, df: str) -> Line:
-        """Return what a rule of errors of regressions says."""
+    def ruled(self, kind: str, df: str, methods: Mapping[str, float | None]) -> list[Line]:
+        """Return what a rule of errors of regressions says, by degrees of freedom of each method (None: its own)."""
         result = cast(AbsorbedEffects, self.result)
         rule, design = Rule(kind, (self.cluster,), "nonnested", df), cast("Refit", result.refit).design
         try:
             found = uncertainty(VERB, design, result.regression, result.solved, rule)
         except EstimationError:
             reason = "needs_linear" if result.regression.family != "gaussian" else "too_many_effects"
-            return Line(method, self.cluster, reason=reason)
+            return [Line(method, self.cluster, reason=reason) for method in methods]
         combine = result.combine[[self.place]]
         error = float(np.sqrt(max(float((combine @ found.vcov @ combine.T)[0, 0]), 0.0)))
-        return self.line(method, str(found.told["small_sample"]).partition(",")[0], error, float(found.df(combine)[0]))
+        small, own = str(found.told["small_sample"]).partition(",")[0], float(found.df(combine)[0])
+        return [self.line(method, small, error, own if to is None else to) for method, to in methods.items()]
 
     def jackknife(self) -> Line:
         """Return the error of leaving clusters out."""
@@ -378,9 +379,9 @@ class _Asker:
     def no_orders(self) -> str:
         """Return why an estimator cannot be asked for other orders, empty where it can."""
         refit = cast("Refit", self.result.refit)
-        if refit.reordered is None:
-            return "no_orders"
-        return "cohort_within" if refit.clusters is None or refit.clusters.cohort is None else ""
+        if refit.clusters is None or refit.clusters.cohort is None:
+            return "cohort_within"
+        return "no_orders" if refit.reordered is None else ""
 
     def design(self) -> Line:
         """Return the error of the sampling design alone."""

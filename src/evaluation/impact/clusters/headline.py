@@ -65,6 +65,14 @@ class Headline:
     test: ResampledTest | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def rule(self) -> str:
+        """The rule in a few words, in the language of the project."""
+        lang = language_of(None)
+        if self.test is not None:
+            return method_words(self.test.method, self.test.facts, lang)
+        return self.convention(lang)
+
     def why(self, lang: str | None = None) -> str:
         """Return in words why this inference was chosen.
 

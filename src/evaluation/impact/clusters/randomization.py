@@ -24,7 +24,7 @@ Statistic = Literal["coefficient", "t"]
 
 VERB = "randomization_inference"
 #: Orders asked of an estimator at once; bounds the memory.
-BLOCK = 128
+BLOCK = 256
 #: A treatment that keeps less than this share of its own variation is not identified in an order.
 NOTHING_LEFT = 1e-10
 #: What the actual order must give again, relative.
@@ -172,16 +172,16 @@ def distinct_orders(result: ImpactEffects, row: int = 0) -> int:
 
 
 def _cohorts(result: ImpactEffects, clusters: Clusters) -> Floats:
-    if cast(Refit, result.refit).reordered is None:
-        raise EstimationError(
-            f"{VERB}: ev.{result.verb} cannot be asked for another order of the roll-out. Use ev.att_gt, or a "
-            f"regression on one 0/1 treatment that starts in whole clusters."
-        )
     if clusters.cohort is None:
         raise EstimationError(
             f"{VERB}: places of one '{clusters.name}' are treated from different periods on, so its date cannot be "
             f"given to another. Estimate with the cohort of the {clusters.name} (its first treated place), such as "
             f"g_district of ev.exposure."
+        )
+    if cast(Refit, result.refit).reordered is None:
+        raise EstimationError(
+            f"{VERB}: ev.{result.verb} cannot be asked for another order of the roll-out. Use ev.att_gt, or a "
+            f"regression on one 0/1 treatment that starts in whole clusters."
         )
     return clusters.cohort
 
@@ -245,8 +245,8 @@ def _by_regression(
     period = np.arange(len(result.regression.labels["time"]))
     parts = []
     reorder = _Reorder(scores, (period >= made[0][:, None]).astype(float), estimate)
-    for first in range(0, len(made), 16 * BLOCK):
-        parts.append(reorder.draws((period >= made[first : first + 16 * BLOCK, :, None]).astype(float)))
+    for first in range(0, len(made), 8 * BLOCK):
+        parts.append(reorder.draws((period >= made[first : first + 8 * BLOCK, :, None]).astype(float)))
     constant, slope, squares = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
     if statistic == "coefficient":
         return _Statistics(Draws(constant, slope), 1.0, estimate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, cast
 
@@ -12,7 +13,7 @@ from evaluation.errors import EstimationError, FewClustersError, IdentificationE
 from evaluation.impact.absorbed.coefficients import AbsorbedEffects
 from evaluation.impact.clusters.draws import Draws, invert, p_values
 from evaluation.impact.clusters.jackknife import ClusterJackknife, ClusterSums
-from evaluation.impact.clusters.multipliers import Weights, multipliers, number_of_draws
+from evaluation.impact.clusters.multipliers import VALUES, Weights, multipliers, number_of_draws
 from evaluation.impact.clusters.resampled import ResampledTest, key_of, require_impact, row_of
 from evaluation.impact.clusters.scores import ClusterScores, cluster_scores, cr1_factor, pseudo_inverse
 from evaluation.impact.effects import Clusters, ImpactEffects, Refit, Vcov, errors_of
@@ -72,7 +73,8 @@ def wild_cluster_bootstrap(
     -------
     ResampledTest
         ``p_value`` counts draws with \\|t*\\| > \\|t\\| (``p_strict``); where all are enumerated the identity
-        ties, and ``p_weak`` counts ties. Equal means within 1e-9 of the size.
+        ties, and ``p_weak`` counts ties. Equal means within 1e-9 of the size. Where so few combinations exist that
+        ``p_weak`` cannot fall to 1 - conf_level, the interval has no end.
 
     Raises
     ------
@@ -174,7 +176,7 @@ def redraw(
         redrawn = _contributions(result, place)
     draws = multipliers(options.weights, g, n_draws, options.seed, all_of_them=is_all)
     drawn = Draws(*(np.concatenate(parts, axis=-1) for parts in zip(*map(redrawn.draw, draws), strict=True)))
-    facts = {**vars(options), "g": g, "cluster": clusters.name, "factor": factor}
+    facts = {**vars(options), "is_all": is_all, "g": g, "cluster": clusters.name, "factor": factor}
     divisor = factor if options.small_sample == "observed" else 1.0
     return _tested(result, place, redrawn, drawn, divisor, facts, is_all, conf_level)
 
@@ -308,7 +310,9 @@ def _tested(
 
     a = redrawn.estimate - float(facts["null"])
     found = p_values(a / error, drawn.at(a))
-    low, high = invert(lambda value: share(value) > 1 - level, redrawn.estimate, redrawn.std_error / 8)
+    low, high = -np.inf, np.inf
+    if _least(redrawn.method, facts, len(drawn.constant)) <= 1 - level:
+        low, high = invert(lambda value: share(value) > 1 - level, redrawn.estimate, redrawn.std_error / 8)
     return ResampledTest(
         verb=VERB,
         key=key_of(result, place),
@@ -334,6 +338,12 @@ def _tested(
         provenance=result.provenance,
         facts=facts,
     )
+
+
+def _least(method: str, facts: Mapping[str, Any], n_draws: int) -> float:
+    """Return the share of draws that tie with the observed one whatever the null: those with one weight for all."""
+    always = len(VALUES[facts["weights"]]) if method.startswith("wcr_1") else 0
+    return always / n_draws if facts["is_all"] else 0.0
 
 
 def require_clusters(result: ImpactEffects, verb: str) -> Clusters:
