@@ -189,3 +189,24 @@ def test_the_curve_is_drawn_with_its_assumption(options):
     assert "strong parallel trends" in english.caption
     assert len(english.data) == len(made) - 2
     assert english.data["term"].tolist() == made.keys["term"].tolist()[2:]
+
+
+def test_one_date_meets_another_package():
+    # diff-diff 3.13.0, ContinuousDiD(degree=3, num_knots=1, dvals=[0.3, 0.5, 0.8]), on this panel
+    rng = np.random.default_rng(11)
+    start, dose, rows = rng.permutation(np.repeat([0, 2013, 2015], 20)), rng.uniform(0.1, 1, 60), []
+    for g in range(60):
+        for t in range(2010, 2017):
+            on = start[g] > 0 and t >= start[g]
+            y = g * 0.1 + 0.3 * t + on * (1 + 2 * dose[g] ** 2) + rng.normal()
+            rows.append((g, t, start[g], dose[g] * on, y))
+    table = pd.DataFrame(rows, columns=["id", "year", "first", "share", "y"])
+    table = table[table["year"].isin([2012, 2013]) & (table["first"] != 2015)]
+    panel = ev.panel(ev.survey_design(table, psu="id"), unit="id", time="year")
+    made = ev.dose_did(panel, outcome="y", dose="share", degree=3, knots=1, doses=[0.3, 0.5, 0.8])
+    expected = [1.1236868909931672, 0.7516933752476407, -0.12434716, 0.60936888, 1.89429279]
+    np.testing.assert_allclose(made.estimate, [*expected, -0.42629422, 5.21592434, 4.51858887], rtol=1e-7)
+    # theirs lacks n/(n-1); the mean response's error leaves out that doses were sampled as well
+    errors = np.delete(made.std_error, 1) / np.sqrt(40 / 39)
+    theirs = [0.44513616591325184, 0.60467334, 0.51869193, 0.63797124, 2.51385522, 2.77930907, 2.36463599]
+    np.testing.assert_allclose(errors, theirs, rtol=1e-6)

@@ -105,6 +105,8 @@ def dose_did(
     For a place treated from g with dose d, in wave t from g on, :math:`\\tau = Y_t - Y_{g-1}` less the mean of that
     change among places not treated by t. The curve is the weighted regression of :math:`\\tau` on
     :math:`\\psi(d)`: :math:`ATT(d|d) = \\psi(d)'\\beta`, :math:`ACRT(d|d) = \\psi'(d)'\\beta`, weighed by respondents.
+    One curve is drawn through all cohorts and waves; R ``contdid`` fits one for each and averages them, which is the same
+    for a single date. The error of the mean response holds the doses as sampled too, not as fixed.
 
     References
     ----------
