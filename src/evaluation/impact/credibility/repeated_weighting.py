@@ -64,8 +64,10 @@ def reweighted_jackknife(effects: ImpactEffects) -> ImpactEffects:
             f"e.g. with ev.adjust_nonresponse."
         )
     rows = []
-    for place in range(len(clusters)):
-        stays = np.where(clusters.code == place, 0.0, 1.0)
+    column = design.column(clusters.name)
+    for level in clusters.levels:
+        # Whoever is of the place, those too who answered nothing and have no weight in the end.
+        stays = np.where((column == level).to_numpy(dtype=bool, na_value=False), 0.0, 1.0)
         weights = design.base_weights * stays
         try:
             for step in design.steps:
