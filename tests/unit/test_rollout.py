@@ -142,7 +142,8 @@ def test_a_roll_out_that_does_not_add_up_is_refused_with_file_and_row(copied, fi
     with pytest.raises(SurveyError) as caught:
         ev.read_rollout("seoul_2016")
     assert said in str(caught.value)
-    assert set(caught.value.failures) == {"file", "row", "fault"}
+    assert set(caught.value.failures) == {"file", "row", "column", "fault"}
+    assert {row["file"] for row in caught.value.failures.to_dict("records")} <= set(FILES)
 
 
 def test_where_all_districts_are_verified_there_is_no_notice(copied):

@@ -1,11 +1,13 @@
-"""A staged roll-out: where it had come by each date, and plan against outcome over time."""
+"""A staged roll-out: where it had come by each date and wave, and plan against outcome over time."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MultipleLocator
 
@@ -31,6 +33,9 @@ _BETWEEN = 0.2
 _KEY_TILE, _TILE = 0.36, 0.245
 _HEAD = 0.3
 _TIMELINE = 3.3
+_NAMES, _CELL, _LEGEND = 1.0, 0.2, 0.68
+#: Classes of a share, in per cent.
+_BOUNDS = ("0", "1–25", "26–50", "51–75", "76–99", "100")
 _HALO = [withStroke(linewidth=2.5, foreground="white")]
 
 
@@ -91,6 +96,102 @@ def draw_rollout_map(rollout: Any, *, title: str | None = None, lang: str | None
     return Figure(sheet.canvas, data[columns], name, caption)
 
 
+def draw_rollout_heatmap(
+    rollout: Any, *, dose_of: str = "dongs", title: str | None = None, lang: str | None = None
+) -> Figure:
+    """Draw districts by waves, shaded by the share covered, in the order in which they started.
+
+    Parameters
+    ----------
+    rollout : Rollout
+        ``dose``, ``districts`` and ``provenance``.
+    dose_of : {"dongs", "residents"}, default "dongs"
+        What the share is of.
+    title : str, optional
+        Default: "Share of dongs covered, by district and wave".
+    lang : {"ko", "en"}, optional
+        Default: the language of the project.
+
+    Returns
+    -------
+    Figure
+        Cells in which the plan was further than what happened have an orange frame; districts whose number of dongs
+        is not verified are hatched.
+    """
+    lang = wording.language_of(lang)
+    realised, planned = (rollout.dose(kind, dose_of) for kind in ("realised", "planned"))
+    started = (realised > 0).to_numpy()
+    first = np.where(started.any(axis=1), started.argmax(axis=1), started.shape[1])
+    order = np.lexsort((realised.index, -realised.mean(axis=1).to_numpy(), first))
+    names = [short_name(rollout.provenance.labels, code, lang) for code in realised.index]
+    split = rollout.districts.set_index("district")["split"].loc[realised.index]
+    name = title or wording.term("heatmap_title" if dose_of == "dongs" else "heatmap_title_residents", lang)
+    caption = wording.caption(rollout.provenance, None, lang, notes=(wording.term("heatmap_note", lang),))
+    size = ((_SPACE - _NAMES) / max(realised.shape[1], 5), _CELL)
+    height = _HEAD + _CELL * len(realised) + 0.12 + _LEGEND
+    with theme():
+        sheet = Sheet(name, caption, [height], {}, [""], "", left=0.0, right=EDGE)
+        axes = sheet.axes[0]
+        _in_inches(axes, height)
+        for number, wave in enumerate(realised.columns):
+            x = _NAMES + (number + 0.5) * size[0]
+            axes.text(x, _HEAD - 0.08, str(wave), fontsize=SIZES["label"], weight="bold", ha="center", color=INK)
+        for line, row in enumerate(order):
+            y = _HEAD + line * _CELL
+            axes.text(
+                _NAMES - 0.08, y + _CELL / 2, names[row], fontsize=SIZES["caption"], ha="right", va="center_baseline"
+            )
+            for number in range(realised.shape[1]):
+                share, plan = float(realised.iloc[row, number]), float(planned.iloc[row, number])
+                corner = (_NAMES + number * size[0], y)
+                draw_tile(axes, corner, size, share, str(split.iloc[row]), f"{100 * share:.0f}")
+                if plan > share + 1e-9:
+                    _frame_tile(axes, corner, size)
+        _write_heat_legend(axes, _HEAD + _CELL * len(realised) + 0.1, lang)
+    return Figure(sheet.canvas, _heat_data(realised, planned, split, names, order), name, caption)
+
+
+def _frame_tile(axes: Axes, corner: tuple[float, float], size: tuple[float, float]) -> None:
+    inner: dict[str, Any] = {"fill": False, "edgecolor": ORANGE, "linewidth": 1.6, "zorder": 5}
+    axes.add_patch(Rectangle((corner[0] + 0.03, corner[1] + 0.03), size[0] - 0.06, size[1] - 0.06, **inner))
+
+
+def _write_heat_legend(axes: Axes, top: float, lang: str) -> None:
+    tile, step = (0.3, 0.18), _SPACE / 6
+    for number, (shade, words) in enumerate(zip(SHADES, _BOUNDS, strict=True)):
+        draw_tile(axes, (number * step, top), tile, shade.upper, "verified", "")
+        place = (number * step + tile[0] + 0.06, top + tile[1] / 2)
+        axes.text(*place, f"{words}%", fontsize=SIZES["caption"], va="center_baseline")
+    top += tile[1] + 0.08
+    kinds = [(split, wording.term(f"split_{split}", lang)) for split in HATCHES]
+    for number, (split, words) in enumerate([*kinds, ("", wording.term("heatmap_planned", lang))]):
+        corner = ((number % 2) * _SPACE / 2, top + (number // 2) * (tile[1] + 0.06))
+        draw_tile(axes, corner, tile, 0.2 if split else 0.0, split or "verified", "")
+        if not split:
+            _frame_tile(axes, corner, tile)
+        axes.text(
+            corner[0] + tile[0] + 0.06, corner[1] + tile[1] / 2, words, fontsize=SIZES["caption"], va="center_baseline"
+        )  # fmt: skip
+
+
+def _heat_data(
+    realised: pd.DataFrame, planned: pd.DataFrame, split: pd.Series[Any], names: list[str], order: Any
+) -> pd.DataFrame:
+    rows = [
+        {
+            "district": realised.index[row],
+            "name": names[row],
+            "wave": int(wave),
+            "share": float(realised.loc[realised.index[row], wave]),
+            "share_planned": float(planned.loc[realised.index[row], wave]),
+            "split": split.iloc[row],
+        }
+        for row in order
+        for wave in realised.columns
+    ]
+    return pd.DataFrame(rows)
+
+
 def _in_inches(axes: Axes, height: float) -> None:
     axes.set_xlim(0, _SPACE)
     axes.set_ylim(height, 0)
@@ -116,8 +217,7 @@ def _write_legend(axes: Axes, origin: tuple[float, float], size: tuple[float, fl
     x, y = origin[0], origin[1]
     _head(axes, origin, wording.term("map_share", lang))
     y += _HEAD
-    bounds = ["0", "1–25", "26–50", "51–75", "76–99", "100"]
-    for number, (shade, words) in enumerate(zip(SHADES, bounds, strict=True)):
+    for number, (shade, words) in enumerate(zip(SHADES, _BOUNDS, strict=True)):
         at = (x + (number % 2) * 1.2, y + (number // 2) * (size[1] + 0.04))
         draw_tile(axes, at, size, shade.upper, "verified", "")
         axes.text(at[0] + size[0] + 0.08, at[1] + size[1] / 2, words, fontsize=SIZES["caption"], va="center_baseline")

@@ -1,26 +1,24 @@
-"""A survey beside the roll-out: which schedule its file follows, and what each respondent was exposed to."""
+"""A survey beside the roll-out: which schedule its file follows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from evaluation import project
-from evaluation.design.design import Design, require_design
+from evaluation.design.design import Design
 from evaluation.errors import ColumnError, SurveyError, did_you_mean
-from evaluation.impact.rollout.table import Rollout, RolloutLabels, Schedule
+from evaluation.impact.rollout.table import Rollout, Schedule
 from evaluation.results import Provenance, card_html, frame_html
 from evaluation.survey.codebook import code_text
 from evaluation.survey.reading import Survey
 
 #: Doses in files are rounded to six decimals.
 ROUNDING = 1e-5
-#: Columns that ``exposure`` adds.
-EXPOSURE = ("first_wave", "dose", "is_started", "uncovered_neighbour")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +132,7 @@ def check_schedule(
     frame = data if isinstance(data, pd.DataFrame) else data.data
     carried = _carried(frame, [district, time, cohort, *([] if dose is None else [dose])])
     carried.columns = pd.Index(["district", "time", "cohort", *([] if dose is None else ["dose"])])
-    _refuse_unknown(rollout, carried["district"], ())
+    refuse_unknown(rollout, carried["district"], ())
     table = _by_district(rollout, carried)
     told = table["agrees_with"]
     follows: Literal["realised", "planned", "neither"] = "neither"
@@ -152,7 +150,7 @@ def _carried(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
             raise ColumnError(f"check_schedule: no column '{name}'. {did_you_mean(name, frame.columns)}")
     first, *numbers = names
     once = frame[names].drop_duplicates().reset_index(drop=True)
-    carried = pd.DataFrame({first: _codes(once[first])} | {name: _numbers(once[name]) for name in numbers})
+    carried = pd.DataFrame({first: codes_of(once[first])} | {name: numbers_of(once[name]) for name in numbers})
     carried = carried.drop_duplicates().reset_index(drop=True)
     twice = carried.duplicated([first, numbers[0]], keep=False)
     if twice.any():
@@ -164,13 +162,15 @@ def _carried(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return carried
 
 
-def _codes(column: pd.Series[Any]) -> pd.Series[Any]:
+def codes_of(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return codes as text, empty where missing."""
     numbers, values = pd.factorize(column)
     texts = np.array([*map(code_text, values), ""], dtype=object)
     return pd.Series(texts[numbers], index=column.index)
 
 
-def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+def numbers_of(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return numbers, 0 where missing; a ColumnError where there is text."""
     places, values = pd.factorize(column)
     numbers = pd.to_numeric(pd.Series(list(values), dtype=object), errors="coerce").to_numpy(dtype=float)
     if np.isnan(numbers).any():
@@ -202,7 +202,8 @@ def _by_district(rollout: Rollout, carried: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _refuse_unknown(rollout: Rollout, codes: pd.Series[Any], outside: Sequence[object]) -> None:
+def refuse_unknown(rollout: Rollout, codes: pd.Series[Any], outside: Sequence[object]) -> None:
+    """Raise a SurveyError for districts that stand neither in the roll-out nor among those outside it."""
     known = {*rollout.districts["district"], *map(code_text, outside)}
     unknown = sorted(set(codes) - known)
     if unknown:
@@ -211,82 +212,3 @@ def _refuse_unknown(rollout: Rollout, codes: pd.Series[Any], outside: Sequence[o
             f"{did_you_mean(unknown[0], rollout.districts['district'])} "
             f"Districts outside the programme are named with outside=[...]."
         )
-
-
-def exposure(
-    design: Design,
-    rollout: Rollout,
-    *,
-    schedule: Schedule = "realised",
-    district: str = "district",
-    time: str = "year",
-    covered: str | None = "dong_covered",
-    outside: Sequence[object] = (),
-) -> Design:
-    """Add to each respondent what the roll-out had done where and when they were asked.
-
-    Parameters
-    ----------
-    design : Design
-        Any design.
-    rollout : Rollout
-        From ``read_rollout``.
-    schedule : {"realised", "planned"}, default "realised"
-        What happened, or the plan.
-    district, time : str
-        Columns with the district's code and the year of the survey.
-    covered : str, optional
-        0/1 column: the respondent's own dong is covered, as the file has it. None leaves ``uncovered_neighbour`` out.
-    outside : list, optional
-        Codes of districts outside the programme, never treated.
-
-    Returns
-    -------
-    Design
-        With ``first_wave`` (of the district; 0 = none within the waves), ``dose`` (share of its dongs covered,
-        0 to 1), ``is_started`` (1 where dose > 0) and ``uncovered_neighbour`` (1 where the district has started but
-        the own dong is not covered: effects there are spillover, not control). Everything made from it carries
-        the notice of the roll-out.
-
-    Raises
-    ------
-    ColumnError
-        A column does not exist, or one of the new names is taken.
-    SurveyError
-        A district is unknown to the roll-out.
-    """
-    require_design(design, "exposure")
-    taken = [name for name in EXPOSURE if name in design.data.columns]
-    if taken:
-        raise ColumnError(f"exposure: the data already have {', '.join(taken)}. Start from the design without them.")
-    codes = _codes(design.column(district))
-    _refuse_unknown(rollout, codes, outside)
-    first = rollout.cohorts(schedule).set_index("district")["first_wave"]
-    dose = rollout.share_at(_numbers(design.column(time)), codes, schedule)
-    started = (dose > 0).astype(np.int64)
-    columns: dict[str, Any] = {
-        "first_wave": codes.map(first).fillna(0).astype(np.int64),
-        "dose": dose,
-        "is_started": started,
-    }
-    if covered is not None:
-        own = _numbers_or_blank(design, covered)
-        columns["uncovered_neighbour"] = (started * (own == 0)).astype(float).where(own.notna())
-    return replace(design, data=design.data.assign(**columns), provenance=_with_notice(design.provenance, rollout))
-
-
-def _numbers_or_blank(design: Design, name: str) -> pd.Series[Any]:
-    column = design.column(name)
-    if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
-        raise ColumnError(f"exposure: '{name}' is {column.dtype}, expected 0/1. Name another column, or covered=None.")
-    return column.astype(float)
-
-
-def _with_notice(own: Provenance, rollout: Rollout) -> Provenance:
-    added = rollout.provenance.notice
-    notice = {
-        lang: ". ".join(filter(None, [own.notice.get(lang, ""), added.get(lang, "")]))
-        for lang in dict.fromkeys([*own.notice, *added])
-    }
-    names = rollout.provenance.labels.names if isinstance(rollout.provenance.labels, RolloutLabels) else {}
-    return replace(own, notice=notice, labels=RolloutLabels(names, own.labels))

@@ -4,31 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from evaluation import project
-from evaluation.errors import EstimationError, SurveyError, did_you_mean
+from evaluation.errors import EstimationError, SourceError, did_you_mean
+from evaluation.impact.rollout.files import (
+    CELL_COLUMNS,
+    DISTRICT_COLUMNS,
+    DISTRICTS,
+    DONGS,
+    FILE,
+    NEIGHBOURS,
+    REAL,
+    SPLITS,
+    STAGE_COLUMNS,
+    STAGES,
+    Faults,
+    check_cells,
+    check_dongs,
+    check_order,
+    check_stages,
+    read_dongs,
+    read_neighbours,
+    typed,
+)
+from evaluation.impact.rollout.timing import OCTOBER, Timing, require_timing, told, wave_of
 from evaluation.results import Labels, PlainLabels, Provenance, card_html, frame_html
 from evaluation.survey.codebook import code_text
-from evaluation.survey.formats import read_table
 from evaluation.survey.source import read_description
 
 Schedule = Literal["realised", "planned"]
+DoseOf = Literal["dongs", "residents"]
+Pilots = Literal["count", "leave_out"]
 
-FILE, STAGES, DISTRICTS = "rollout.csv", "rollout_stages.csv", "districts.csv"
-CELL_COLUMNS = ("date", "wave", "district", "dongs_covered", "dongs_planned", "dongs", "split", "source")
-STAGE_COLUMNS = ("stage", "from", "to", "districts", "dongs", "status", "source")
-DISTRICT_COLUMNS = ("district", "name_ko", "name_en", "dongs", "split")
-#: How well the number of dongs of a district is known.
-SPLITS = ("verified", "stage_verified", "illustrative")
-#: The survey is in the field in October: what has started by the first of it counts in that year's wave.
-SURVEY_MONTH = 10
-PILOT, REAL, PLAN = "pilot", "real", "plan not realised"
 _COLUMN = {"realised": "dongs_covered", "planned": "dongs_planned"}
+LEFT_OUT = {"ko": "시범 동 제외", "en": "pilot dongs left out"}
+_DATE = {"realised": "date_realised", "planned": "date_planned"}
 
 _WORDS: Mapping[str, tuple[str, str]] = {
     "district": ("자치구", "district"),
@@ -52,6 +66,11 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "difference": ("차이 (실제 − 계획)", "difference (realised − planned)"),
     "share_realised": ("시행 동의 비율 (0–1)", "share of dongs covered (0–1)"),
     "dose": ("자치구 내 시행 동 비율 (0–1)", "share of the district's dongs covered (0–1)"),
+    "dose_of_residents": ("자치구 내 시행 동 주민 비율 (0–1)", "share of the district's residents covered (0–1)"),
+    "neighbour_dose": ("인접 자치구의 시행 동 비율 (0–1)", "share of dongs covered in adjoining districts (0–1)"),
+    "g_dong": ("거주 동 첫 시행 조사 연도", "first wave with one's own dong covered"),
+    "g_district": ("자치구 첫 시행 조사 연도", "first wave with a covered dong in the district"),
+    "is_pilot": ("시범 동", "pilot dong"),
     "is_started": ("자치구 시행 시작", "district has started"),
     "uncovered_neighbour": ("시작된 구의 미시행 동", "own dong not covered in a started district"),
     "dose_gap_realised": ("비율의 최대 차이 (실제 일정과)", "largest gap in the share, realised"),
@@ -74,10 +93,13 @@ class RolloutLabels:
         District code to Korean and English name.
     base : Labels
         What a survey's codebook says.
+    dose_of : {"dongs", "residents"}
+        What ``dose`` is a share of.
     """
 
     names: Mapping[str, tuple[str, str]]
     base: Labels = field(default_factory=PlainLabels)
+    dose_of: DoseOf = "dongs"
 
     def variable(self, name: str, lang: str) -> str:
         """Return the label of a column."""
@@ -86,6 +108,8 @@ class RolloutLabels:
             return known
         if name.startswith("covered_"):
             return f"{name.removeprefix('covered_')}{'년 시행 동' if lang == 'ko' else ', dongs covered'}"
+        if name == "dose" and self.dose_of == "residents":
+            name = "dose_of_residents"
         return _WORDS[name][0 if lang == "ko" else 1]
 
     def value(self, name: str, value: object, lang: str) -> str:
@@ -141,12 +165,24 @@ class Rollout:
         ``district, name_ko, name_en, dongs, split``.
     provenance : Provenance
         With words for districts, and the notice of illustrative splits.
+    timing : {"october_wave", "half_year"} or ("month", m)
+        Which wave is the first to count what started on a date.
+    dongs : pandas.DataFrame or None
+        ``dong, district, date_planned, date_realised, is_pilot, residents``, where single dongs are known.
+    neighbours : pandas.DataFrame or None
+        ``district, neighbour``, each pair both ways round, where it is known which districts adjoin.
+    pilots : {"count", "leave_out"}
+        Whether pilot dongs count in doses and cohorts.
     """
 
     cells: pd.DataFrame
     stages: pd.DataFrame
     districts: pd.DataFrame
     provenance: Provenance
+    timing: Timing = OCTOBER
+    dongs: pd.DataFrame | None = None
+    neighbours: pd.DataFrame | None = None
+    pilots: Pilots = "count"
 
     @property
     def waves(self) -> list[int]:
@@ -156,7 +192,7 @@ class Rollout:
     def cohorts(self, schedule: Schedule = "realised") -> pd.DataFrame:
         """Return ``district, first_wave, split``: the first wave with a covered dong, 0 where there is none.
 
-        Units that have started by the first of October count in that year's wave, which is in the field then.
+        Which wave counts what started on a date is said by ``timing``.
         """
         dose = self.dose(schedule)
         started = (dose > 0).to_numpy()
@@ -175,20 +211,86 @@ class Rollout:
         long = long.sort_values(["district", "first_wave"], ignore_index=True)
         return long.merge(self.districts[["district", "split"]], on="district", validate="m:1")
 
-    def dose(self, schedule: Schedule = "realised") -> pd.DataFrame:
-        """Return the share of each district's dongs that is covered: districts by waves, 0 to 1."""
-        stocks = self._stocks(schedule)
-        return stocks.div(self.districts.set_index("district")["dongs"].loc[stocks.index], axis=0)
+    def dose(self, schedule: Schedule = "realised", dose_of: DoseOf = "dongs") -> pd.DataFrame:
+        """Return the share of each district's dongs, or of their residents, covered: districts by waves, 0 to 1.
+
+        Raises
+        ------
+        EstimationError
+            Unknown schedule or kind of share.
+        SourceError
+            Residents are asked for, but single dongs are not known.
+        """
+        require_schedule(schedule)
+        if dose_of not in get_args(DoseOf):
+            raise EstimationError(f"roll-out: no dose_of {dose_of!r}. {did_you_mean(dose_of, get_args(DoseOf))}")
+        if dose_of == "dongs" and self.pilots == "count":
+            stocks = self._stocks(schedule)
+            return stocks.div(self.districts.set_index("district")["dongs"].loc[stocks.index], axis=0)
+        own = self.known_dongs("a dose of residents" if dose_of == "residents" else "leaving pilots out")
+        if self.pilots == "leave_out":
+            own = own[own["is_pilot"] == 0]
+        mass = own["residents"] if dose_of == "residents" else pd.Series(1.0, index=own.index)
+        first = self.waves_of(own[_DATE[schedule]])
+        total = mass.groupby(own["district"]).sum()
+        return pd.DataFrame(
+            {
+                wave: (mass * ((first > 0) & (first <= wave))).groupby(own["district"]).sum() / total
+                for wave in self.waves
+            }
+        )
+
+    def waves_of(self, dates: pd.Series[Any]) -> pd.Series[Any]:
+        """Return the first wave that counts each start, 0 where there is no date."""
+        found = [0 if pd.isna(date) else wave_of(date, self.timing) for date in dates]
+        return pd.Series(found, index=dates.index, dtype=np.int64)
+
+    def known_dongs(self, what: str) -> pd.DataFrame:
+        """Return the single dongs; a SourceError says what needs them where they are not known."""
+        if self.dongs is None:
+            raise SourceError(
+                f"{what} needs {DONGS} in surveys/{self.provenance.survey} (dong, district, date_planned, "
+                f"date_realised, is_pilot, residents); {FILE} holds numbers by district only."
+            )
+        return self.dongs
+
+    def neighbour_dose(self, schedule: Schedule = "realised") -> pd.DataFrame:
+        """Return the share of dongs covered in the districts that adjoin each district: districts by waves, 0 to 1.
+
+        Raises
+        ------
+        SourceError
+            It is not known which districts adjoin.
+        """
+        if self.neighbours is None:
+            raise SourceError(
+                f"coverage next door is not available: surveys/{self.provenance.survey} has no {NEIGHBOURS} (district, "
+                f"neighbour). The places of {DISTRICTS} and the layout of a tile map do not say which districts adjoin."
+            )
+        dose, dongs = self.dose(schedule), self.districts.set_index("district")["dongs"].astype(float)
+        own, other = (self.neighbours[name].to_numpy() for name in ("district", "neighbour"))
+        size = dongs.loc[other].to_numpy()
+        covered = dose.loc[other].mul(size, axis=0).groupby(own).sum()
+        shares = covered.div(pd.Series(size).groupby(own).sum(), axis=0)
+        return shares.reindex(dose.index)
 
     def _stocks(self, schedule: Schedule) -> pd.DataFrame:
         """Covered dongs, districts by waves: the last stock of each wave."""
-        if schedule not in get_args(Schedule):
-            raise EstimationError(f"roll-out: no schedule {schedule!r}. {did_you_mean(schedule, get_args(Schedule))}")
+        require_schedule(schedule)
         return self.cells.pivot_table(index="district", columns="wave", values=_COLUMN[schedule], aggfunc="max")
 
-    def share_at(self, years: pd.Series[Any], districts: pd.Series[Any], schedule: Schedule = "realised") -> pd.Series:
+    def share_at(
+        self,
+        years: pd.Series[Any],
+        districts: pd.Series[Any],
+        schedule: Schedule = "realised",
+        dose_of: DoseOf = "dongs",
+    ) -> pd.Series:
         """Return the dose of each pair of year and district: 0 before the first wave, the last stock after the last."""
-        dose = self.dose(schedule)
+        return self.at(self.dose(schedule, dose_of), years, districts)
+
+    def at(self, dose: pd.DataFrame, years: pd.Series[Any], districts: pd.Series[Any]) -> pd.Series:
+        """Return the value of each pair of year and district from a table by wave, 0 before the first wave."""
         place = np.searchsorted(dose.columns.to_numpy(), years.to_numpy(dtype=float), side="right")
         row = dose.index.get_indexer(pd.Index(districts))
         padded = np.column_stack([np.zeros(len(dose)), dose.to_numpy()])
@@ -205,7 +307,7 @@ class Rollout:
         """
         total = int(self.districts["dongs"].sum())
         rows = []
-        for stage in self.stages.query("status == @REAL").to_dict("records"):
+        for stage in self.stages[self.stages["status"] == REAL].to_dict("records"):
             cells = self.cells[self.cells["date"] == stage["from"]]
             plan = np.nan if cells.empty else int(cells["dongs_planned"].sum())
             places = np.nan if cells.empty else int((cells["dongs_planned"] > 0).sum())
@@ -213,7 +315,7 @@ class Rollout:
                 {
                     "stage": stage["stage"],
                     "date": stage["from"].date().isoformat(),
-                    "wave": str(wave_of(stage["from"])),
+                    "wave": str(wave_of(stage["from"], self.timing)),
                     "districts_planned": places,
                     "districts_realised": stage["districts"],
                     "dongs_planned": plan,
@@ -251,6 +353,8 @@ class Rollout:
                 f"{self.provenance.survey}, {len(self.districts)} districts, {self.waves[0]}-{self.waves[-1]}",
             ),
             ("split", known),
+            ("timing", told(self.timing, project.language())),
+            *([("pilots", LEFT_OUT[project.language()])] if self.pilots == "leave_out" else []),
             ("note", notice_of(self.provenance)),
         ]
 
@@ -260,25 +364,28 @@ def notice_of(provenance: Provenance) -> str:
     return provenance.notice.get(project.language(), "")
 
 
-def wave_of(date: pd.Timestamp) -> int:
-    """Return the first survey wave that counts what started on a date: that year's, if it started by 1 October.
-
-    Examples
-    --------
-    >>> wave_of(pd.Timestamp("2017-07-18")), wave_of(pd.Timestamp("2017-10-02"))
-    (2017, 2018)
-    """
-    return int(date.year) + int((date.month, date.day) > (SURVEY_MONTH, 1))
+def require_schedule(schedule: str) -> None:
+    """Raise an EstimationError unless a schedule is known."""
+    if schedule not in get_args(Schedule):
+        raise EstimationError(f"roll-out: no schedule {schedule!r}. {did_you_mean(schedule, get_args(Schedule))}")
 
 
-def read_rollout(survey_id: str) -> Rollout:
+def read_rollout(survey_id: str, *, timing: Timing = OCTOBER, pilots: Pilots = "count") -> Rollout:
     """Read and check the roll-out table of a survey.
 
     Parameters
     ----------
     survey_id : str
         Folder in ``surveys/`` with ``rollout.csv`` (district by date), ``rollout_stages.csv`` (published totals)
-        and ``districts.csv`` (names, dongs, how well the split is known).
+        and ``districts.csv`` (names, dongs, how well the split is known). Where they are there, also
+        ``rollout_dongs.csv`` (dates, pilot and residents of single dongs) and ``neighbours.csv`` (pairs of adjoining
+        districts).
+    timing : {"october_wave", "half_year"} or ("month", m), default "october_wave"
+        Which yearly wave is the first to count what started on a date. The October wave counts what has started by
+        the first of October, ``("month", m)`` what has by the first of month m; ``"half_year"`` takes surveys of July
+        to December into the first treated year, the year of the start.
+    pilots : {"count", "leave_out"}, default "count"
+        Whether pilot dongs count in doses and cohorts; leaving them out needs ``rollout_dongs.csv``.
 
     Returns
     -------
@@ -287,7 +394,9 @@ def read_rollout(survey_id: str) -> Rollout:
     Raises
     ------
     SourceError
-        A file is missing.
+        A file is missing, or single dongs are, where pilots are to be left out.
+    EstimationError
+        Unknown timing, or unknown treatment of pilots.
     SurveyError
         A file contradicts itself or another: every fault with file and row, the rows in ``failures``.
 
@@ -302,35 +411,45 @@ def read_rollout(survey_id: str) -> Rollout:
     4      4          424.0           408.0
     5  final          424.0           424.0
     """
+    require_timing(timing)
+    if pilots not in get_args(Pilots):
+        raise EstimationError(f"read_rollout: pilots must be 'count' or 'leave_out', got {pilots!r}.")
     folder = project.survey_folder(survey_id)
-    faults = _Faults(survey_id)
-    districts = _typed(folder / DISTRICTS, DISTRICT_COLUMNS, faults, whole=("dongs",))
-    cells = _typed(
-        folder / FILE, CELL_COLUMNS, faults, whole=("wave", "dongs_covered", "dongs_planned", "dongs"), dates=("date",)
-    )
-    stages = _typed(
-        folder / STAGES,
-        STAGE_COLUMNS,
-        faults,
-        whole=("districts", "dongs"),
-        dates=("from", "to"),
-        blank=("districts", "to"),
-    )
+    faults = Faults(survey_id)
+    districts = typed(folder / DISTRICTS, DISTRICT_COLUMNS, faults, whole=("dongs",))
+    numbers = ("wave", "dongs_covered", "dongs_planned", "dongs")
+    cells = typed(folder / FILE, CELL_COLUMNS, faults, whole=numbers, dates=("date",))
+    totals, span = ("districts", "dongs"), ("from", "to")
+    stages = typed(folder / STAGES, STAGE_COLUMNS, faults, whole=totals, dates=span, blank=("districts", "to"))
+    dongs = read_dongs(folder / DONGS, faults)
+    neighbours = read_neighbours(folder, districts, faults)
     faults.give_up()
-    _check_cells(cells, districts, faults)
-    _check_order(cells, faults)
-    _check_stages(cells, stages, faults)
+    check_cells(cells, districts, faults)
+    check_order(cells, faults)
+    check_stages(cells, stages, faults)
+    if dongs is not None:
+        check_dongs(dongs, cells, districts, faults)
     faults.give_up()
-    return Rollout(cells, stages, districts, _provenance(survey_id, districts))
+    cells["wave"] = [wave_of(date, timing) for date in cells["date"]]
+    where = _provenance(survey_id, districts, timing, pilots)
+    made = Rollout(cells, stages, districts, where, timing, dongs, neighbours, pilots)
+    if pilots == "leave_out":
+        made.known_dongs("leaving pilots out")
+    return made
 
 
-def _provenance(survey_id: str, districts: pd.DataFrame) -> Provenance:
+def _provenance(survey_id: str, districts: pd.DataFrame, timing: Timing, pilots: Pilots) -> Provenance:
     title = read_description(survey_id).title
     names = {row["district"]: (row["name_ko"], row["name_en"]) for row in districts.to_dict("records")}
     titles = {
         lang: f"{title.in_language(lang)}: {'시행 일정' if lang == 'ko' else 'roll-out'}" for lang in ("ko", "en")
     }
-    return Provenance(survey_id, titles, notice=split_notice(districts), labels=RolloutLabels(names))
+    notice = split_notice(districts)
+    for lang in ("ko", "en"):
+        said = [notice.get(lang, ""), told(timing, lang) if timing != OCTOBER else ""]
+        said.append(LEFT_OUT[lang] if pilots == "leave_out" else "")
+        notice |= {lang: ". ".join(filter(None, said))} if any(said) else {}
+    return Provenance(survey_id, titles, notice=notice, labels=RolloutLabels(names))
 
 
 def split_notice(districts: pd.DataFrame) -> dict[str, str]:
@@ -344,121 +463,3 @@ def split_notice(districts: pd.DataFrame) -> dict[str, str]:
         "en": f"City totals are real; the split over districts is verified for {verified} districts, by stage alone "
         f"for {stage}, and illustrative for {illustrative}",
     }
-
-
-class _Faults:
-    """What is wrong in the files, collected so that all of it is said at once."""
-
-    def __init__(self, survey_id: str) -> None:
-        self.survey_id = survey_id
-        self.rows: list[dict[str, Any]] = []
-
-    def add(self, file: str, row: int | str, text: str) -> None:
-        """Note a fault; ``row`` is the line of the file, its heading being line 1."""
-        self.rows.append({"file": file, "row": row, "fault": text})
-
-    def give_up(self) -> None:
-        """Raise a SurveyError if there was any fault."""
-        if not self.rows:
-            return
-        lines = [f"{fault['file']}, row {fault['row']}: {fault['fault']}" for fault in self.rows[:10]]
-        more = [f"and {len(self.rows) - 10} more."] if len(self.rows) > 10 else []
-        told = "\n  ".join([*lines, *more])
-        raise SurveyError(
-            f"the roll-out in surveys/{self.survey_id} contradicts itself ({len(self.rows)} faults):\n  {told}\n"
-            f"  Correct the files; no figure is made from a roll-out that does not add up.",
-            failures=pd.DataFrame(self.rows),
-        )
-
-
-def _typed(
-    path: Path,
-    columns: tuple[str, ...],
-    faults: _Faults,
-    *,
-    whole: tuple[str, ...],
-    dates: tuple[str, ...] = (),
-    blank: tuple[str, ...] = (),
-) -> pd.DataFrame:
-    """Read a file with these columns; note values that are no whole number or no date."""
-    raw = read_table(path).frame
-    absent = [name for name in columns if name not in raw]
-    if absent:
-        faults.add(path.name, 1, f"expected the columns {', '.join(columns)}; missing {', '.join(absent)}")
-        faults.give_up()
-    frame = raw.astype(object).where(raw.notna(), "")
-    for name in (*whole, *dates):
-        empty = (frame[name] == "").to_numpy()
-        values: pd.Series[Any]
-        if name in dates:
-            values = pd.to_datetime(frame[name].where(~empty), format="%Y-%m-%d", errors="coerce")
-            kind = "a date such as 2017-07-18"
-        else:
-            values = pd.to_numeric(frame[name].where(~empty), errors="coerce")
-            values = values.where((values >= 0) & (values == values.round()))
-            kind = "a whole number"
-        wrong = values.isna().to_numpy() & ~(empty & (name in blank))
-        for at in np.flatnonzero(wrong):
-            faults.add(path.name, int(at) + 2, f"{name} is '{frame[name].iloc[at]}', expected {kind}")
-        frame[name] = values if name in dates else values.astype("Int64")
-    if "district" in frame:
-        frame["district"] = frame["district"].map(code_text)
-    if not faults.rows:
-        frame = frame.astype({name: np.int64 for name in whole if name not in blank})
-    return frame
-
-
-def _check_cells(cells: pd.DataFrame, districts: pd.DataFrame, faults: _Faults) -> None:
-    total = districts.set_index("district")["dongs"]
-    for at, row in enumerate(cells.to_dict("records"), start=2):
-        if row["district"] not in total.index:
-            faults.add(FILE, at, f"district {row['district']} does not stand in {DISTRICTS}")
-        elif row["dongs"] != total[row["district"]]:
-            faults.add(FILE, at, f"dongs is {row['dongs']}, but {DISTRICTS} says {total[row['district']]}")
-        for name in ("dongs_covered", "dongs_planned"):
-            if row[name] > row["dongs"]:
-                faults.add(FILE, at, f"{name} is {row[name]} of {row['dongs']} dongs")
-        if row["wave"] != wave_of(row["date"]):
-            faults.add(
-                FILE, at, f"wave is {row['wave']}, but the wave of {row['date'].date()} is {wave_of(row['date'])}"
-            )
-        if row["split"] not in SPLITS:
-            faults.add(FILE, at, f"split is '{row['split']}'. {did_you_mean(row['split'], SPLITS)}")
-    for second in np.flatnonzero(cells.duplicated(["district", "date"]).to_numpy()):
-        faults.add(FILE, int(second) + 2, f"district {cells['district'].iloc[second]} stands twice on that date")
-    counts = cells.groupby("date")["district"].nunique()
-    for date, number in counts[counts < len(districts)].items():
-        faults.add(FILE, "-", f"{pd.Timestamp(str(date)).date()} has {number} of {len(districts)} districts")
-
-
-def _check_order(cells: pd.DataFrame, faults: _Faults) -> None:
-    ordered = cells.assign(row=np.arange(2, len(cells) + 2)).sort_values(["district", "date"])
-    for name in ("dongs_covered", "dongs_planned"):
-        fallen = ordered.groupby("district")[name].diff() < 0
-        for row in ordered[fallen].to_dict("records"):
-            faults.add(FILE, row["row"], f"{name} of district {row['district']} falls to {row[name]}")
-
-
-def _check_stages(cells: pd.DataFrame, stages: pd.DataFrame, faults: _Faults) -> None:
-    for at, stage in enumerate(stages.to_dict("records"), start=2):
-        if pd.notna(stage["to"]) and stage["to"] < stage["from"]:
-            faults.add(STAGES, at, f"ends on {stage['to'].date()}, before it begins")
-        if stage["stage"] == PILOT:
-            continue
-        if stage["status"] not in (REAL, PLAN):
-            faults.add(STAGES, at, f"status is '{stage['status']}'. {did_you_mean(stage['status'], (REAL, PLAN))}")
-            continue
-        column = "dongs_covered" if stage["status"] == REAL else "dongs_planned"
-        same = cells["date"] == stage["from"] if stage["status"] == REAL else cells["wave"] == wave_of(stage["from"])
-        found = cells[same]
-        reached = (int((found[column] > 0).sum()), int(found[column].sum()))
-        if reached != (stage["districts"], stage["dongs"]):
-            faults.add(
-                STAGES,
-                at,
-                f"stage '{stage['stage']}' has {stage['dongs']} dongs in {stage['districts']} districts, but {FILE} "
-                f"adds up to {reached[1]} in {reached[0]} on {stage['from'].date()}",
-            )
-    real = stages.loc[stages["status"] == REAL, "from"]
-    for date in sorted(set(cells["date"]) - set(real)):
-        faults.add(FILE, "-", f"{date.date()} begins no stage of {STAGES}")
