@@ -194,7 +194,7 @@ def _draw_rollout(rollout: Any, kind: str | None, title: str | None, lang: str |
     drawings = {None: draw_rollout_map, "map": draw_rollout_map, "timeline": draw_rollout_timeline}
     drawings["heatmap"] = draw_rollout_heatmap
     if kind not in drawings:
-        raise PublishError(f"kind must be 'map', 'timeline' or 'heatmap', got {kind!r}.")
+        raise PublishError(f"kind must be 'map' or 'timeline', or 'heatmap', got {kind!r}.")
     draw = drawings[kind]
     return draw(rollout, title=title, lang=lang)
 
