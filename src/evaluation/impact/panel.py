@@ -295,6 +295,7 @@ def _refuse_indicator(over_time: Panel, name: str, values: Floats) -> None:
     month = finite % 100
     if (
         len(finite)
+        and finite[0] > times[-1]
         and ((finite // 100 >= times[0]) & (finite // 100 <= times[-1]) & (month >= 1) & (month <= 12)).all()
     ):
         raise ColumnError(

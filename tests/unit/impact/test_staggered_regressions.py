@@ -102,6 +102,11 @@ def test_two_places_and_two_waves_are_a_difference_in_differences(verb):
     assert result.tidy().query("event_time == 0")["estimate"].iloc[0] == pytest.approx(3.0)
 
 
+def test_waves_may_be_counted_from_zero():
+    frame = districts(dates=[1, 1, 2, 0, 0], years=range(4))
+    close(asked("extended_notyet", waves(frame)).estimate, 2.0)
+
+
 def test_effects_of_counts_and_shares_by_hand():
     means = {(1, 0): 2.0, (1, 1): 6.0, (0, 0): 4.0, (0, 1): 5.0}
     rows = [
@@ -383,7 +388,7 @@ def test_event_time_dummies_need_a_second_reference_where_nobody_is_never_treate
 
 def test_cohorts_treated_from_the_first_wave_on_are_left_out_and_listed():
     frame = districts(dates=[2005, 2005, *DATES])
-    for verb in ("sun_abraham", "extended_notyet"):
+    for verb in ("event_study_twfe", "sun_abraham", "extended_notyet"):
         result = asked(verb, waves(frame), cluster="gu")
         close(result.estimate[0], 2.0)
         told = pd.DataFrame(result.fit["not_identified"])
@@ -546,3 +551,10 @@ def test_the_decomposition_says_that_it_is_a_diagnosis():
         assert made.statement(lang) in table.notes
         assert len(table.frame) == len(made.frame) == len(figure.data)
         assert figure.png() == ev.plot(made, lang=lang).png()
+
+
+def test_what_was_left_out_is_printed():
+    frame = districts(dates=[2005, 2005, *DATES], noise=1.0)
+    assert "no wave before treatment: cohort 2005 (2011, 2012" in repr(asked("sun_abraham", waves(frame)))
+    assert "no wave at some time of the window: cohort 2005\n" in repr(asked("stacked", waves(frame)))
+    assert "other times since treatment" in repr(asked("event_study_twfe", waves(frame)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from evaluation.impact.absorbed.rules import Rule, Uncertainty
 from evaluation.impact.absorbed.sandwich import uncertainty
 from evaluation.impact.effects import ImpactEffects, Refit
 from evaluation.impact.staggered.cohort_moments import CohortRows
+from evaluation.wording import term
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -114,11 +115,35 @@ class CohortEffects(AbsorbedEffects):
     solved: Solved = _Later()  # type: ignore[assignment]
     uncertain: Uncertainty = _Later()  # type: ignore[assignment]
 
+    def _groups_told(self) -> list[str]:
+        """Return besides what every regression tells: what was left out and why, and what rows are mixed of."""
+        told = [*super()._groups_told(), *left_out_lines(self.fit)]
+        return [*told, str(self.fit["contaminated"])] if "contaminated" in self.fit else told
+
     def take(self, rows: NDArray[np.int64]) -> CohortEffects:
         """Return the estimates at ``rows``, in that order, with their covariances and the means to refit them."""
         taken = ImpactEffects.take(self, rows)
         refit = None if self.refit is None else part_of(self.refit, rows)
         return replace(taken, combine=self.combine[rows], refit=refit)  # type: ignore[return-value, call-arg]
+
+
+def left_out_lines(fit: Mapping[str, Any]) -> list[str]:
+    """Return what is not identified, by reason and cohort, as lines.
+
+    Examples
+    --------
+    >>> left_out_lines({"not_identified": [{"cohort": 2016, "time": 2012, "reason": "no_answers"}]})
+    ['not identified, a group has no answers in a wave: cohort 2016 (2012)']
+    """
+    found: dict[str, dict[Any, list[str]]] = {}
+    for row in fit.get("not_identified", ()):
+        times = found.setdefault(str(row["reason"]), {}).setdefault(row["cohort"], [])
+        times += [str(row["time"])] if "time" in row else []
+    lines = []
+    for reason, cohorts in found.items():
+        named = [f"{cohort} ({', '.join(times)})" if times else f"{cohort}" for cohort, times in cohorts.items()]
+        lines.append(f"not identified, {term(reason, 'en')}: cohort {', '.join(named)}")
+    return lines
 
 
 def part_of(refit: Refit, rows: NDArray[np.int64]) -> Refit:

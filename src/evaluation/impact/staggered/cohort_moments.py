@@ -133,10 +133,14 @@ def read_rows(
     block, keys = _blocks(code, len(values), None if clusters is None else clusters.code[at], clusters)
     named = place or (None if by_cohort else panel.unit)
     where = None if named is None else _places(panel, named, at, block, keys, cohort, cluster)
-    x = np.stack([column for term, column in zip(model.terms, model.x.T, strict=True) if term != "(Intercept)"] or
-                 [np.zeros(len(used))])[: len(model.terms) - 1, at]  # fmt: skip
     weights = panel.design.domain_weights[at]
-    u = np.vstack([np.ones((1, len(at))), x - (x @ weights / weights.sum())[:, None]])
+    terms = [term for term in model.terms if term != "(Intercept)"]
+    u = np.ones((1 + len(terms), len(at)))
+    for term, column in zip(model.terms, model.matrix.each_column(), strict=True):
+        if term != "(Intercept)":
+            own = u[1 + terms.index(term)]
+            own[:] = column[at]
+            own -= own @ weights / weights.sum()
     y = model.y[at] - float(model.y[at] @ weights) / weights.sum()
     return CohortRows(
         panel,
@@ -150,7 +154,7 @@ def read_rows(
         where,
         u,
         y,
-        tuple(term for term in model.terms if term != "(Intercept)"),
+        tuple(terms),
         keys[:, 0],
         keys[:, 1],
         clusters,

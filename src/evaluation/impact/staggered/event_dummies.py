@@ -74,6 +74,7 @@ def event_study_twfe(
     -----
     A coefficient is contaminated where effects differ by cohort: it holds effects of other times since treatment with
     weights that add up to zero, the leads as well. ``fit["contaminated"]`` says so; ``ev.sun_abraham`` is free of it.
+    Cohorts treated from the first wave on are left out, and listed.
 
     References
     ----------
@@ -95,7 +96,7 @@ def event_study_twfe(
     """
     rows = read_rows(
         panel, VERB, outcome=outcome, cohort=cohort, covariates=covariates, cluster=cluster, place=place,
-        needs_comparison=False, needs_start=False,
+        needs_comparison=False,
     )  # fmt: skip
     against = np.atleast_1d(np.asarray(reference, dtype=float)).tolist()
     since, there = rows.since, answered(rows) & np.isfinite(rows.cohorts)[:, None]
