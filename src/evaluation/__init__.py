@@ -166,6 +166,7 @@ _ROOMS = {
     "impact.credibility.honest": ("breakdown_value", "honest_did"),
     "impact.credibility.pretrend_power": ("pretrend_power",),
     "impact.main_table": ("impact_table",),
+    "impact.waves": ("comparable_waves",),
     "impact.panel": ("Panel", "panel"),
     "impact.identification": ("identified_cells",),
     "impact.synthetic_control.estimators": ("synthetic_control", "synthetic_did"),

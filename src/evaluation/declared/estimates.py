@@ -20,6 +20,9 @@ from evaluation.estimation.inequality import survey_arop, survey_gini, survey_qs
 from evaluation.estimation.means import survey_mean, survey_prop, survey_ratio, survey_total
 from evaluation.estimation.moments import survey_correlation, survey_covariance, survey_variance
 from evaluation.estimation.quantiles import survey_quantile
+from evaluation.impact.absorbed.twfe import twfe
+from evaluation.impact.panel import panel
+from evaluation.impact.staggered.bacon import goodman_bacon
 from evaluation.regression.families import GlmFamily
 from evaluation.regression.glm import survey_glm
 from evaluation.regression.margins import marginal_effects
@@ -39,6 +42,24 @@ def _marginal_effects(
 ) -> Estimates:
     """Estimate average marginal effects of a regression that is fitted on the way."""
     return marginal_effects(survey_glm(design, outcome=outcome, covariates=covariates, family=family), variables)
+
+
+def _goodman_bacon(design: Design, outcome: str, cohort: str, unit: str, time: str) -> Estimates:
+    """Return the two-by-two comparisons behind a two-way coefficient, summed by kind, with their weights."""
+    parts = goodman_bacon(panel(design, unit=unit, time=time), outcome=outcome, cohort=cohort)
+    rows = parts.by_type()
+    k = len(rows)
+    return Estimates(
+        verb="goodman_bacon",
+        keys=pd.DataFrame({"term": outcome, "comparison": rows["type"]}),
+        estimate=rows["estimate"].to_numpy(),
+        vcov=np.full((k, k), np.nan),
+        df=np.full(k, np.nan),
+        n_obs=np.full(k, int(design.present.sum())),
+        provenance=design.provenance,
+        method="diagnosis without errors",
+        columns={"bacon_weight": rows["weight"].to_numpy()},
+    )
 
 
 VERBS: dict[str, Callable[..., Estimates]] = {
@@ -64,6 +85,8 @@ VERBS: dict[str, Callable[..., Estimates]] = {
     "ipw": ipw,
     "aipw": aipw,
     "ipwra": ipwra,
+    "twfe": twfe,
+    "goodman_bacon": _goodman_bacon,
 }
 
 #: Key of a declared estimate that asks for replicates; all others are the verb's own arguments.

@@ -74,6 +74,11 @@ class DeclaredPolicy:
         return {name: self.effects[name] for name in ("cohort", "control_group", "anticipation", "cluster")}
 
     @property
+    def alike(self) -> dict[str, Any]:
+        """The arguments of ``cluster_correlations``."""
+        return {name: self.effects[name] for name in ("outcome", "cohort", "cluster")}
+
+    @property
     def table(self) -> dict[str, Any]:
         """The arguments of ``impact_table``: all of ``effects`` but the estimator."""
         return {name: value for name, value in self.effects.items() if name != "estimator"}
@@ -81,8 +86,15 @@ class DeclaredPolicy:
     @property
     def twofold(self) -> dict[str, Any]:
         """The arguments of ``goodman_bacon``: new respondents are summed up by place."""
-        place = None if self.plan.unit is not None else self.plan.cluster
-        return {"outcome": self.outcome, "cohort": self.plan.cohort, "place": place}
+        asked: dict[str, Any] = {"outcome": self.outcome, "cohort": self.plan.cohort}
+        return asked if self.plan.unit is not None else asked | {"place": self.plan.cluster, "cells": "means"}
+
+    @property
+    def unanswered(self) -> dict[str, Any]:
+        """The arguments of ``missing_outcome_bounds``: the ends of the scale are those of the answers."""
+        answers = self.design.data.loc[self.design.present, self.outcome]
+        ends = {"lowest": float(answers.min()), "highest": float(answers.max())}
+        return {"outcome": self.outcome, **ends, **self.cells}
 
     @property
     def placebos(self) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from evaluation import project, wording
 from evaluation.comparison.comparability import Comparability, Diagnostic, Measurement, assess_comparability
 from evaluation.declared.policies import DeclaredPolicy
 from evaluation.errors import EstimationError
+from evaluation.impact.clusters.headline import Headline
+from evaluation.impact.credibility.robust_sets import Breakdown
 from evaluation.impact.rollout.schedule import ScheduleCheck
 from evaluation.results import REFUSED_IN_CLAIMS, Estimates, TestResult, card_html
 
@@ -198,9 +200,9 @@ def policy_evidence(
     *,
     leads: TestResult,
     schedule: ScheduleCheck | None = None,
-    headline: Any = None,
+    headline: Headline | None = None,
     composition: TestResult | None = None,
-    breakdown: float | None = None,
+    breakdown: Breakdown | None = None,
 ) -> PolicyEvidence:
     """Grade an estimated policy effect by its design and by the diagnostics that failed.
 
@@ -214,13 +216,13 @@ def policy_evidence(
         From ``pretrend_test``.
     schedule : ScheduleCheck, optional
         From ``check_schedule``. Another schedule than the realised one leaves grade 1.
-    headline : HeadlineInference, optional
+    headline : Headline, optional
         From ``headline_inference``: which rule is in charge, with its p-value and interval. Default: that of
         ``overall``.
     composition : TestResult, optional
         From ``composition_test``: a failed one leaves grade 2.
-    breakdown : float, optional
-        From ``breakdown_value``.
+    breakdown : Breakdown, optional
+        From ``breakdown_value`` with relative magnitudes.
 
     Returns
     -------
@@ -244,7 +246,7 @@ def policy_evidence(
     checks: list[tuple[Diagnostic, bool]] = [
         ("pre_trend", not leads.p_value >= LEVEL),
         ("schedule", schedule is not None and schedule.follows != "realised"),
-        ("few_clusters", int(overall.fit.get("n_clusters", 0)) < FEWEST_CLUSTERS),
+        ("few_clusters", int(overall.fit.get("n_clusters", 0)) < FEWEST_CLUSTERS or _has_none(headline)),
         ("attrition", composition is not None and composition.p_value < LEVEL),
     ]
     same = Measurement(question.outcome, question.outcome, "residents", "as asked", 0)
@@ -258,7 +260,7 @@ def policy_evidence(
     p_value = float(overall.tidy()["p_value"].iloc[0])
     rule = overall.variance_method
     if headline is not None:
-        p_value, rule = float(headline.p_value), str(headline.rule)
+        p_value, rule = headline.p_value, headline.rule
     unsupported = overall.fit.get("without_error", [])
     return PolicyEvidence(
         comparability=comparability,
@@ -271,10 +273,15 @@ def policy_evidence(
         leads=leads,
         schedule=schedule,
         composition=composition,
-        breakdown=breakdown,
+        breakdown=None if breakdown is None else breakdown.value,
         n_unsupported=_after(unsupported),
         estimated=overall,
     )
+
+
+def _has_none(headline: Headline | None) -> bool:
+    """Tell whether no rule can say how sure the effect is."""
+    return headline is not None and headline.method == "none"
 
 
 def _as_written(permission: str) -> str:

@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from evaluation.design.design import domain
 from evaluation.errors import EstimationError, EvaluationError, did_you_mean
 from evaluation.impact.absorbed.twfe import twfe
 from evaluation.impact.clusters.jackknife import ClusterJackknife
@@ -20,7 +19,7 @@ from evaluation.impact.clusters.wild_bootstrap import wild_cluster_bootstrap
 from evaluation.impact.effects import ImpactEffects, covariance
 from evaluation.impact.identification import ControlGroup
 from evaluation.impact.panel import Panel, cluster_codes, exact, read_cohorts, require_panel
-from evaluation.impact.panel import panel as make_panel
+from evaluation.impact.waves import comparable_waves
 from evaluation.impact.staggered.aggregation import aggregate
 from evaluation.impact.staggered.efficient import efficient_did
 from evaluation.impact.staggered.extended_twfe import extended_twfe
@@ -115,8 +114,6 @@ def _stacked(asked: Asked) -> ImpactEffects:
     )
 
 
-#: In each wave at least so many clusters must be untreated, or leaving one out leaves nobody to compare with.
-FEWEST_CONTROLS = 2
 #: Estimators of the main table, the one in charge first, the two-way regression last.
 ESTIMATORS: Mapping[str, Callable[[Asked], ImpactEffects]] = {
     "group_time": _group_time,
@@ -197,7 +194,7 @@ def impact_table(
             if unknown
             else "impact_table: name at least one estimator."
         )
-    panel = _up_to(panel, cohort, cluster, until)
+    panel = comparable_waves(panel, cohort=cohort, cluster=cluster, until=until)
     asked = Asked(
         panel,
         outcome,
@@ -214,24 +211,6 @@ def impact_table(
         told = "; ".join(f"{name}: {reason}" for name, reason in found.items())
         raise EstimationError(f"impact_table: no estimator has an estimate. {told}")
     return _table(asked, found, list(counted), draws, seed)
-
-
-def _up_to(panel: Panel, cohort: str, cluster: str, until: float | None) -> Panel:
-    """Return the panel up to a wave; by default the last with two clusters that are not treated yet."""
-    if until is None:
-        levels, code = cluster_codes(panel, cluster)
-        cohorts = read_cohorts(panel, cohort)
-        counted = (code >= 0) & (cohorts.code >= 0)
-        last = np.full(len(levels), -np.inf)
-        np.maximum.at(last, code[counted], cohorts.values[cohorts.code[counted]])
-        left = np.array([(last > time).sum() for time in panel.times])
-        kept = panel.times[left >= FEWEST_CONTROLS]
-        until = float(kept[-1]) if len(kept) > 1 else float(panel.times[-1])
-    if until >= panel.times[-1]:
-        return panel
-    waves = panel.design.data[panel.time].unique()
-    kept_waves = [wave for wave in waves.tolist() if wave <= until]
-    return make_panel(domain(panel.design, {panel.time: kept_waves}), unit=panel.unit, time=panel.time)
 
 
 def _estimated(asked: Asked, name: str) -> ImpactEffects | str:

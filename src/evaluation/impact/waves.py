@@ -1,0 +1,72 @@
+"""The waves in which a roll-out still leaves places to compare with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.design.design import domain
+from evaluation.errors import IdentificationError
+from evaluation.impact.panel import Panel, cluster_codes, read_cohorts, require_panel
+from evaluation.impact.panel import panel as ordered
+
+#: In each wave at least so many clusters must be untreated, or leaving one out leaves nobody to compare with.
+FEWEST_CONTROLS = 2
+
+
+def comparable_waves(panel: Panel, *, cohort: str, cluster: str, until: float | None = None) -> Panel:
+    """Keep the waves in which no single place is all that is left to compare with.
+
+    Parameters
+    ----------
+    panel : Panel
+        From ``ev.panel``.
+    cohort, cluster : str
+        Columns of the first treated period and of the places.
+    until : float, optional
+        Last wave that is kept. Default: the last one with two clusters that are not treated yet.
+
+    Returns
+    -------
+    Panel
+        The same respondents, later waves outside its domain; the same panel where nothing is left out. Places that
+        start after the last wave count as not treated.
+
+    Raises
+    ------
+    ColumnError
+        A column is absent or cannot serve.
+    IdentificationError
+        Fewer than two waves are left.
+
+    Notes
+    -----
+    Estimators that use every wave have no jackknife error where one place alone stands for those not treated yet: without
+    it nothing is left. Group-time effects keep the others apart (``supported_only``); here the later waves go for all.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from evaluation.design.declaration import survey_design
+    >>> places = pd.DataFrame({"gu": list("abcd") * 3, "year": [1] * 4 + [2] * 4 + [3] * 4, "first": [2, 2, 3, 0] * 3})
+    >>> comparable_waves(ordered(survey_design(places), time="year"), cohort="first", cluster="gu").times.tolist()
+    [1.0, 2.0]
+    """
+    require_panel(panel, "comparable_waves")
+    if until is None:
+        levels, code = cluster_codes(panel, cluster)
+        cohorts = read_cohorts(panel, cohort)
+        counted = (code >= 0) & (cohorts.code >= 0)
+        start = np.full(len(levels), -np.inf)
+        np.maximum.at(start, code[counted], cohorts.values[cohorts.code[counted]])
+        left = np.array([int((start > time).sum()) for time in panel.times])
+        kept = panel.times[left >= FEWEST_CONTROLS]
+        until = float(kept[-1]) if len(kept) else -np.inf
+    if until >= panel.times[-1]:
+        return panel
+    waves = [wave for wave in panel.design.data[panel.time].dropna().unique().tolist() if wave <= until]
+    if len(waves) < 2:
+        raise IdentificationError(
+            f"comparable_waves: {len(waves)} waves up to {until:g} have two '{cluster}' that are not treated yet; a change "
+            f"needs two. Add places that are never treated, or earlier waves."
+        )
+    return ordered(domain(panel.design, {panel.time: waves}), unit=panel.unit, time=panel.time)
