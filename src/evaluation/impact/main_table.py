@@ -19,7 +19,6 @@ from evaluation.impact.clusters.wild_bootstrap import wild_cluster_bootstrap
 from evaluation.impact.effects import ImpactEffects, covariance
 from evaluation.impact.identification import ControlGroup
 from evaluation.impact.panel import Panel, cluster_codes, exact, read_cohorts, require_panel
-from evaluation.impact.waves import comparable_waves
 from evaluation.impact.staggered.aggregation import aggregate
 from evaluation.impact.staggered.efficient import efficient_did
 from evaluation.impact.staggered.extended_twfe import extended_twfe
@@ -29,6 +28,7 @@ from evaluation.impact.staggered.stacked import stacked_did
 from evaluation.impact.staggered.sun_abraham import sun_abraham
 from evaluation.impact.staggered.two_stage import two_stage_did
 from evaluation.impact.synthetic_control.estimators import synthetic_did
+from evaluation.impact.waves import comparable_waves
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]

@@ -40,8 +40,8 @@ def comparable_waves(panel: Panel, *, cohort: str, cluster: str, until: float | 
 
     Notes
     -----
-    Estimators that use every wave have no jackknife error where one place alone stands for those not treated yet: without
-    it nothing is left. Group-time effects keep the others apart (``supported_only``); here the later waves go for all.
+    Estimators that use every wave have no jackknife error where one place alone stands for those not treated yet.
+    Group-time effects keep those waves apart (``supported_only``); here they go for every estimator.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def comparable_waves(panel: Panel, *, cohort: str, cluster: str, until: float | 
     waves = [wave for wave in panel.design.data[panel.time].dropna().unique().tolist() if wave <= until]
     if len(waves) < 2:
         raise IdentificationError(
-            f"comparable_waves: {len(waves)} waves up to {until:g} have two '{cluster}' that are not treated yet; a change "
-            f"needs two. Add places that are never treated, or earlier waves."
+            f"comparable_waves: {len(waves)} waves up to {until:g} have two '{cluster}' that are not treated yet; a "
+            f"change needs two waves. Add places that are never treated, or earlier waves."
         )
     return ordered(domain(panel.design, {panel.time: waves}), unit=panel.unit, time=panel.time)
