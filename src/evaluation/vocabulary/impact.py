@@ -211,7 +211,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "convention": ("계산 규칙", "convention"),
     "no_seed": ("없음", "none"),
     "draws_enumerated": ("가능한 {n}가지를 모두 계산", "All {n} combinations were computed"),
-    "draws_drawn": ("{n}번 무작위 추출(시드 {seed})", "{n} random draws (seed {seed})"),
+    "draws_drawn": (
+        "{n}번 무작위 추출(시드 {seed}), 관측값도 하나로 셈",
+        "{n} random draws (seed {seed}), the observed one counted as one",
+    ),
     "draws_missing": ("{n}번은 추정값이 없어 제외", "{n} draws without an estimate are left out"),
     "ties_strict": (
         "관측값보다 큰 경우만 셈(같은 {n}번은 제외)",
@@ -775,6 +778,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "treatment_unbalanced": (
         "일부 조사 연도가 빠진 단위: 행을 채우거나, ev.panel에서 incomplete='restrict'로 제외할 것",
         "units that lack a wave: add the rows, or leave those units out with incomplete='restrict' in ev.panel",
+    ),
+    "treatment_not_sampled": (
+        "일부 조사 연도에 응답자가 없는 단위",
+        "units without a respondent in some wave",
     ),
     "treatment_treatment_not_binary": (
         "처치가 0이나 1이 아님: 정도라면 dose로 지정할 것",

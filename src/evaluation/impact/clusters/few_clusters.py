@@ -292,6 +292,8 @@ class _Asker:
         g = self.g
         if isinstance(self.result, AbsorbedEffects):
             one = self.ruled("CR1", "clusters", {"cr1_normal": np.inf, "cr1_t": None})
+            if self.scores is None:
+                return one + [Line(name, self.cluster, reason="needs_linear") for name in ("cr2", "cr3", "cr3_t")]
             two = self.ruled("CR2", "satterthwaite", {"cr2": None})
             return [*one, *two, *self.ruled("CR3", "satterthwaite", {"cr3": None, "cr3_t": g - 1.0})]
         lines = [Line(name, self.cluster, reason="needs_regression") for name in ("cr2", "cr3")]
@@ -309,8 +311,7 @@ class _Asker:
         try:
             found = uncertainty(VERB, design, result.regression, result.solved, rule)
         except EstimationError:
-            reason = "needs_linear" if result.regression.family != "gaussian" else "too_many_effects"
-            return [Line(method, self.cluster, reason=reason) for method in methods]
+            return [Line(method, self.cluster, reason="too_many_effects") for method in methods]
         combine = result.combine[[self.place]]
         error = float(np.sqrt(max(float((combine @ found.vcov @ combine.T)[0, 0]), 0.0)))
         small, own = str(found.told["small_sample"]).partition(",")[0], float(found.df(combine)[0])
@@ -379,6 +380,8 @@ class _Asker:
     def no_orders(self) -> str:
         """Return why an estimator cannot be asked for other orders, empty where it can."""
         refit = cast("Refit", self.result.refit)
+        if isinstance(self.result, AbsorbedEffects) and self.scores is None:
+            return "no_orders"
         if refit.clusters is None or refit.clusters.cohort is None:
             return "cohort_within"
         return "no_orders" if refit.reordered is None else ""

@@ -159,7 +159,14 @@ def reorder_estimator(
 def _facts(result: ImpactEffects, statistic: str, is_all: bool, seed: int | None) -> dict[str, Any]:
     clusters = require_clusters(result, VERB)
     seed = None if is_all else seed
-    return {"cluster": clusters.name, "g": len(clusters), "statistic": statistic, "seed": seed, "is_all": is_all}
+    return {
+        "cluster": clusters.name,
+        "g": len(clusters),
+        "statistic": statistic,
+        "seed": seed,
+        "ties": "weak",
+        "is_all": is_all,
+    }
 
 
 def distinct_orders(result: ImpactEffects, row: int = 0) -> int:
@@ -172,6 +179,11 @@ def distinct_orders(result: ImpactEffects, row: int = 0) -> int:
 
 
 def _cohorts(result: ImpactEffects, clusters: Clusters) -> Floats:
+    if isinstance(result, AbsorbedEffects) and result.regression.family != "gaussian":
+        raise EstimationError(
+            f"{VERB}: a regression with family='{result.regression.family}' cannot be asked for another order of the "
+            f"roll-out. Use family='gaussian', or ev.att_gt."
+        )
     if clusters.cohort is None:
         raise EstimationError(
             f"{VERB}: places of one '{clusters.name}' are treated from different periods on, so its date cannot be "

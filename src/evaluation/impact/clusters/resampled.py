@@ -88,7 +88,7 @@ class ResampledTest:
         seed = self.facts.get("seed")
         told = term(how, lang).format(n=f"{self.n_draws:,}", seed=term("no_seed", lang) if seed is None else seed)
         parts = [method_words(self.method, self.facts, lang), told]
-        parts += [term("ties_strict" if self.p_value == self.p_strict else "ties_weak", lang).format(n=self.n_ties)]
+        parts += [term(f"ties_{self.facts['ties']}", lang).format(n=self.n_ties)]
         if self.n_missing:
             parts.append(term("draws_missing", lang).format(n=f"{self.n_missing:,}"))
         if np.isnan(self.conf_low) and self.facts.get("no_interval"):

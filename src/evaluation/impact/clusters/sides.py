@@ -59,7 +59,8 @@ def sides_of(result: ImpactEffects, row: int) -> Sides:
     clusters = None if result.refit is None else result.refit.clusters
     g = 0 if clusters is None else len(clusters)
     if isinstance(result, AbsorbedEffects):
-        treated, control = _of_regression(result.regression)
+        dated = result.fit.get("cohort") is not None
+        treated, control = _of_cohorts(result, row) if dated else _of_regression(result.regression)
         return Sides(g, treated, control, *_leverage(result, row))
     if {"n_treated_clusters", "n_control_clusters"} <= set(result.columns):
         both = (result.columns[name][row] for name in ("n_treated_clusters", "n_control_clusters"))
@@ -108,9 +109,12 @@ def _of_cohorts(result: ImpactEffects, row: int) -> tuple[int | None, int | None
 def _first_and_last(result: ImpactEffects) -> tuple[Floats | None, Floats | None]:
     """Return the first and the last date at which places of each cluster are treated, infinite for never."""
     clusters = result.refit.clusters if result.refit is not None else None
-    if clusters is None or clusters.cohort is not None:
-        return (None, None) if clusters is None else (clusters.cohort, clusters.cohort)
-    name, data = result.fit.get("cohort"), result.refit.design.data  # type: ignore[union-attr]
+    name = result.fit.get("cohort")
+    if clusters is None or result.refit is None or name is None:
+        return None, None
+    if clusters.cohort is not None:
+        return clusters.cohort, clusters.cohort
+    data = result.refit.design.data
     if name not in data.columns:
         return None, None
     dates = pd.to_numeric(data[name], errors="coerce").to_numpy(float)

@@ -73,8 +73,9 @@ def wild_cluster_bootstrap(
     -------
     ResampledTest
         ``p_value`` counts draws with \\|t*\\| > \\|t\\| (``p_strict``); where all are enumerated the identity
-        ties, and ``p_weak`` counts ties. Equal means within 1e-9 of the size. Where so few combinations exist that
-        ``p_weak`` cannot fall to 1 - conf_level, the interval has no end.
+        ties, and ``p_weak`` counts ties. Equal means within 1e-9 of the size. Of random draws ``p_value`` counts the
+        observed one as a draw. Where so few combinations exist that ``p_weak`` cannot fall to 1 - conf_level, the
+        interval has no end.
 
     Raises
     ------
@@ -176,7 +177,7 @@ def redraw(
         redrawn = _contributions(result, place)
     draws = multipliers(options.weights, g, n_draws, options.seed, all_of_them=is_all)
     drawn = Draws(*(np.concatenate(parts, axis=-1) for parts in zip(*map(redrawn.draw, draws), strict=True)))
-    facts = {**vars(options), "is_all": is_all, "g": g, "cluster": clusters.name, "factor": factor}
+    facts = {**vars(options), "ties": "strict", "is_all": is_all, "g": g, "cluster": clusters.name, "factor": factor}
     divisor = factor if options.small_sample == "observed" else 1.0
     return _tested(result, place, redrawn, drawn, divisor, facts, is_all, conf_level)
 
@@ -231,14 +232,14 @@ def _regression(scores: ClusterScores, combine: Floats, bootstrap: str, impose_n
         std_error = float(np.sqrt(((residual @ reach) ** 2).sum()))
     if bootstrap[0] == "3":
         leaving = _restricted(total - scores.squares, c) if impose_null else without
-        pair = pair + np.einsum("gij,gjk,agk->agi", scores.squares, leaving, pair)
+        pair = pair + (scores.squares @ (leaving @ pair[..., None]))[..., 0]
     numerator = pair @ reach
     if bootstrap[1] == "3":
-        own = np.einsum("hp,agp->ahg", left, pair)
+        own = left @ pair.transpose(0, 2, 1)
         own[:, np.arange(g), np.arange(g)] = 0.0
         per_cluster, scale = own - numerator[:, None, :], (g - 1) / g
     else:
-        across = np.einsum("hp,agp->ahg", (scores.squares @ reach) @ inverse, pair)
+        across = (scores.squares @ reach @ inverse) @ pair.transpose(0, 2, 1)
         per_cluster, scale = np.eye(g) * numerator[:, None, :] - across, 1.0
     kind = "wcr" if impose_null else "wcu"
     return Redrawn(estimate, std_error, numerator, per_cluster, scale, f"{kind}_{bootstrap}")
@@ -319,7 +320,7 @@ def _tested(
         estimate=redrawn.estimate,
         null=float(facts["null"]),
         statistic=a / (redrawn.std_error * np.sqrt(float(facts["factor"]))),
-        p_value=found.strict,
+        p_value=found.strict if facts["is_all"] else _counted_in(found.strict, len(drawn.constant)),
         p_strict=found.strict,
         p_weak=found.weak,
         p_equal_tailed=found.equal_tailed,
@@ -338,6 +339,11 @@ def _tested(
         provenance=result.provenance,
         facts=facts,
     )
+
+
+def _counted_in(share: float, n_draws: int) -> float:
+    """Return the p-value of random draws among which the observed statistic counts as one, so that it is never zero."""
+    return (share * n_draws + 1) / (n_draws + 1)
 
 
 def _least(method: str, facts: Mapping[str, Any], n_draws: int) -> float:
