@@ -100,6 +100,19 @@ def test_breakdown_lies_between_the_sizes_that_part_r_s_sets():
     assert 1.5 < made.low < made.value < made.high < 2
 
 
+def test_sun_abraham_effects_are_the_path_of_the_reference_case():
+    """Estimates as in the case; the covariance is the jackknife's, so that sets are compared above and not here."""
+    case = HONEST["sunab_gu_panel_2012on"]
+    rows = known.data("seoul_gu_panel.csv").query("year >= 2012")
+    panel = ev.panel(ev.survey_design(rows, weights=None, psu="gu"), unit="gu", time="year")
+    effects = ev.sun_abraham(panel, outcome="y", cohort="g", cluster="gu")
+    made = ev.honest_did(effects, min_e=-4, max_e=2)
+    assert made.path.times.tolist() == [-4, -3, -2, 0, 1, 2]
+    close(made.path.estimate, case["betahat"], 1e-8)
+    assert made.path.n_clusters == 37
+    assert made.breakdown.value > 1
+
+
 def power_path(name):
     case = POWER[name]
     return ev.event_path(case["betahat"], case["sigma"], case["tVec"], reference=case["ref"])

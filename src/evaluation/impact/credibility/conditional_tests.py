@@ -183,14 +183,21 @@ def truncated_quantile(probability: float, low: Floats, high: Floats) -> Floats:
 @lru_cache(maxsize=8)
 def _normal_draws(dimension: int, seed: int) -> Floats:
     drawn = stats.qmc.Sobol(dimension, rng=np.random.default_rng(seed)).random_base2(DRAWS)
-    normal = special.ndtri(np.clip(drawn, 1e-12, 1 - 1e-12))
-    return np.vstack([normal, -normal])
+    normal = special.ndtri(np.clip(drawn, 1e-12, 1 - 1e-12)).T
+    return np.ascontiguousarray(np.hstack([normal, -normal]))
 
 
 def _least_favourable(factors: Floats, alpha: float, seed: int) -> float:
     """Return the 1 - alpha quantile of the largest of normal variables, (v,), with these factors, (v, k)."""
-    draws = _normal_draws(factors.shape[1], seed)
-    largest = np.concatenate([(part @ factors.T).max(axis=1) for part in np.array_split(draws, 1 + len(factors) // 64)])
+    return _quantile_of_largest(factors.tobytes(), factors.shape[1], alpha, seed)
+
+
+@lru_cache(maxsize=4096)
+def _quantile_of_largest(factors: bytes, dimension: int, alpha: float, seed: int) -> float:
+    matrix = np.frombuffer(factors).reshape(-1, dimension)
+    draws = _normal_draws(dimension, seed)
+    parts = np.array_split(matrix, 1 + len(matrix) // 64)
+    largest = np.maximum.reduce([(part @ draws).max(axis=0) for part in parts])
     return float(np.quantile(largest, 1 - alpha))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
@@ -17,6 +17,7 @@ from evaluation.results import Estimates, Provenance, card_html
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
+Window = tuple[float | None, float | None]
 Target = str | float | Mapping[float, float] | Sequence[float]
 
 #: A covariance is singular when its smallest eigenvalue, of the correlation, is below this.
@@ -77,6 +78,15 @@ class EventPath:
     def steps(self) -> Floats:
         """Periods from the reference, shape (k,): -n_pre to -1, then 1 to n_post."""
         return np.concatenate([np.arange(-self.n_pre, 0.0), np.arange(1.0, self.n_post + 1)])
+
+    def within(self, window: Window) -> EventPath:
+        """Return the path between two event times; the reference stays what it is."""
+        low, high = window
+        kept = np.flatnonzero(
+            (self.times >= (-np.inf if low is None else low)) & (self.times <= (np.inf if high is None else high))
+        )
+        vcov = self.vcov[np.ix_(kept, kept)]
+        return replace(self, estimate=self.estimate[kept], vcov=vcov, times=self.times[kept])
 
     def weights(self, target: Target) -> tuple[Floats, str]:
         """Return the weights of the effects in a target, shape (n_post,), and its name."""
@@ -152,7 +162,7 @@ def event_path(
     return checked("event_path", path)
 
 
-def path_of(verb: str, effects: Any) -> EventPath:
+def path_of(verb: str, effects: Any, window: Window = (None, None)) -> EventPath:
     """Return the path of an event study that an impact verb estimated, or the path itself.
 
     Parameters
@@ -160,6 +170,8 @@ def path_of(verb: str, effects: Any) -> EventPath:
     verb : str
         For messages.
     effects : ImpactEffects, Estimates with key ``event_time``, or EventPath
+    window : pair of float or None
+        First and last event time that count.
 
     Raises
     ------
@@ -167,7 +179,7 @@ def path_of(verb: str, effects: Any) -> EventPath:
         As ``event_path``; also leads that are measured from several periods.
     """
     if isinstance(effects, EventPath):
-        return effects
+        return checked(verb, effects.within(window))
     if not isinstance(effects, Estimates) or "event_time" not in effects.keys:
         raise EstimationError(
             f"{verb} needs effects by event time, got {_said(effects)}. Pass what ev.event_study or ev.sun_abraham "
@@ -188,21 +200,19 @@ def path_of(verb: str, effects: Any) -> EventPath:
     reference = _reference(verb, times, is_base, effects.verb)
     keep = np.flatnonzero(times != reference)
     order = keep[np.argsort(times[keep], kind="stable")]
-    return checked(
-        verb,
-        EventPath(
-            rows.estimate[order],
-            rows.vcov[np.ix_(order, order)],
-            times[order],
-            reference,
-            str(rows.keys["term"].iloc[0]),
-            effects.provenance,
-            effects.conf_level,
-            effects.fit.get("n_clusters"),
-            str(effects.fit.get("vcov", "")),
-            next((mark for mark in rows.take(order).marks if mark), ""),
-        ),
+    path = EventPath(
+        rows.estimate[order],
+        rows.vcov[np.ix_(order, order)],
+        times[order],
+        reference,
+        str(rows.keys["term"].iloc[0]),
+        effects.provenance,
+        effects.conf_level,
+        effects.fit.get("n_clusters"),
+        str(effects.fit.get("vcov", "")),
+        next((mark for mark in rows.take(order).marks if mark), ""),
     )
+    return checked(verb, path.within(window))
 
 
 def _reference(verb: str, times: Floats, is_base: NDArray[np.bool_], made_by: str) -> float:

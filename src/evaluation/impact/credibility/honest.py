@@ -42,7 +42,7 @@ FIRST_STAGE = 0.1
 #: Where the search for a breakdown value ends: times the largest violation before treatment.
 LARGEST = 32.0
 #: Sizes tried between the last without and the first with the null value, before halving.
-BETWEEN = 8
+BETWEEN = 4
 
 
 def honest_did(
@@ -55,6 +55,8 @@ def honest_did(
     sign: Sign | None = None,
     shape: Shape | None = None,
     linear_trend: bool = False,
+    min_e: float | None = None,
+    max_e: float | None = None,
     null: float = 0.0,
     breakdown: bool = True,
     conf_level: float | None = None,
@@ -85,6 +87,8 @@ def honest_did(
         Of the bias over time.
     linear_trend : bool, default False
         Relative magnitudes of departures from a linear trend (changes of slope), not of steps.
+    min_e, max_e : float, optional
+        First and last event time that count: leads that few cohorts have, or effects without an error, are left out.
     null : float, default 0
         Value that ``holds_null`` and the breakdown value ask for.
     breakdown : bool, default True
@@ -128,9 +132,9 @@ def honest_did(
     1   0.0     0.723      1.277
     2   1.0     0.466      1.534
     """
-    search = _search(
-        "honest_did", effects, Assumption(restriction, sign, shape, linear_trend), target, method, conf_level, seed
-    )
+    path = path_of("honest_did", effects, (min_e, max_e))
+    assumption = Assumption(restriction, sign, shape, linear_trend)
+    search = _search("honest_did", path, assumption, target, method, conf_level, seed)
     null = require_number(null, "honest_did: null")
     sizes = _sizes(search, bounds)
     low, high = search.original
@@ -153,6 +157,8 @@ def breakdown_value(
     sign: Sign | None = None,
     shape: Shape | None = None,
     linear_trend: bool = False,
+    min_e: float | None = None,
+    max_e: float | None = None,
     null: float = 0.0,
     tolerance: float = 1e-4,
     conf_level: float | None = None,
@@ -162,7 +168,7 @@ def breakdown_value(
 
     Parameters
     ----------
-    effects, restriction, target, method, sign, shape, linear_trend, null, conf_level, seed
+    effects, restriction, target, method, sign, shape, linear_trend, min_e, max_e, null, conf_level, seed
         As in ``ev.honest_did``.
     tolerance : float, default 1e-4
         Width of the bracket at the end, relative to its middle.
@@ -185,9 +191,9 @@ def breakdown_value(
     >>> round(breakdown_value(path).value, 2)
     2.18
     """
-    search = _search(
-        "breakdown_value", effects, Assumption(restriction, sign, shape, linear_trend), target, method, conf_level, seed
-    )
+    path = path_of("breakdown_value", effects, (min_e, max_e))
+    assumption = Assumption(restriction, sign, shape, linear_trend)
+    search = _search("breakdown_value", path, assumption, target, method, conf_level, seed)
     tolerance = require_number(tolerance, "breakdown_value: tolerance")
     if not 0 < tolerance < 1:
         raise EstimationError(f"breakdown_value: tolerance must lie between 0 and 1, got {tolerance!r}.")
@@ -270,14 +276,13 @@ class _Search:
 
 def _search(
     verb: str,
-    effects: Estimates | EventPath,
+    path: EventPath,
     assumption: Assumption,
     target: Target,
     method: Method | None,
     conf_level: float | None,
     seed: int,
 ) -> _Search:
-    path = path_of(verb, effects)
     check_assumption(verb, assumption, path)
     level = path.conf_level if conf_level is None else require_number(conf_level, f"{verb}: conf_level")
     if not 0 < level < 1:

@@ -84,7 +84,7 @@ class PretrendPower:
         for name in ("slope", "power", "bayes_factor", "likelihood_ratio", "violation", "mean_after_passing"):
             columns[name] = [wording.plain_number(float(value)) for value in frame[name]]
         said = [wording.term("pretrend_power_note", lang), wording.term("bayes_factor_note", lang)]
-        return {wording.term(name, lang): cells for name, cells in columns.items()}, said
+        return {wording.term(name, lang): cells for name, cells in columns.items()}, [*map(wording.capital, said)]
 
     def text(self, lang: str | None = None) -> str:
         """Say which trend would have been found, and that passing is no proof; in Korean or English."""
@@ -110,6 +110,8 @@ def pretrend_power(
     power: float | Sequence[float] = POWERS,
     slope: float | Sequence[float] | None = None,
     alpha: float = 0.05,
+    min_e: float | None = None,
+    max_e: float | None = None,
     seed: int = 0,
 ) -> PretrendPower:
     """Find the linear trend that a test of the leads would have detected, and what passing the test leaves of it.
@@ -124,6 +126,8 @@ def pretrend_power(
         Trends of your own, in units of the outcome per period, instead of those of ``power``.
     alpha : float, default 0.05
         Level of each lead's two-sided test, and of the joint one; normal critical values.
+    min_e, max_e : float, optional
+        First and last event time that count.
     seed : int, default 0
         Of the integration over more than two leads.
 
@@ -155,7 +159,7 @@ def pretrend_power(
     >>> made.tidy()[["pretest", "slope"]].round(4).values.tolist()
     [['individual', 0.392], ['wald', 0.392]]
     """
-    path = path_of("pretrend_power", effects)
+    path = path_of("pretrend_power", effects, (min_e, max_e))
     alpha = require_number(alpha, "pretrend_power: alpha")
     if not 0 < alpha < 1:
         raise EstimationError(f"pretrend_power: alpha must lie between 0 and 1, got {alpha!r}. 5 % is alpha=0.05.")

@@ -88,7 +88,8 @@ class Breakdown:
             wording.term("restriction", lang): [assumption_name(self.assumption, lang)],
             wording.term("breakdown", lang): [self.shown()],
         }
-        return columns, assumption_notes(self.path, self.assumption, self.method, lang)
+        notes = assumption_notes(self.path, self.assumption, self.method, lang)
+        return columns, [wording.capital(note) for note in notes]
 
     def shown(self) -> str:
         """Return the value as it is printed."""
@@ -183,13 +184,14 @@ class RobustSets:
             wording.interval_name(self.conf_level, lang): sets,
             wording.term("holds_null", lang): holds,
         }
-        notes = [
-            f"{wording.term('effect_of', lang)}: {target_name(self.target, lang)}",
-            *assumption_notes(self.path, self.assumption, self.method, lang),
-        ]
-        if self.breakdown is not None:
-            notes.append(self.breakdown.text(lang))
-        return columns, notes
+        return columns, [wording.capital(note) for note in self.notes(lang)]
+
+    def notes(self, lang: str | None = None) -> list[str]:
+        """Return which effect, what is assumed, how it was made, and the breakdown value, in words."""
+        chosen = wording.language_of(lang)
+        said = [] if self.breakdown is None else [self.breakdown.text(chosen).rstrip(".")]
+        about = f"{wording.term('effect_of', chosen)}: {target_name(self.target, chosen)}"
+        return [about, *assumption_notes(self.path, self.assumption, self.method, chosen), *said]
 
     def _size(self, value: float, lang: str) -> str:
         return wording.term("original_interval", lang) if np.isnan(value) else f"{float(f'{value:.3g}'):g}"
@@ -259,4 +261,4 @@ def assumption_notes(path: EventPath, assumption: Assumption, method: str, lang:
     notes.append(wording.term("normal_critical_values", lang))
     if path.n_clusters:
         notes.append(wording.term("sets_of_few_clusters", lang).format(n=path.n_clusters))
-    return [wording.capital(note) for note in notes]
+    return notes
