@@ -306,7 +306,7 @@ def test_the_leads_are_tested_together():
     assert ev.pretrend_test(two).ndf == ev.pretrend_test(asked("event_study_twfe", panel, cluster="gu")).ndf - 1
 
 
-@every_verb
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "stacked"])
 def test_the_regression_behind_a_result_gives_the_same_estimates_and_errors(verb):
     panel = sections(persons())
     result = asked(verb, panel, cluster="gu")
@@ -338,6 +338,27 @@ def test_weights_of_stacks_taken_as_known_make_errors_too_wide_where_years_diffe
     known, estimated = (asked("stacked", panel, cluster="gu", vcov=vcov) for vcov in ("CR0", "cluster"))
     assert known.std_error[0] > 2 * estimated.std_error[0]
     close(asked("stacked", panel, cluster="gu").std_error[0], estimated.std_error[0], 0.4)
+
+
+@pytest.mark.parametrize("weights", ["wing", "none"])
+def test_the_stacked_regression_gives_the_same_estimates_and_errors(weights):
+    panel = sections(persons())
+    result = ev.stacked_did(
+        panel, outcome="y", cohort="first", window=(2, 1), weights=weights, cluster="gu", vcov="CR0"
+    )
+    close(result.combine @ result.solved.coefficients, result.estimate, 1e-8)
+    cells = result.solved.within[1:] * result.regression.weights * result.solved.residual
+    sums = np.stack([cells[:, result.regression.levels["cluster"] == g].sum(axis=1) for g in range(len(DATES))])
+    errors = np.sqrt(((sums @ result.solved.inverse @ result.combine.T) ** 2).sum(axis=0))
+    close(errors, result.std_error, 1e-8)
+
+
+@pytest.mark.parametrize("verb", ["stacked", "poisson"])
+def test_rows_taken_from_a_result_can_be_asked_again(verb):
+    result = asked(verb, sections(persons()), cluster="gu")
+    few = result.take(np.array([0, 2]))
+    close(few.refit.left_out(), result.refit.left_out()[:, [0, 2]])
+    close(few.refit.influence(), result.refit.influence()[:, [0, 2]])
 
 
 def test_effective_clusters_are_fewer_than_clusters():

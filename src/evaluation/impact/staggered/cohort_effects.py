@@ -105,6 +105,19 @@ class _Made:
     make: Callable[[], Any]
 
 
+class AveragedEffects(ImpactEffects):
+    """Averages of effects by cohort that are no combinations of coefficients with known weights."""
+
+    def _groups_told(self) -> list[str]:
+        """Return besides what every result tells: what was left out and why."""
+        return [*super()._groups_told(), *left_out_lines(self.fit)]
+
+    def take(self, rows: NDArray[np.int64]) -> AveragedEffects:
+        """Return the estimates at ``rows``, in that order, with their covariances and the means to refit them."""
+        taken, refit = super().take(rows), None if self.refit is None else part_of(self.refit, rows)
+        return replace(taken, refit=refit)  # type: ignore[return-value, call-arg]
+
+
 class CohortEffects(AbsorbedEffects):
     """Averages of the effects of a regression by cohort.
 
@@ -157,6 +170,11 @@ def part_of(refit: Refit, rows: NDArray[np.int64]) -> Refit:
         without=None if without is None else lambda: without()[:, rows],
         reordered=None if reordered is None else lambda cohorts: reordered(cohorts)[:, rows],
     )
+
+
+def averaged_effects(made: ImpactEffects) -> AveragedEffects:
+    """Return averages that print what was left out."""
+    return AveragedEffects(**{field.name: getattr(made, field.name) for field in fields(made)})
 
 
 def cohort_effects(made: ImpactEffects, form: LinearForm, rule: Rule) -> CohortEffects:

@@ -16,7 +16,7 @@ from evaluation.impact.clusters.jackknife import ClusterSums, cluster_sampling
 from evaluation.impact.effects import ImpactEffects, Refit, chosen_vcov, covariance, effects_of
 from evaluation.impact.identification import NO_ANSWERS
 from evaluation.impact.panel import exact
-from evaluation.impact.staggered.cohort_effects import CohortEffects, LinearForm, cohort_effects
+from evaluation.impact.staggered.cohort_effects import CohortEffects, LinearForm, averaged_effects, cohort_effects
 from evaluation.impact.staggered.cohort_moments import CohortRows
 from evaluation.impact.staggered.cohort_regression import answered
 
@@ -60,6 +60,11 @@ class Fit(Protocol):
     @property
     def effective_clusters(self) -> Floats | None:
         """On how many clusters each estimate rests, shape (r,)."""
+        ...
+
+    @property
+    def has_known_weights(self) -> bool:
+        """Whether rows weigh what their final weights say, so that the regression tells how sure estimates are."""
         ...
 
     def form(self) -> LinearForm | None:
@@ -121,8 +126,8 @@ def result_of(fit: Fit, verb: str, vcov: str | None, conf_level: float, record: 
     if rule in SANDWICHES:
         made = _with_sandwich(fit, made, rule)
     form = fit.form()
-    if form is None:
-        return made
+    if form is None or (own and not fit.has_known_weights):
+        return averaged_effects(made)
     cluster = () if rows.clusters is None else (rows.clusters.name,)
     kind = "CR0" if rule == "cluster" else rule
     written = cohort_effects(made, form, Rule(kind, () if kind == "design" else cluster, df=USUAL[kind]))

@@ -356,6 +356,11 @@ class CohortFit:
         own = np.einsum("rbq,bqs,rbs->br", loads, self.moments.products[:, :-1, :-1], loads, optimize=True)
         return effective(sum_by(rows.block_cluster, len(rows.clusters), own))
 
+    @property
+    def has_known_weights(self) -> bool:
+        """Yes."""
+        return True
+
     def form(self) -> LinearForm:
         """Return the regression row by row."""
         rows, k = self.rows, len(self.columns.effects)

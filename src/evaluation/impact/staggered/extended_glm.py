@@ -223,6 +223,11 @@ class GlmFit:
         """Not told: what an average rests on changes with the means."""
         return None
 
+    @property
+    def has_known_weights(self) -> bool:
+        """Yes."""
+        return True
+
     def form(self) -> LinearForm | None:
         """Return None: this is no linear regression."""
         return None

@@ -77,7 +77,8 @@ def stacked_did(
     -------
     ImpactEffects
         Row 0 is the mean over times from 0 on; then one row per ``event_time``, 0 at the last before treatment.
-        ``fit["stack_weights"]`` holds the weight of the comparisons of each stack.
+        ``fit["stack_weights"]`` holds the weight of the comparisons of each stack. These are estimated: the wild
+        bootstrap redraws scores that count it, since the regression alone would not.
 
     Raises
     ------
@@ -379,6 +380,11 @@ class StackedFit:
             load = np.einsum("rnu,un->nr", loads[:, int(treated), time], self.rows.u[:, own])
             squares += sum_by(clusters.code[at], len(clusters), weights[:, None] * load**2)
         return effective(squares)
+
+    @property
+    def has_known_weights(self) -> bool:
+        """Not where weights of comparisons are estimated."""
+        return not self.corrective
 
     def form(self) -> LinearForm:
         """Return the stacked regression row by row."""
