@@ -254,3 +254,17 @@ def test_replicates_of_the_sample_carry_a_dose():
     replicated = ev.switching_did(ev.panel(ev.as_replicates(design, kind="JK1"), time="year"), **options)
     np.testing.assert_allclose(taylor.estimate, replicated.estimate)
     np.testing.assert_allclose(taylor.std_error[0], replicated.std_error[0], rtol=0.25)
+
+
+def test_units_with_one_path_are_taken_together_without_a_trace():
+    table = places(n=60, waves=5).assign(w=1.0)
+    table["area"] = table["place"] % 6
+    options = {"outcome": "y", "treatment": "d", "cluster": "area", "vcov": "cluster"}
+    design = ev.survey_design(table, psu="area")
+    units = ev.switching_did(ev.panel(design, unit="place", time="year"), **options)
+    apart = ev.switching_did(ev.panel(design, time="year"), place="place", **options)
+    np.testing.assert_allclose(units.estimate, apart.estimate)
+    np.testing.assert_allclose(units.std_error, apart.std_error)
+    np.testing.assert_allclose(units.refit.left_out(), apart.refit.left_out())
+    assert units.fit["n_switchers"] == apart.fit["n_switchers"]
+    assert len(units.refit.again(np.ones(len(table)))) == len(units)

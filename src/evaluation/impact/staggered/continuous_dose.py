@@ -23,6 +23,7 @@ from evaluation.impact.staggered.place_table import (
     Comparison,
     PlaceTable,
     change,
+    merge_alike,
     place_table,
     read_path,
     require_nested,
@@ -105,8 +106,8 @@ def dose_did(
     For a place treated from g with dose d, in wave t from g on, :math:`\\tau = Y_t - Y_{g-1}` less the mean of that
     change among places not treated by t. The curve is the weighted regression of :math:`\\tau` on
     :math:`\\psi(d)`: :math:`ATT(d|d) = \\psi(d)'\\beta`, :math:`ACRT(d|d) = \\psi'(d)'\\beta`, weighed by respondents.
-    One curve is drawn through all cohorts and waves; R ``contdid`` fits one for each and averages them, which is the same
-    for a single date. The error of the mean response holds the doses as sampled too, not as fixed.
+    One curve is drawn through all cohorts and waves; R ``contdid`` fits one for each and averages them, the same for a
+    single date. The error of the mean response holds the doses as sampled too, not as fixed.
 
     References
     ----------
@@ -129,6 +130,8 @@ def dose_did(
     _refuse_range(seen, path, dose, scale)
     path = path / (1.0 if scale is None else float(scale))
     start = _start(seen, path, dose, cohort)
+    seen, path, units = merge_alike(seen, path)
+    start = start if len(start) == len(path) else _start(seen, path, dose, cohort)
     table = place_table(seen)
     asked, lost = _comparisons(table, start, control_group)
     treated = np.concatenate([path[made.comparison.movers, made.comparison.after] for made in asked])
@@ -153,7 +156,7 @@ def dose_did(
             "overall_is": "dose_overall",
             "assumes": ["dose_strong_trends", *([] if steady else ["dose_varies_note"])],
             "n_left_out": seen.n_left_out + panel.n_left_out,
-            "n_places_treated": len(np.unique(np.concatenate([made.comparison.movers for made in asked]))),
+            "n_places_treated": int(units[np.unique(np.concatenate([made.comparison.movers for made in asked]))].sum()),
             "not_identified": lost,
         },
     )

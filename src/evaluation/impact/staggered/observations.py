@@ -77,6 +77,15 @@ class Observations:
         """Wave of each row, shape (m,)."""
         return np.asarray(self.over_time.times[self.period])
 
+    @property
+    def is_whole_panel(self) -> bool:
+        """Whether places are units that answered in every wave and weigh the same in each."""
+        panel = self.over_time
+        if panel.rows is None or self.places != panel.unit or len(self.rows) != panel.rows.size:
+            return False
+        w = panel.design.domain_weights[panel.rows]
+        return bool((w == w[:, :1]).all())
+
     def weights(self, weights: Floats | None = None) -> Floats:
         """Return the weights of the rows, shape (m,), out of those of all respondents."""
         return np.asarray((self.over_time.design.domain_weights if weights is None else weights)[self.rows])

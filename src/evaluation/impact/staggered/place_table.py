@@ -128,6 +128,24 @@ def read_path(seen: Observations, name: str, role: str, verb: str) -> Floats:
     return filled.to_numpy(dtype=float)
 
 
+def merge_alike(seen: Observations, path: Floats) -> tuple[Observations, Floats, Codes]:
+    """Take units of one cluster and treatment path together, where that changes no estimate (a whole panel).
+
+    Returns
+    -------
+    tuple of Observations, ndarray, ndarray
+        The observations with fewer places, the paths of these, shape (P, T), and how many units each holds.
+    """
+    if not seen.is_whole_panel:
+        return seen, path, np.ones(len(path), dtype=np.int64)
+    home = np.zeros(seen.n_places, dtype=np.int64)
+    home[seen.place] = seen.cluster
+    _, first, code, size = np.unique(
+        np.column_stack([home, path]), axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    return replace(seen, place=code.ravel()[seen.place], n_places=len(first)), path[first], size
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Places that move and places that stay, over one stretch of time.

@@ -21,6 +21,7 @@ from evaluation.impact.staggered.place_table import (
     Comparison,
     PlaceTable,
     change,
+    merge_alike,
     place_table,
     read_path,
     require_nested,
@@ -139,6 +140,7 @@ def switching_did(
     seen = read_observations(panel, "switching_did", outcome=outcome, cohort=None, place=place, cluster=cluster)
     require_nested(seen, "switching_did")
     path = read_path(seen, treatment, "treatment", "switching_did")
+    seen, path, units = merge_alike(seen, path)
     asked = _Asked(type, normalized, effects, placebos, switchers, supported_only)
     table = place_table(seen)
     plan = _plan(asked, table, path)
@@ -161,7 +163,7 @@ def switching_did(
             "place": seen.places,
             "anticipation": 0,
             "n_left_out": seen.n_left_out + panel.n_left_out,
-            "n_switchers": plan.n_switchers,
+            "n_switchers": int(units[list(plan.switchers)].sum()),
             "not_identified": plan.lost,
         },
     )
@@ -208,7 +210,7 @@ class _Plan:
 
     rows: dict[tuple[str, int | None], list[_Part]]
     lost: list[dict[str, Any]]
-    n_switchers: int
+    switchers: tuple[int, ...]
 
     def keys(self, outcome: str) -> pd.DataFrame:
         terms = [outcome if term == "effect" else term for term, _ in self.rows]
@@ -249,7 +251,9 @@ def _plan(asked: _Asked, table: PlaceTable, path: Floats, *, moved: bool = False
         )
     first = {("overall", None): rows.pop(("overall", None), [])}
     order = sorted(rows, key=lambda key: (key[1] if key[1] is not None else -99, key[0]))
-    return _Plan(first | {key: rows[key] for key in order}, [lost[key] for key in sorted(lost)], len(switched))
+    return _Plan(
+        first | {key: rows[key] for key in order}, [lost[key] for key in sorted(lost)], tuple(sorted(switched))
+    )
 
 
 def _reason(asked: _Asked, table: PlaceTable, made: Change) -> str:

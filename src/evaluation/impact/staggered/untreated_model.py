@@ -125,11 +125,7 @@ def _squares(block: Codes, n_blocks: int, columns: Floats, w: Floats) -> Floats:
 
 def can_merge(seen: Observations) -> bool:
     """Tell whether places of one cluster and cohort may be taken together: a whole panel, steady weights, no x."""
-    panel = seen.over_time
-    if panel.rows is None or seen.places != panel.unit or seen.x.shape[1] or len(seen.rows) != panel.rows.size:
-        return False
-    w = panel.design.domain_weights[panel.rows]
-    return bool((w == w[:, :1]).all())
+    return seen.is_whole_panel and not seen.x.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
