@@ -1,11 +1,14 @@
 """Synthetic controls: hand-computable weights, properties, refusals."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import optimize
 
 import evaluation as ev
+from evaluation import project
 from evaluation.errors import ColumnError, EstimationError, IdentificationError, PublishError
 from evaluation.impact.synthetic_control.simplex import frank_wolfe, ridge_on_simplex, simplex_least_squares
 
@@ -286,3 +289,36 @@ def test_a_synthetic_control_can_be_published(tmp_path, monkeypatch):
     effects = ev.synthetic_did(over_time(cities()), outcome="y", cohort="first")
     assert "estimates/sdid.json" in ev.publish("sdid", effects).files
     assert "tables/placebos.csv" in ev.publish("placebos", ev.donor_placebos(effects)).files
+
+
+@pytest.fixture(scope="module")
+def seoul():
+    """Waves to 2016, within which the seven districts that started later are donors."""
+    waves = ev.survey_design(ev.read_survey("seoul_2016", sample="citizens_waves"))
+    return ev.panel(ev.domain(waves, {"year": list(range(2010, 2017))}), time="year")
+
+
+def test_synthetic_seoul_gives_back_the_effect_on_started_districts(seoul):
+    """Estimand: intention to treat by district cohort, each started district and wave counting once."""
+    effects = ev.synthetic_did(seoul, outcome="knows_center", cohort="district_cohort", place="district")
+    truth = json.loads((project.survey_folder("seoul_2016") / "truth.json").read_text(encoding="utf-8"))
+    cells = pd.DataFrame(truth["rollout"]["by_district"])
+    first = cells[cells["dose"] > 0].groupby("district")["year"].min()
+    since = cells["year"] - cells["district"].map(first)
+    reached = (since >= 0) & (cells["year"] <= 2016)
+    known = [cells.loc[reached, "effect"].mean(), *(cells.loc[reached & (since == e), "effect"].mean() for e in (0, 1))]
+    rows = effects.tidy().set_index("event_time", drop=False)
+    told = effects.tidy().iloc[[0]]
+    later = rows[rows["event_time"].isin([0, 1])]
+    estimate, error = (np.r_[told[name], later[name]] for name in ("estimate", "std_error"))
+    assert (np.abs(estimate - known) <= 2 * error).all()
+    leads = rows[rows["event_time"].notna() & (rows["event_time"].astype(float) < 0)]
+    assert (np.abs(leads["estimate"]) <= 3 * leads["std_error"]).all()
+
+
+def test_where_all_districts_start_the_next_move_is_outside_donors_or_fewer_waves():
+    waves = ev.survey_design(ev.read_survey("seoul_2016", sample="citizens_waves"))
+    with pytest.raises(IdentificationError, match=r"0 donors.*outside the programme.*before the last places start"):
+        ev.synthetic_did(
+            ev.panel(waves, time="year"), outcome="knows_center", cohort="district_cohort", place="district"
+        )

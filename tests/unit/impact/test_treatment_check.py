@@ -92,6 +92,9 @@ def test_respondents_may_share_a_place_and_wave_but_not_differ_there(frame):
     assert ev.check_treatment(people, **COLUMNS, respondents=True).is_clean
     over_time = ev.panel(ev.survey_design(people), time="year")
     assert ev.check_treatment(over_time, unit="gu", treatment="d", cohort="g").is_clean
+    gap = problems(people.drop(index=[2, 18]), respondents=True)
+    assert gap.index.tolist() == ["not_sampled"]
+    assert not gap["is_fault"].any()
     people.loc[3, "d"] = 0
     found = problems(people, respondents=True)
     assert found.loc["differs_within", "n_rows"] == 2

@@ -83,5 +83,5 @@ def told(timing: Timing, lang: str) -> str:
         )
     if lang == "ko":
         return f"{month}월 1일까지 시작한 곳을 그해 조사에서 시행된 것으로 봄"
-    name = pd.Timestamp(2000, month, 1).strftime("%B")
+    name = pd.Timestamp(2000, month, 1).month_name()
     return f"counts in a year's wave what has started by the first of {name}"

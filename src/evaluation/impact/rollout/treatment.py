@@ -37,7 +37,7 @@ FAULTS: dict[str, type[EvaluationError]] = {
     "starts_before": IdentificationError,
 }
 #: What is told without being a fault.
-NOTES = ("starts_after", "never_treated_none")
+NOTES = ("not_sampled", "starts_after", "never_treated_none")
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +173,7 @@ def check_treatment(
         Faults: dates that are none, text among numbers, missing values, duplicated and lacking unit-waves, treatments
         other than 0 and 1, doses outside 0 to 1, values that differ within a unit and wave, units that change cohort,
         units that switch off, cohorts that contradict the treatment, cohorts from the first wave on. Notes: cohorts
-        after the last wave, and nobody never treated.
+        after the last wave, nobody never treated, and units of respondents without one in some wave.
 
     Raises
     ------
@@ -291,7 +291,7 @@ def _check_rows(found: _Report, columns: _Columns, respondents: bool) -> None:
         whole = pd.MultiIndex.from_product([units, times], names=[found.unit, found.time])
         lacking = whole.difference(pd.MultiIndex.from_frame(pairs), sort=False).to_frame(index=False)
         lacking.columns = pd.Index([found.unit, found.time])
-        found.add_rows("unbalanced", lacking)
+        found.add_rows("not_sampled" if respondents else "unbalanced", lacking)
 
 
 def _check_values(
