@@ -42,6 +42,10 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
    plan from what happened, ``exposure`` adds it to a design; ``panel`` and ``identified_cells`` come before any
    outcome; ``att_gt`` estimates by cohort and time, ``aggregate`` sums up, ``pretrend_test`` and ``leave_one_out``
    doubt it; ``twfe`` stands beside it; ``policy_evidence`` says what may be written.
+   ``composition_test`` and ``hold_composition`` ask who was asked in each wave, ``placebo_dates`` and
+   ``placebo_outcomes`` for effects where there can be none, ``missing_outcome_bounds`` and ``reweighted_jackknife``
+   what missing answers leave, ``variance_layers`` what more sample would buy, ``subgroup_impacts`` for whom.
+   ``cluster_correlations``, ``rollout_mde`` and ``rollout_power`` plan the next one.
 7. ``table``, ``plot`` and ``statement`` show; ``publish`` is the one door out; ``check_claims`` holds what was printed
    against it.
 """

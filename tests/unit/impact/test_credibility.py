@@ -96,6 +96,35 @@ def test_placebos_of_a_panel_of_units_are_those_of_its_waves():
     assert np.isfinite(found.std_error).all()
 
 
+@pytest.mark.parametrize("method", ["imputation_did", "two_stage_did", "sun_abraham", "extended_twfe"])
+def test_other_estimators_see_only_rows_before_the_true_date(persons, method):
+    treated = (persons["g_gu"] > 0) & (persons["year"] >= persons["g_gu"])
+    spoilt = persons.assign(y=persons["y"].where(~treated, 1e6))
+    options = {"outcome": "y", "cohort": "g_gu", "cluster": "gu", "shifts": [1, 2, 9], "method": method}
+    found = ev.placebo_dates(over_time(spoilt), **options)
+    assert np.allclose(
+        found.estimate, ev.placebo_dates(over_time(persons), **options).estimate, rtol=EXACT, equal_nan=True
+    )
+    assert (found.tidy()["p_value"].iloc[:2] > 0.05).all()
+    assert found.tidy()["reason"].tolist() == ["", "", "placebo_too_early"]
+
+
+def test_options_of_another_estimator_are_refused(persons):
+    with pytest.raises(EstimationError, match="weights goes with method='att_gt'"):
+        ev.placebo_dates(
+            over_time(persons), outcome="y", cohort="g_gu", cluster="gu", method="imputation_did", weights="clusters"
+        )
+
+
+@pytest.mark.parametrize("vcov", ["design", "cluster", "jackknife"])
+def test_every_rule_of_errors_joins_placebos(persons, vcov):
+    found = ev.placebo_outcomes(over_time(persons), outcomes=["age", "low"], cohort="g_gu", cluster="gu", vcov=vcov)
+    for row, outcome in enumerate(("age", "low")):
+        alone = overall(over_time(persons), outcome, cluster="gu", vcov=vcov)
+        assert np.isclose(found.std_error[row], alone.std_error[0], rtol=EXACT)
+    assert 0 < found.joint.p_value < 1
+
+
 @pytest.mark.parametrize("shifts", [0, [1, 1], [-1], "one", []])
 def test_wrong_shifts_are_refused(persons, shifts):
     with pytest.raises(EstimationError, match="shifts"):

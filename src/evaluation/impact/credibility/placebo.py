@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from dataclasses import field as entry
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.errors import EstimationError, IdentificationError
-from evaluation.estimation.arguments import column_name, column_names, require_numbers
+from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import column_name, column_names, require_choice, require_numbers
 from evaluation.estimation.multiplicity import adjusted, draws_asked, romano_wolf
+from evaluation.impact.credibility.earlier_dates import METHODS, Method, earlier_effect
 from evaluation.impact.credibility.overall import (
     Asked,
     can_be_tested,
@@ -21,20 +22,16 @@ from evaluation.impact.credibility.overall import (
     joint_zero,
     overall_effect,
     under_one_another,
-    with_data,
 )
 from evaluation.impact.effects import Vcov
 from evaluation.impact.identification import ControlGroup
-from evaluation.impact.panel import Panel, exact, read_cohorts, require_panel
+from evaluation.impact.panel import Panel, exact, require_panel
 from evaluation.impact.staggered.cohort_sizes import Weights
 from evaluation.impact.staggered.difference import Estimator
 from evaluation.results import Estimates, TestResult
 
 Floats = NDArray[np.float64]
 
-#: Column that holds the earlier dates while they are tried.
-EARLIER = "earlier date of {cohort}"
-TOO_EARLY = "placebo_too_early"
 HANGS = "hangs_on_one_place"
 
 
@@ -62,6 +59,7 @@ def placebo_dates(
     outcome: str,
     cohort: str,
     shifts: float | Sequence[float] = (1.0, 2.0),
+    method: Method = "att_gt",
     covariates: str | Sequence[str] = (),
     estimator: Estimator = "dr",
     control_group: ControlGroup = "notyettreated",
@@ -80,6 +78,9 @@ def placebo_dates(
         As in ``ev.att_gt``.
     shifts : float or list of float, default (1, 2)
         By how much earlier, in the unit of time.
+    method : {"att_gt", "imputation_did", "two_stage_did", "sun_abraham", "extended_twfe"}, default "att_gt"
+        The estimator. Those other than "att_gt" are for repeated cross-sections and take its covariates, cluster and
+        errors; they see only rows before the true date.
     anticipation : float, default 0
         Waves so shortly before the true date are not used either; dates move earlier from there.
     weights, supported_only
@@ -122,31 +123,31 @@ def placebo_dates(
     asked = Asked(
         cohort, covariates, estimator, control_group, anticipation, cluster, vcov, weights, supported_only, conf_level
     )
-    made = [_earlier(panel, name, asked, size) for size in sizes]
+    require_choice(method, METHODS, f"{verb}: method")
+    _refuse_mismatch(panel, method, asked)
+    made = [earlier_effect(panel, name, asked, size, method) for size in sizes]
     keys = pd.DataFrame({"term": name, "shift": pd.Series([exact(size) for size in sizes], dtype=object)})
     whole = under_one_another([part for part, _ in made], keys, panel, asked, verb)
     reasons = [reason for _, reason in made]
     hanging = np.isfinite(whole.estimate) & np.isnan(np.diag(whole.vcov))
     reasons = [HANGS if hangs else reason for hangs, reason in zip(hanging, reasons, strict=True)]
     joint = joint_zero(whole, "Wald test of placebo dates", "no effect at any earlier date")
-    return _placebos(whole, {"reason": np.array(reasons, dtype=object)}, asked, joint, name)
+    made_by = {"method": method} if method != "att_gt" else {}
+    return _placebos(whole, {"reason": np.array(reasons, dtype=object)}, asked, joint, {"outcome": name, **made_by})
 
 
-def _earlier(over_time: Panel, outcome: str, asked: Asked, shift: float) -> tuple[Estimates | None, str]:
-    """Return the effect of dates moved earlier, in waves before the true ones, or why there is none."""
-    cohorts = read_cohorts(over_time, asked.cohort)
-    moved = cohorts.values[np.maximum(cohorts.code, 0)] - asked.anticipation - shift
-    # A date before the first wave is as good as that wave: nothing lies before either.
-    moved = np.maximum(moved, over_time.times[0])
-    name = EARLIER.format(cohort=asked.cohort)
-    data = over_time.design.data.assign(**{name: np.where(np.isfinite(moved), moved, 0.0)})
-    own = replace(asked, cohort=name, anticipation=0.0)
-    try:
-        return overall_effect(with_data(over_time, data), outcome, own, max_e=shift * (1 - 1e-9)), ""
-    except (IdentificationError, EstimationError) as error:
-        if isinstance(error, IdentificationError) or "no effect after treatment is left" in str(error):
-            return None, TOO_EARLY
-        raise
+def _refuse_mismatch(over_time: Panel, method: str, asked: Asked) -> None:
+    if method == "att_gt":
+        return
+    if over_time.rows is not None:
+        raise EstimationError(
+            f"placebo_dates: method='{method}' needs repeated cross-sections, because waves from the true date on are "
+            f"left out. Leave unit out of ev.panel, or use method='att_gt'."
+        )
+    usual = Asked(asked.cohort)
+    for name in ("estimator", "control_group", "weights", "supported_only"):
+        if getattr(asked, name) != getattr(usual, name):
+            raise EstimationError(f"placebo_dates: {name} goes with method='att_gt', but the method is '{method}'.")
 
 
 def placebo_outcomes(
@@ -216,7 +217,7 @@ def placebo_outcomes(
     parts = [overall_effect(panel, name, asked) for name in names]
     whole = under_one_another(parts, pd.DataFrame({"term": list(names)}), panel, asked, verb)
     joint = joint_zero(whole, "Wald test of placebo outcomes", "no effect on any placebo outcome")
-    return _placebos(whole, adjusted_columns(whole, count, chosen), asked, joint, "")
+    return _placebos(whole, adjusted_columns(whole, count, chosen), asked, joint, {})
 
 
 def adjusted_columns(whole: Estimates, replicates: int, seed: int) -> dict[str, Floats]:
@@ -228,8 +229,8 @@ def adjusted_columns(whole: Estimates, replicates: int, seed: int) -> dict[str, 
 
 
 def _placebos(
-    whole: Estimates, columns: Mapping[str, NDArray[Any]], asked: Asked, joint: TestResult | None, of: str
+    whole: Estimates, columns: Mapping[str, NDArray[Any]], asked: Asked, joint: TestResult | None, told: dict[str, str]
 ) -> PlaceboEffects:
-    fit = {**asked.record(), **joint_record(joint), **({"outcome": of} if of else {})}
+    fit = {**asked.record(), **joint_record(joint), **told}
     parts = {name: getattr(whole, name) for name in whole.__dataclass_fields__}
     return PlaceboEffects(**{**parts, "columns": columns, "fit": fit}, joint=joint)
