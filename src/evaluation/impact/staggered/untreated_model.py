@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ class CellSums:
     block: Codes
     squares: Floats
 
-    @property
+    @cached_property
     def since(self) -> Floats:
         """Time since treatment of each cell, shape (Q,); minus infinity for the never treated."""
         return np.asarray(self.times[self.period] - self.first)
@@ -174,11 +175,14 @@ class UntreatedModel:
     @property
     def identified(self) -> Mask:
         """Cells whose outcome without treatment is identified, shape (Q,)."""
-        cells = self.cells
-        mass = np.where(cells.mass > 0, cells.mass, 1.0)
-        here = np.column_stack([np.eye(self.n_times)[cells.period], cells.sums[:, 1:] / mass[:, None], self.leads])
+        cells, t, p = self.cells, self.n_times, self.n_covariates
         average = self.by_place / np.where(self.place_mass > 0, self.place_mass, 1.0)[:, None]
-        off = np.abs((here - average[cells.place]) @ self.blind).max(axis=1, initial=0.0)
+        own = self.blind[:t][cells.period] - (average @ self.blind)[cells.place]
+        if p:
+            own += cells.sums[:, 1:] @ self.blind[t : t + p] / np.where(cells.mass > 0, cells.mass, 1.0)[:, None]
+        if self.leads.shape[1]:
+            own += self.leads @ self.blind[t + p :]
+        off = np.abs(own).max(axis=1, initial=0.0)
         return np.asarray((self.place_mass[cells.place] > 0) & (off < OUTSIDE))
 
     @property
