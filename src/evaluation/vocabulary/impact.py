@@ -299,7 +299,7 @@ TERMS: dict[str, tuple[str, str]] = {
         "Sampling design alone ({small_sample}): shocks that clusters share are left out",
     ),
     "p_cr1_normal": ("CR1, 정규", "CR1, normal"),
-    "p_cr1_t": ("CR1, t(G-1)", "CR1, t(G-1)"),
+    "p_cr1_t": ("CR1, t분포(G-1)", "CR1, t(G-1)"),
     "p_cr2": ("CR2, 새터스웨이트", "CR2, Satterthwaite"),
     "p_cr3": ("CR3, 새터스웨이트", "CR3, Satterthwaite"),
     "p_cv3": ("잭나이프 CV3, t(G-1)", "Jackknife CV3, t(G-1)"),
@@ -405,7 +405,7 @@ TERMS: dict[str, tuple[str, str]] = {
         "지렛대 보정 샌드위치 CR3, t(G-1), 군집 {g}개({cluster})",
         "Sandwich corrected for leverage, CR3, t(G-1), {g} clusters ({cluster})",
     ),
-    "p_cr3_t": ("CR3, t(G-1)", "CR3, t(G-1)"),
+    "p_cr3_t": ("CR3, t분포(G-1)", "CR3, t(G-1)"),
     "small_sample": ("소표본 보정", "small-sample rule"),
     "few_note_wild": (
         "와일드 군집 부트스트랩: R은 귀무가설을 부과, U는 부과하지 않음. 첫 숫자는 잔차(1 전체 적합, 3 군집을 뺀 "
@@ -425,6 +425,10 @@ TERMS: dict[str, tuple[str, str]] = {
         "표본설계만 쓴 오차에는 군집이 함께 겪는 충격이 빠짐",
         "Sampling design alone leaves out shocks that clusters share",
     ),
+    "draws_every": ("{n}가지 전부", "all {n}"),
+    "draws_seeded": ("{n}번(시드 {seed})", "{n} (seed {seed})"),
+    "leverage of clusters": ("군집 지렛대값", "leverage of clusters"),
+    "number_of_draws": ("추출 수", "draws"),
     # end of inference with few clusters
     "rejected_share": ("기각 비율", "share rejected"),
     # violations of parallel trends
@@ -742,6 +746,7 @@ TERMS: dict[str, tuple[str, str]] = {
         "잭나이프 거부: {rows}. {cluster} 하나를 빼면 추정할 수 없음",
         "The jackknife is refused for {rows}: they do not exist without some {cluster}",
     ),
+    "single_treated": ("시행 지역이 한 곳뿐임", "a single treated place"),
     "single_comparison": ("비교 지역이 한 곳뿐임", "a single place to compare with"),
     "dose_varies_note": (
         "시행 정도가 해마다 바뀜: 효과는 그 해의 정도에만 달려 있다고 가정",

@@ -319,3 +319,31 @@ def test_what_was_left_out_stands_below_the_table():
     assert "without treatment is not identified: 18 (2 places" in notes
     assert "mean over all treated observations" in notes
     assert "무작위" in " ".join(ev.table(random_timing(places()), lang="ko").notes)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_rows_with_a_cohort_of_one_district_have_no_jackknife_error(verb):
+    table = noisy()
+    table["first"] = table["first"].where(table["district"] != 7, 2015)
+    made = verb(panel_of(table), **OPTIONS, type="group")
+    assert np.isnan(made.std_error).tolist() == [True, False, True, False]
+    assert any("do not exist without some district" in line for line in made.remarks("en"))
+    supported = verb(panel_of(table), **OPTIONS, type="group", supported_only=True)
+    assert supported.keys["cohort"].tolist() == [None, 2014, 2016]
+    assert np.isfinite(supported.std_error).all()
+    assert {(row["cohort"], row["reason"]) for row in supported.fit["not_identified"]} == {(2015, "single_treated")}
+    np.testing.assert_allclose(supported.estimate[1:], made.estimate[[1, 3]])
+    apart = verb(panel_of(table), **OPTIONS, type="group", vcov="cluster")
+    assert np.isfinite(apart.std_error).all()
+
+
+def test_effects_of_supported_cohorts_are_their_own_derivative():
+    table = noisy()
+    table["first"] = table["first"].where(table["district"] != 7, 2015)
+    made = ev.imputation_did(panel_of(table), **OPTIONS, type="dynamic", supported_only=True)
+    w, step = table["w"].to_numpy(), 1e-5
+    for i in (0, 20, 60, 130):
+        up, down = w.copy(), w.copy()
+        up[i], down[i] = w[i] + step, w[i] - step
+        slope = (made.refit.again(up) - made.refit.again(down)) / (2 * step)
+        np.testing.assert_allclose(made.influence[i] / w[i], slope, rtol=DERIVATIVE, atol=1e-9)

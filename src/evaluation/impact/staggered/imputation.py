@@ -30,6 +30,7 @@ def imputation_did(
     place: str | None = None,
     anticipation: float = 0,
     cluster: str | None = None,
+    supported_only: bool = False,
     vcov: Literal["design", "cluster", "jackknife", "bjs"] | None = None,
     conf_level: float = 0.95,
 ) -> ImpactEffects:
@@ -57,6 +58,9 @@ def imputation_did(
         By how much the policy acts ahead of its date; these waves are imputed as well, outside the overall row.
     cluster : str, optional
         Column of the places that were treated as wholes; at least three.
+    supported_only : bool, default False
+        The jackknife is refused for rows that hold a cohort and wave of a single cluster, which would not be there
+        without it. True leaves such cohorts and waves out instead, and names them.
     vcov : {"design", "cluster", "jackknife", "bjs"}, optional
         As in ``ev.att_gt``; "bjs" is the authors' conservative variance, with effects centred at their mean by
         cohort and time, and normal-theory leads with fixest's factor; here with t(G - 1).
@@ -109,7 +113,15 @@ def imputation_did(
     )
     if vcov == "bjs" and cluster is None:
         raise EstimationError("imputation_did: vcov='bjs' needs cluster=..., the column of the treated places.")
-    imputed = impute(seen, "imputation_did", kind=type, anticipation=anticipation, leads=leads, residual_leads=False)
+    imputed = impute(
+        seen,
+        "imputation_did",
+        kind=type,
+        anticipation=anticipation,
+        leads=leads,
+        residual_leads=False,
+        supported_only=supported_only,
+    )
     own = vcov == "bjs"
     return imputed_result(
         imputed,

@@ -32,6 +32,8 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Kind = Literal["simple", "group", "dynamic", "calendar"]
 
+#: Why a cohort and wave is left out on request, as a code that ``wording`` knows in both languages.
+SINGLE_TREATED = "single_treated"
 #: Key column of the rows of each kind.
 KEY = {"simple": None, "group": "cohort", "dynamic": "event_time", "calendar": "time"}
 
@@ -131,11 +133,14 @@ class Imputed:
     question: Question
     cells: CellSums
     model: UntreatedModel
+    supported_only: bool = False
 
     @cached_property
     def usable(self) -> Mask:
-        """Cells whose outcome without treatment is identified, shape (Q,)."""
-        return self.model.identified
+        """Cells that may be averaged: outcome without treatment identified and, on request, not of one cluster."""
+        if not self.supported_only:
+            return self.model.identified
+        return self.model.identified & (_only_cluster(self.cells) < 0)
 
     def members(self) -> Mask:
         """Return the observations that each row averages (leads: that bear it), shape (m, k)."""
@@ -185,7 +190,7 @@ class Imputed:
     @cached_property
     def estimate(self) -> Floats:
         """Overall, leads and rows, shape (k,)."""
-        return self.question.estimates(self.cells, strict=False)
+        return self.question.estimates(self._same(self.cells), strict=True)
 
     @cached_property
     def small(self) -> CellSums:
@@ -199,14 +204,24 @@ class Imputed:
     def left_out(self) -> Floats:
         """Return the rows without each cluster, shape (G, k)."""
         cells = self._same(self.small)
-        each = [self.question.estimates(cells.without(g), strict=True) for g in range(self.seen.n_clusters)]
-        return np.stack(each)
+        each = np.stack([self.question.estimates(cells.without(g), strict=True) for g in range(self.seen.n_clusters)])
+        alone, there = _only_cluster(cells), cells.mass > 0
+        whole, code = self.question.targets(cells, there)
+        each[alone[whole & (alone >= 0)], 0] = np.nan
+        row = (code >= 0) & (alone >= 0)
+        each[alone[row], 1 + len(self.question.leads) + code[row]] = np.nan
+        return each
 
     def reordered(self, cohorts: Floats) -> Floats:
         """Return the rows for other orders of the roll-out, shape (B, k)."""
         cells = self.small
         orders = np.atleast_2d(np.asarray(cohorts, dtype=float))
-        each = [self.question.estimates(replace(cells, first=order[cells.cluster]), strict=False) for order in orders]
+        each = []
+        for order in orders:
+            moved = replace(cells, first=order[cells.cluster])
+            if self.supported_only:
+                moved = _dropped(moved, _only_cluster(moved) >= 0)
+            each.append(self.question.estimates(moved, strict=False))
         return np.stack(each)
 
     def _same(self, cells: CellSums) -> CellSums:
@@ -215,9 +230,8 @@ class Imputed:
         if not lost.any():
             return cells
         gone = np.zeros(len(cells.mass), dtype=bool)
-        row_of = cells.row_of
-        gone[row_of[lost]] = True
-        return replace(cells, mass=np.where(gone, 0.0, cells.mass), sums=np.where(gone[:, None], 0.0, cells.sums))
+        gone[cells.row_of[lost]] = True
+        return _dropped(cells, gone)
 
     def refit(self) -> Refit:
         """Return the estimator to be asked again."""
@@ -234,8 +248,34 @@ class Imputed:
         )
 
 
+def _dropped(cells: CellSums, gone: Mask) -> CellSums:
+    """Return the sums without some treated cells."""
+    return replace(cells, mass=np.where(gone, 0.0, cells.mass), sums=np.where(gone[:, None], 0.0, cells.sums))
+
+
+def _only_cluster(cells: CellSums) -> Codes:
+    """Return the cluster of cells that alone holds their cohort and wave, shape (Q,); -1 if several do, or untreated.
+
+    Without that cluster the cohort and wave would not be there, and rows that average it would be others.
+    """
+    there = (cells.mass > 0) & (cells.since >= 0)
+    _, group = np.unique(np.column_stack([cells.first, cells.period]), axis=0, return_inverse=True)
+    group, n = group.ravel(), int(group.max(initial=0)) + 1
+    low, high = np.full(n, np.iinfo(np.int64).max), np.full(n, -1)
+    np.minimum.at(low, group[there], cells.cluster[there])
+    np.maximum.at(high, group[there], cells.cluster[there])
+    return np.where(there & (low == high)[group], cells.cluster, -1)
+
+
 def impute(
-    seen: Observations, verb: str, *, kind: Kind, anticipation: float, leads: Floats, residual_leads: bool
+    seen: Observations,
+    verb: str,
+    *,
+    kind: Kind,
+    anticipation: float,
+    leads: Floats,
+    residual_leads: bool,
+    supported_only: bool,
 ) -> Imputed:
     """Fit the outcomes without treatment and settle which averages are asked for.
 
@@ -250,24 +290,30 @@ def impute(
         raise EstimationError(f"{verb}: no type {kind!r}. {did_you_mean(str(kind), list(KEY))}")
     if isinstance(anticipation, bool) or not isinstance(anticipation, (int, float)) or not 0 <= anticipation < np.inf:
         raise EstimationError(f"{verb}: anticipation must be zero or a positive length of time, got {anticipation!r}.")
+    if not isinstance(supported_only, bool):
+        raise EstimationError(f"{verb}: supported_only must be True or False, got {supported_only!r}.")
+    if supported_only and seen.clusters is None:
+        raise EstimationError(f"{verb}: supported_only=True needs cluster=..., the column of the treated places.")
     cells = sum_cells(seen)
     draft = Question(kind, float(anticipation), np.zeros(0), leads, residual_leads)
     untreated = draft.untreated(cells)
     _refuse_nothing(seen, verb, cells, untreated)
     model = fit_untreated(cells, untreated)
     _refuse_collinear(seen, verb, model)
-    usable = model.identified
+    draft_effects = Imputed(seen, draft, cells, model, supported_only)
+    usable = draft_effects.usable
     if not (usable & (cells.since >= 0)).any():
         raise IdentificationError(
             f"{verb}: no outcome without treatment can be imputed: each place ({seen.places}) needs a wave before its "
             f"treatment, and each wave somebody not treated yet."
+            f"{' With supported_only=True also two treated clusters.' if supported_only else ''}"
         )
     if kind == "simple":
-        return Imputed(seen, draft, cells, model)
+        return draft_effects
     among = usable & np.isfinite(cells.since) & (cells.since >= 0)
     if kind == "dynamic":
         among = usable & np.isfinite(cells.since) & (~untreated | residual_leads)
-    return Imputed(seen, replace(draft, keys=np.unique(draft.value(cells)[among])), cells, model)
+    return replace(draft_effects, question=replace(draft, keys=np.unique(draft.value(cells)[among])))
 
 
 def _refuse_nothing(seen: Observations, verb: str, cells: CellSums, untreated: Mask) -> None:
@@ -349,11 +395,13 @@ def _fit_record(imputed: Imputed) -> dict[str, Any]:
     seen, cells, question = imputed.seen, imputed.cells, imputed.question
     lost = ~imputed.usable & ~imputed.model.untreated
     at = lost[cells.row_of]
+    found = imputed.model.identified
     no_period = imputed.model.place_mass[cells.place] <= 0
     reasons: dict[tuple[float, float], str] = {}
     for q in np.flatnonzero(lost):
         key = (exact(cells.first[q]), exact(cells.times[cells.period[q]]))
-        reasons[key] = NO_PERIOD_BEFORE if no_period[q] else reasons.get(key, NO_COMPARISON)
+        why = SINGLE_TREATED if found[q] else NO_COMPARISON
+        reasons[key] = NO_PERIOD_BEFORE if no_period[q] else reasons.get(key, why)
     records = [{"cohort": g, "time": t, "reason": reason} for (g, t), reason in sorted(reasons.items())]
     return {
         "type": question.kind,

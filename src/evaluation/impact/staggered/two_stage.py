@@ -22,6 +22,7 @@ def two_stage_did(
     place: str | None = None,
     anticipation: float = 0,
     cluster: str | None = None,
+    supported_only: bool = False,
     vcov: Vcov | None = None,
     conf_level: float = 0.95,
 ) -> ImpactEffects:
@@ -29,7 +30,7 @@ def two_stage_did(
 
     Parameters
     ----------
-    panel, outcome, cohort, covariates, type, place, anticipation, cluster, conf_level
+    panel, outcome, cohort, covariates, type, place, anticipation, cluster, supported_only, conf_level
         As in ``ev.imputation_did``.
     vcov : {"design", "cluster", "jackknife"}, optional
         Default: "jackknife" where a cluster is named, else "design". "cluster" is the author's (both stages as one
@@ -72,7 +73,13 @@ def two_stage_did(
         panel, "two_stage_did", outcome=outcome, cohort=cohort, covariates=covariates, place=place, cluster=cluster
     )
     imputed = impute(
-        seen, "two_stage_did", kind=type, anticipation=anticipation, leads=np.zeros(0), residual_leads=True
+        seen,
+        "two_stage_did",
+        kind=type,
+        anticipation=anticipation,
+        leads=np.zeros(0),
+        residual_leads=True,
+        supported_only=supported_only,
     )
     return imputed_result(
         imputed,
