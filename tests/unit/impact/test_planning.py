@@ -207,3 +207,80 @@ def test_correlations_are_shown_in_both_languages():
     found = ev.cluster_correlations(ev.panel(ev.survey_design(people()), time="year"), outcome="y", cluster="place")
     assert "intra-cluster correlation" in repr(ev.table(found, lang="en"))
     assert "지역 내 상관" in repr(ev.table(found, lang="ko"))
+
+
+def test_decaying_shocks_are_told():
+    plan = ev.rollout_mde(STAGED, waves=WAVES, persons=40, autocorrelation="ar1", **KNOWN)
+    assert "AR(1)" in repr(ev.table(plan, lang="en"))
+    assert plan.std_error != ev.rollout_mde(STAGED, waves=WAVES, persons=40, **KNOWN).std_error
+    with pytest.raises(EstimationError, match="autocorrelation"):
+        ev.rollout_mde(STAGED, waves=WAVES, persons=40, autocorrelation="ar2", **KNOWN)
+
+
+def test_sampling_in_units_is_noise_of_the_design_and_not_of_places():
+    """Persons of one sampling unit are alike: taken for persons drawn one by one, that looks like shocks of places."""
+    rng = np.random.default_rng(12)
+    rows = [
+        (place, wave, f"{place}-{wave}-{unit}", mean + rng.normal())
+        for place in range(30)
+        for wave in (2012, 2013)
+        for unit in range(6)
+        for mean in [rng.normal(0, 1.5)]
+        for _ in range(5)
+    ]
+    frame = pd.DataFrame(rows, columns=["place", "year", "unit", "y"])
+    over_time = ev.panel(ev.survey_design(frame, strata="place", psu="unit"), time="year")
+    found = {
+        noise: ev.cluster_correlations(over_time, outcome="y", cluster="place", noise=noise).tidy().set_index("term")
+        for noise in ("design", "persons")
+    }
+    shocks = {noise: rows.loc["var_place_wave", "estimate"] for noise, rows in found.items()}
+    assert abs(shocks["design"]) < 2 * found["design"].loc["var_place_wave", "std_error"]
+    # six units of variance 2.25 each hold 0.375 of a place's mean, of which persons one by one would explain little
+    assert 0.2 < shocks["persons"] - shocks["design"] < 0.4
+
+
+def test_correlations_that_cannot_be_told_are_refused():
+    frame = people()
+    over_time = ev.panel(ev.survey_design(frame), time="year")
+    with pytest.raises(EstimationError, match="noise"):
+        ev.cluster_correlations(over_time, outcome="y", cluster="place", noise="taylor")
+    with pytest.raises(IdentificationError, match="before the first treated period"):
+        ev.cluster_correlations(
+            ev.panel(ev.survey_design(frame.query("year > 2014")), time="year"),
+            outcome="y",
+            cluster="place",
+            cohort="first",
+        )
+    lonely = frame.groupby(["place", "year"], as_index=False).first()
+    with pytest.raises(IdentificationError, match="single answer"):
+        ev.cluster_correlations(ev.panel(ev.survey_design(lonely), time="year"), outcome="y", cluster="place")
+    units = ev.panel(ev.survey_design(lonely, psu="place"), unit="place", time="year")
+    with pytest.raises(EstimationError, match="Leave unit out"):
+        ev.cluster_correlations(units, outcome="y", cluster="place")
+
+
+def test_places_that_lack_a_wave_are_left_out_and_counted():
+    frame = people()
+    frame = frame[~((frame["place"] == 0) & (frame["year"] == 2012))]
+    found = ev.cluster_correlations(ev.panel(ev.survey_design(frame), time="year"), outcome="y", cluster="place")
+    assert found.fit["n_clusters"] == 11
+    assert found.fit["n_clusters_left_out"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"draws": 10}, "draws"),
+        ({"permutations": 5}, "permutations"),
+        ({"alpha": 5}, "5 % is 0.05"),
+        ({"seed": -1}, "seed"),
+        ({"test": "bootstrap"}, "test"),
+        ({"method": "gls"}, "method"),
+        ({"effect": None}, "effect"),
+    ],
+)
+def test_wrong_simulations_are_refused(changes, message):
+    given = {"waves": WAVES, "persons": 40, "effect": 0, "draws": 100, "permutations": 99, **KNOWN, **changes}
+    with pytest.raises(EstimationError, match=message):
+        ev.rollout_power(STAGED, **given)

@@ -48,15 +48,27 @@ class Correlations:
         Correlation of a place's shocks between waves, 0 to 1.
     std_dev : float
         Of the outcome among persons of all places in one wave.
+    autocorrelation : {"constant", "ar1"}
+        Between any two waves alike, or by the power of the waves between them.
     """
 
     icc: float
     cac: float
     std_dev: float
+    autocorrelation: Decay = "constant"
+
+    def cac_text(self) -> str:
+        """Return the correlation between waves, with the way it decays where it does."""
+        return f"{self.cac:.3g}" + (" AR(1)" if self.autocorrelation == "ar1" else "")
 
 
 def read_correlations(
-    correlations: Estimates | None, icc: float | None, cac: float | None, std_dev: float | None, verb: str
+    correlations: Estimates | None,
+    icc: float | None,
+    cac: float | None,
+    std_dev: float | None,
+    autocorrelation: Decay,
+    verb: str,
 ) -> Correlations:
     """Return icc, cac and standard deviation, from an estimate or as given; given numbers go first.
 
@@ -90,7 +102,8 @@ def read_correlations(
         elif not 0 <= value <= 1:
             raise EstimationError(f"{verb}: {name} is a share or correlation from 0 to 1, got {value:g}.")
     spread = require_number(values["std_dev"], f"{verb}: std_dev", above=0.0)
-    return Correlations(float(values["icc"] or 0.0), float(values["cac"] or 0.0), spread)
+    require_choice(autocorrelation, ("constant", "ar1"), f"{verb}: autocorrelation")
+    return Correlations(float(values["icc"] or 0.0), float(values["cac"] or 0.0), spread, autocorrelation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +158,24 @@ class RolloutPower:
         """Return a JSON-ready record."""
         rows = [{str(name): plain(value) for name, value in row.items()} for row in self.frame.to_dict("records")]
         c = self.correlations
-        setting = {"icc": c.icc, "cac": c.cac, "std_dev": c.std_dev, "alpha": self.alpha, "power": self.power}
+        setting: dict[str, Any] = {
+            "icc": c.icc,
+            "cac": c.cac,
+            "std_dev": c.std_dev,
+            "autocorrelation": c.autocorrelation,
+        }
+        setting |= {"alpha": self.alpha, "power": self.power}
         return {
             "verb": VERB,
             "provenance": self.provenance.to_dict(),
-            "fit": {**setting, "df": plain(self.df), "method": self.method, "places": self.places},
+            "fit": {
+                **setting,
+                "alpha": self.alpha,
+                "power": self.power,
+                "df": plain(self.df),
+                "method": self.method,
+                "places": self.places,
+            },
             "rows": rows,
         }
 
@@ -188,7 +214,7 @@ class RolloutPower:
         )
         return wording.term("rollout_mde_setting", lang).format(
             icc=f"{c.icc:.3g}",
-            cac=f"{c.cac:.3g}",
+            cac=c.cac_text(),
             sd=f"{c.std_dev:.4g}",
             df=f"{self.df:.4g}",
             alpha=f"{100 * self.alpha:g}%",
@@ -287,9 +313,8 @@ def rollout_mde(
     """
     timetable = read_timetable(schedule, waves, VERB)
     many = require_numbers(persons, f"{VERB}: persons", least=1.0)
-    known = read_correlations(correlations, icc, cac, std_dev, VERB)
+    known = read_correlations(correlations, icc, cac, std_dev, autocorrelation, VERB)
     chosen = _method(timetable, method)
-    require_choice(autocorrelation, ("constant", "ar1"), f"{VERB}: autocorrelation")
     level = _probability(alpha, "alpha")
     target = _probability(power, "power")
     if target <= level:
@@ -297,7 +322,7 @@ def rollout_mde(
     options = {"control_group": control_group, "anticipation": anticipation, "supported_only": supported_only}
     usual = timetable.n_places - (2.0 if chosen == "means" else 1.0)
     degrees = usual if df is None else require_number(df, f"{VERB}: df", above=0.0, infinite=True)
-    setting = _Setting(timetable, chosen, known, autocorrelation, options, degrees, level, target)
+    setting = _Setting(timetable, chosen, known, options, degrees, level, target)
     where = PLANNED if correlations is None else correlations.provenance
     grid = np.geomspace(max(1.0, min(many) / 4), 8 * max(many), POINTS)
     effects = np.linspace(0.0, 2 * setting.effect(many[0]), POINTS)
@@ -337,7 +362,6 @@ class _Setting:
     timetable: Timetable
     method: Method
     known: Correlations
-    autocorrelation: Decay
     options: dict[str, Any]
     df: float
     alpha: float
@@ -346,7 +370,7 @@ class _Setting:
     def covariance(self, persons: float) -> Floats:
         """Return the covariance of a place's wave means."""
         c, times = self.known, self.timetable.times
-        return place_covariance(len(times), persons, c.icc, c.cac, c.std_dev, self.autocorrelation, times)
+        return place_covariance(len(times), persons, c.icc, c.cac, c.std_dev, c.autocorrelation, times)
 
     def variance(self, persons: float) -> float:
         """Return the variance of the effect."""

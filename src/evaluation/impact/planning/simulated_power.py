@@ -82,7 +82,13 @@ class RolloutSimulation:
         rows = [{str(name): plain(value) for name, value in row.items()} for row in self.frame.to_dict("records")]
         names = ("alpha", "draws", "permutations", "seed", "persons", "places", "method")
         c = self.correlations
-        fit = {name: plain(getattr(self, name)) for name in names} | {"icc": c.icc, "cac": c.cac, "std_dev": c.std_dev}
+        fit = {name: plain(getattr(self, name)) for name in names}
+        fit |= {"icc": c.icc, "cac": c.cac, "std_dev": c.std_dev, "autocorrelation": c.autocorrelation}
+            "icc": c.icc,
+            "cac": c.cac,
+            "std_dev": c.std_dev,
+            "autocorrelation": c.autocorrelation,
+        }
         return {"verb": VERB, "provenance": self.provenance.to_dict(), "fit": fit, "rows": rows}
 
     def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
@@ -110,7 +116,7 @@ class RolloutSimulation:
             seed=self.seed,
             persons=wording.number(self.persons),
             icc=f"{c.icc:.3g}",
-            cac=f"{c.cac:.3g}",
+            cac=c.cac_text(),
             sd=f"{c.std_dev:.4g}",
             alpha=f"{100 * self.alpha:g}%",
         )
@@ -207,9 +213,8 @@ def rollout_power(
     [1.0, 1.0]
     """
     timetable = read_timetable(schedule, waves, VERB)
-    known = read_correlations(correlations, icc, cac, std_dev, VERB)
+    known = read_correlations(correlations, icc, cac, std_dev, autocorrelation, VERB)
     require_choice(method, ("att_gt", "twfe", "means"), f"{VERB}: method")
-    require_choice(autocorrelation, ("constant", "ar1"), f"{VERB}: autocorrelation")
     tests = column_names(test, f"{VERB}: test", "'jackknife'")
     for name in tests:
         require_choice(name, TESTS, f"{VERB}: test")
