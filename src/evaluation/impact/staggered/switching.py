@@ -114,8 +114,8 @@ def switching_did(
     :math:`DID_{g,l} = Y_{g,F-1+l} - Y_{g,F-1} - \\sum_h n_h (Y_{h,F-1+l} - Y_{h,F-1}) / \\sum_h n_h` over places h with
     d in the first wave that have not switched by F - 1 + l; falls count with their sign turned. Places weigh by the sum
     of their respondents' weights. Waves after a treatment has been both above and below the first wave's are left out.
-    Periods are waves, whatever the distance between them. In the jackknife a place left out is one fewer to average; a row
-    has no error where a comparison loses its last place that stays.
+    Periods are waves, whatever the distance between them. In the jackknife a place left out is one fewer to average; a
+    row has no error where a comparison loses its last place that stays.
 
     Equal to ``py_did_multiplegt_dyn`` 0.1.9 on the simulated panels of the tests: effects, placebos, normalised
     effects and the average total effect. Its errors count cohorts differently and are not the ones here.
