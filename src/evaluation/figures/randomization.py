@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from evaluation import wording
 from evaluation.errors import PublishError
 from evaluation.figures.canvas import BLUE, DASHED, GREY, INK, ORANGE, Figure, Sheet, theme
+from evaluation.impact.clusters.resampled import named
 
 #: Height of the histogram, in inches, and its bins.
 HISTOGRAM, BINS = 2.3, 41
@@ -62,9 +63,11 @@ def draw_resampled(result: Any, *, title: str | None = None, lang: str | None = 
     counts = {"beyond": np.histogram(clipped[far], edges)[0], "all": np.histogram(clipped, edges)[0]}
     data = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": counts["all"], "n_beyond": counts["beyond"]})
     kind = "orders" if result.verb == "randomization_inference" else "redraws"
-    name = title or wording.term(f"{kind}_title", lang).format(term=_name(result.key, result.provenance, lang))
+    name = title or wording.term(f"{kind}_title", lang).format(
+        term=named(result.key, result.provenance, wording.language_of(lang))
+    )
     words = {"p": wording.probability(result.p_value), "n": f"{result.n_draws:,}"}
-    notes = [wording.term(f"{kind}_note", lang).format(**words)]
+    notes = [wording.term(f"{kind}_note", lang).format(**words).replace("p = ", "p\u00a0=\u00a0")]
     if np.abs(drawn).max() > limit:
         notes.append(wording.term("draws_at_ends", lang))
     caption = wording.caption(result.provenance, None, lang, notes=notes)
@@ -103,15 +106,6 @@ def _edges(drawn: Any, observed: float) -> Any:
     return step * np.arange(-np.ceil(limit / step), np.ceil(limit / step) + 1)
 
 
-def _name(key: Any, provenance: Any, lang: str | None) -> str:
-    words = wording.label_keys(pd.DataFrame([dict(key)]), provenance.labels, lang).iloc[0]
-    parts = [str(words["term"])]
-    for column in words.index.drop("term"):
-        if words[column] not in ("", "None"):
-            parts.append(f"{wording.heading(str(column), provenance.labels, lang)} {words[column]}")
-    return ", ".join(parts)
-
-
 def draw_left_out(result: Any, *, title: str | None = None, lang: str | None = None) -> Figure:
     """Draw the first estimate of a result without each cluster, from the smallest to the largest.
 
@@ -144,7 +138,9 @@ def draw_left_out(result: Any, *, title: str | None = None, lang: str | None = N
         raise PublishError("no estimate exists without any one of the clusters, so there is nothing to draw.")
     shown = rows[there].sort_values(["estimate", cluster], ignore_index=True)
     whole = float((shown["estimate"] - shown["change"]).iloc[0])
-    name = title or wording.term("left_out_title", lang).format(term=_name(first, result.provenance, lang))
+    name = title or wording.term("left_out_title", lang).format(
+        term=named(first, result.provenance, wording.language_of(lang))
+    )
     notes = [wording.term("left_out_note", lang).format(all=f"{whole:.4g}", n=len(shown))]
     if not there.all():
         gone = ", ".join(wording.value_label(cluster, own, labels, lang) for own in rows.loc[~there, cluster])
@@ -172,6 +168,5 @@ def draw_left_out(result: Any, *, title: str | None = None, lang: str | None = N
 
 def _rows_alike(keys: pd.DataFrame) -> int:
     """Return how many rows, from the first on, have the keys of the first."""
-    text = keys.astype(str)
-    same = (text == text.iloc[0]).all(axis=1).to_numpy()
-    return len(same) if same.all() else int(np.argmin(same))
+    text = [tuple(map(str, row)) for row in keys.itertuples(index=False, name=None)]
+    return next((place for place, row in enumerate(text) if row != text[0]), len(text))

@@ -416,3 +416,71 @@ def test_figures_show_counts_of_orders_and_one_dot_per_cluster(lang):
     assert len(dots.data) == 9
     assert dots.data["estimate"].is_monotonic_increasing
     assert dots.png() == ev.plot(ev.leave_one_out(result), lang=lang).png()
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"), [("ko", "시행 순서가 교환 가능"), ("en", "under exchangeable roll-out order")]
+)
+def test_tables_say_the_estimate_in_text_and_the_file_holds_it_in_full(lang, words):
+    result = fitted(persons(n_clusters=9, treated=4))
+    for one in (ev.randomization_inference(result), ev.headline_inference(result), ev.few_cluster_table(result)):
+        shown = ev.table(one, lang=lang)
+        assert words in str(shown)
+        assert shown.data["estimate"].iloc[0] == result.estimate[0]
+    bootstrap = ev.table(ev.wild_cluster_bootstrap(result), lang=lang)
+    assert "WCR-11" in str(bootstrap)
+
+
+def test_every_code_of_a_method_and_a_reason_has_words():
+    from evaluation.wording import knows
+
+    methods = ["cr1_normal", "cr1_t", "cr2", "cr3", "cr3_t", "cv3", "sums_normal", "sums_t", "design_alone"]
+    drawn = [
+        "wcr_11",
+        "wcr_13",
+        "wcr_31",
+        "wcr_33",
+        "wcu_11",
+        "score_cluster",
+        "score_jackknife",
+        "ri_coefficient",
+        "ri_t",
+    ]
+    reasons = ["no_estimate_without", "no_df", "no_error", "no_influence", "needs_regression", "needs_linear"]
+    reasons += ["too_many_effects", "no_orders", "cohort_within", "no_t_by_order"]
+    chosen = ["jackknife", "jackknife_unknown", "ri_few", "ri_refused", "none_few", "none_refused"]
+    codes = [*methods, *(f"p_{name}" for name in [*methods, *drawn, "score", "none"]), *reasons]
+    assert [code for code in [*codes, *(f"chosen_{name}" for name in chosen)] if not knows(code)] == []
+
+
+def test_a_regression_that_is_not_linear_is_told_apart():
+    frame = persons(n_clusters=8, treated=4)
+    frame["visits"] = np.random.default_rng(1).poisson(np.exp(0.3 * frame["d"] + 0.1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewClustersWarning)
+        result = ev.fe_regression(
+            ev.survey_design(frame), outcome="visits", regressors="d", effects=["gu", "year"], family="poisson",
+            cluster="gu", time="year",
+        )  # fmt: skip
+    reasons = ev.few_cluster_table(result).tidy().set_index("method")["reason"]
+    assert reasons["cr2"] == reasons["cr3"] == "needs_linear"
+    assert reasons["ri_coefficient"] == "no_orders"
+    assert ev.wild_cluster_bootstrap(result).method == "score_jackknife"
+    with pytest.raises(EstimationError, match="family='poisson'"):
+        ev.randomization_inference(result)
+
+
+@pytest.mark.parametrize("verb", [ev.sun_abraham, ev.event_study_twfe, ev.extended_twfe])
+def test_staggered_regressions_have_a_wild_bootstrap_for_every_row(verb):
+    frame = persons(n_clusters=9, treated=5, n_times=5)
+    frame["first"] = frame["first"].where(frame["gu"] != 0, 2017)
+    panel = ev.panel(ev.survey_design(frame), time="year")
+    result = verb(panel, outcome="y", cohort="first", cluster="gu")
+    for row in range(len(result)):
+        if np.isfinite(result.vcov[row, row]) and result.vcov[row, row] > 0:
+            found = ev.wild_cluster_bootstrap(result, row=row, draws="all")
+            assert found.method == "wcr_11"
+            assert found.estimate == pytest.approx(result.estimate[row], rel=1e-8, abs=1e-10)
+            assert found.conf_low < found.estimate < found.conf_high
+    moved = ev.randomization_inference(result, draws=99, seed=2)
+    assert 0 < moved.p_value <= 1

@@ -28,7 +28,7 @@ from evaluation.impact.clusters.sides import Sides, sides_of
 from evaluation.impact.clusters.wild_bootstrap import Options, contributions_of, is_linear, redraw, require_clusters
 from evaluation.impact.effects import ImpactEffects, Refit, errors_of
 from evaluation.results import Provenance, frame_html, plain
-from evaluation.wording import ABSENT, language_of, number, probability, term
+from evaluation.wording import ABSENT, language_of, method_name, number, probability, term
 
 Floats = NDArray[np.float64]
 
@@ -127,7 +127,7 @@ class FewClusterTable:
         """Return the table's columns of text, and its notes."""
         columns = {
             term("method", lang): [term(f"p_{line.method}", lang) for line in self.lines],
-            term("small_sample", lang): [line.small_sample or ABSENT for line in self.lines],
+            term("small_sample", lang): [_rule(line, lang) for line in self.lines],
             term("std_error", lang): [_shown(line.std_error, 4) for line in self.lines],
             term("df", lang): [_shown(line.df, int(line.df % 1 > 0)) for line in self.lines],
             term("p_value", lang): [probability(line.p_value) for line in self.lines],
@@ -146,7 +146,7 @@ class FewClusterTable:
             if any(method.startswith(start) for method in methods):
                 notes.append(term(f"few_note_{name}", lang))
         for reason in dict.fromkeys(line.reason for line in self.lines if line.reason):
-            lacking = ", ".join(term(f"p_{line.method}", lang) for line in self.lines if line.reason == reason)
+            lacking = " · ".join(term(f"p_{line.method}", lang) for line in self.lines if line.reason == reason)
             notes.append(f"{lacking}: {term('not_available', lang)}, {term(reason, lang)}")
         return [*notes, term("few_read", lang)]
 
@@ -180,6 +180,17 @@ class FewClusterTable:
 
 def _shown(value: float, places: int) -> str:
     return ABSENT if np.isnan(value) else number(value, places)
+
+
+def _rule(line: Line, lang: str) -> str:
+    """Return the small-sample rule, how many draws were made, or how the design's variance was, in a few words."""
+    if "draws" in line.facts:
+        seed = term("no_seed", lang) if line.facts["seed"] is None else line.facts["seed"]
+        kind = "draws_every" if line.facts["is_all"] else "draws_seeded"
+        return term(kind, lang).format(n=f"{line.facts['draws']:,}", seed=seed)
+    if line.method == "design_alone":
+        return method_name(line.small_sample, lang)
+    return term(line.small_sample, lang) if line.small_sample else ABSENT
 
 
 def _interval(line: Line) -> str:
@@ -356,7 +367,7 @@ class _Asker:
             p_value=found.p_value,
             conf_low=found.conf_low,
             conf_high=found.conf_high,
-            facts=found.facts,
+            facts={**found.facts, "draws": found.n_draws},
         )
 
     def randomizations(self, draws: int | str, seed: int | None) -> list[Line]:

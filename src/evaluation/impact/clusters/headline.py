@@ -12,12 +12,20 @@ from scipy import stats
 
 from evaluation.errors import EstimationError
 from evaluation.impact.clusters.randomization import randomization_inference
-from evaluation.impact.clusters.resampled import ResampledTest, key_of, method_words, require_impact, row_of
+from evaluation.impact.clusters.resampled import (
+    ResampledTest,
+    interval_text,
+    key_of,
+    method_words,
+    named,
+    require_impact,
+    row_of,
+)
 from evaluation.impact.clusters.sides import Sides, sides_of
 from evaluation.impact.clusters.wild_bootstrap import contributions_of, require_clusters
 from evaluation.impact.effects import ImpactEffects
 from evaluation.results import Provenance, card_html, plain
-from evaluation.wording import interval_name, language_of, probability, term
+from evaluation.wording import ABSENT, interval_name, language_of, probability, term
 
 VERB = "headline_inference"
 #: With fewer treated, or fewer comparison, clusters the jackknife is not trusted.
@@ -110,16 +118,30 @@ class Headline:
             "rows": [{str(name): plain(value) for name, value in self.tidy().iloc[0].items()}],
         }
 
+    def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
+        """Return the columns of a table in text, and its notes."""
+        columns = {
+            term("term", lang): [named(self.key, self.provenance, lang)],
+            term("method", lang): [term(f"p_{self.method}", lang)],
+            term("estimate", lang): [f"{self.estimate:.4g}"],
+            term("std_error", lang): [ABSENT if np.isnan(self.std_error) else f"{self.std_error:.4g}"],
+            term("p_value", lang): [probability(self.p_value)],
+            interval_name(self.conf_level, lang): [interval_text(self.conf_low, self.conf_high)],
+        }
+        return columns, [self.why(lang), self.convention(lang)]
+
     def card(self, lang: str | None = None) -> list[tuple[str, str]]:
         """Return headings and texts of what a reader needs."""
         lang = language_of(lang)
-        name = ", ".join(str(value) for value in self.key.values() if value is not None)
-        lines = [(term("term", lang), name), (term("estimate", lang), f"{self.estimate:.6g}")]
+        lines = [
+            (term("term", lang), named(self.key, self.provenance, lang)),
+            (term("estimate", lang), f"{self.estimate:.6g}"),
+        ]
         if np.isfinite(self.std_error):
             lines.append((term("std_error", lang), f"{self.std_error:.6g}"))
         lines.append((term("p_value", lang), probability(self.p_value)))
         if not np.isnan(self.conf_low):
-            lines.append((interval_name(self.conf_level, lang), f"[{self.conf_low:.6g}, {self.conf_high:.6g}]"))
+            lines.append((interval_name(self.conf_level, lang), interval_text(self.conf_low, self.conf_high)))
         return [
             *lines,
             (term("convention", lang), self.convention(lang)),

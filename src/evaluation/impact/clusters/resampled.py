@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evaluation.errors import EstimationError
 from evaluation.impact.effects import ImpactEffects
 from evaluation.results import Provenance, card_html, plain
-from evaluation.wording import interval_name, language_of, probability, term
+from evaluation.wording import ABSENT, heading, interval_name, label_keys, language_of, probability, term
 
 Floats = NDArray[np.float64]
 
@@ -114,10 +114,22 @@ class ResampledTest:
             "rows": [row],
         }
 
+    def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
+        """Return the columns of a table in text, and its notes."""
+        columns = {
+            term("term", lang): [named(self.key, self.provenance, lang)],
+            term("estimate", lang): [f"{self.estimate:.4g}"],
+            term("statistic", lang): [f"{self.statistic:.4g}"],
+            term("p_value", lang): [probability(self.p_value)],
+            interval_name(self.conf_level, lang): [interval_text(self.conf_low, self.conf_high)],
+            term("number_of_draws", lang): [f"{self.n_draws:,}"],
+        }
+        return columns, [self.convention(lang)]
+
     def card(self, lang: str | None = None) -> list[tuple[str, str]]:
         """Return headings and texts of what a reader needs."""
         lang = language_of(lang)
-        name = ", ".join(str(value) for value in self.key.values() if value is not None)
+        name = named(self.key, self.provenance, lang)
         lines = [(term("term", lang), name), (term("estimate", lang), f"{self.estimate:.6g}")]
         if self.null:
             lines.append((term("null_value", lang), f"{self.null:.6g}"))
@@ -126,7 +138,7 @@ class ResampledTest:
         if self.p_strict != self.p_weak:
             lines += [(term(name, lang), f"{getattr(self, name):.6g}") for name in ("p_strict", "p_weak")]
         if not np.isnan(self.conf_low):
-            lines.append((interval_name(self.conf_level, lang), f"[{self.conf_low:.6g}, {self.conf_high:.6g}]"))
+            lines.append((interval_name(self.conf_level, lang), interval_text(self.conf_low, self.conf_high)))
         return [*lines, (term("convention", lang), self.convention(lang))]
 
     def summary(self) -> str:
@@ -157,6 +169,23 @@ def method_words(method: str, facts: Mapping[str, Any], lang: str) -> str:
     of, errors = term(f"residuals_{kind}_{digits[0]}", lang), term(f"errors_{digits[1]}", lang)
     name = f"{kind.upper()}-{digits}"
     return term("wild_bootstrap", lang).format(name=name, residuals=of, errors=errors, **words)
+
+
+def named(key: Mapping[str, Any], provenance: Provenance, lang: str) -> str:
+    """Return the keys of a row in words, such as "trust, time since treatment 2"."""
+    words = label_keys(pd.DataFrame([dict(key)]), provenance.labels, lang).iloc[0]
+    others = [name for name in words.index if name != "term" and words[name] not in ("", "None")]
+    return ", ".join(
+        [str(words["term"]), *(f"{heading(name, provenance.labels, lang)} {words[name]}" for name in others)]
+    )
+
+
+def interval_text(low: float, high: float) -> str:
+    """Return the limits of an interval as text; a dash where there is none."""
+    if np.isnan(low):
+        return ABSENT
+    shown = ["-∞" if end == -np.inf else "∞" if end == np.inf else f"{end:.4g}" for end in (low, high)]
+    return f"[{', '.join(shown)}]"
 
 
 def require_impact(result: object, verb: str) -> ImpactEffects:
