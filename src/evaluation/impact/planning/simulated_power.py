@@ -84,11 +84,6 @@ class RolloutSimulation:
         c = self.correlations
         fit = {name: plain(getattr(self, name)) for name in names}
         fit |= {"icc": c.icc, "cac": c.cac, "std_dev": c.std_dev, "autocorrelation": c.autocorrelation}
-            "icc": c.icc,
-            "cac": c.cac,
-            "std_dev": c.std_dev,
-            "autocorrelation": c.autocorrelation,
-        }
         return {"verb": VERB, "provenance": self.provenance.to_dict(), "fit": fit, "rows": rows}
 
     def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
