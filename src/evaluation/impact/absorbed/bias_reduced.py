@@ -191,9 +191,10 @@ def _correction(
     there = np.flatnonzero((columns != 0).any(axis=0))
     both = np.hstack([columns[:, there], scaled[:, there]])
     length = np.linalg.norm(both, axis=0)
-    basis, size, turn = np.linalg.svd(both / length, full_matrices=False)
+    orthogonal, triangle = np.linalg.qr(both / length)
+    turn, size, back = np.linalg.svd(triangle)
     kept = size > 1e-11 * size.max(initial=1.0)
-    basis, turned = basis[:, kept], (size[kept, None] * turn[kept]) * length
+    basis, turned = orthogonal @ turn[:, kept], (size[kept, None] * back[kept]) * length
     half = turned[:, : len(there)], turned[:, len(there) :]
     inner_solver, inner_middle = solver[np.ix_(there, there)], middle[np.ix_(there, there)]
     hat = half[0] @ inner_solver @ half[1].T

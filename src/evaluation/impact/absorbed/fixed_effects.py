@@ -55,8 +55,8 @@ class Regression:
     sloped : str
         Role of the effect that has the slopes.
     family : {"gaussian", "poisson", "binomial"}
-    prior, response : ndarray, shape (n,), or None
-        Weights and outcome before the working ones of another family took their place.
+    prior, response, predictor : ndarray, shape (n,), or None
+        Weights and outcome before the working ones of another family took their place, and the linear predictor.
     beside : dict by role
         Further codes of the rows: "time" and "unit" where they are no effects, "cluster 2".
     beside_labels : dict by role
@@ -79,6 +79,7 @@ class Regression:
     family: Family = "gaussian"
     prior: Floats | None = None
     response: Floats | None = None
+    predictor: Floats | None = None
     beside: Mapping[str, Codes] = field(default_factory=dict)
     beside_labels: Mapping[str, pd.Index[Any]] = field(default_factory=dict)
     multiplier: Floats | None = None
@@ -424,6 +425,7 @@ def part_of(regression: Regression, kept: Mask, weights: Floats | None = None) -
         trend=None if regression.trend is None or times is None else regression.trend[times[1]],
         prior=None if regression.prior is None else regression.prior[kept],
         response=None if regression.response is None else regression.response[kept],
+        predictor=None if regression.predictor is None else regression.predictor[kept],
         beside={role: np.asarray(code, dtype=np.int64) for role, (code, _) in beside.items()},
         beside_labels=more,
         multiplier=None if regression.multiplier is None else regression.multiplier[kept],

@@ -105,8 +105,8 @@ def _stepped(regression: Regression, *, tolerant: bool) -> tuple[Regression, int
     kind, y, prior = KINDS[regression.family], regression.columns[0].copy(), regression.weights
     columns = regression.columns.copy()
     working = replace(regression, columns=columns, prior=prior, response=y)
-    mean = (y + (prior @ y) / prior.sum()) / 2 if regression.family == "poisson" else (y + 0.5) / 2
-    eta = np.log(mean) if regression.family == "poisson" else np.log(mean / (1 - mean))
+    eta = _first_predictor(regression) if regression.predictor is None else regression.predictor
+    mean = kind.mean(eta)
     step = 0
     for step in range(1, STEPS + 1):  # noqa: B007 - the number of steps is told
         slope = np.maximum(kind.slope(mean), 1e-14)
@@ -124,7 +124,16 @@ def _stepped(regression: Regression, *, tolerant: bool) -> tuple[Regression, int
             _refuse_runaway(regression, eta)
     slope = np.maximum(kind.slope(mean), 1e-14)
     columns[0] = eta + (y - mean) / slope
-    return replace(working, weights=prior * slope), step, float(prior @ kind.deviance(y, mean))
+    last = replace(working, weights=prior * slope, predictor=eta)
+    return last, step, float(prior @ kind.deviance(y, mean))
+
+
+def _first_predictor(regression: Regression) -> Floats:
+    y, prior = regression.columns[0], regression.weights
+    if regression.family == "poisson":
+        return np.asarray(np.log((y + (prior @ y) / prior.sum()) / 2))
+    mean = (y + 0.5) / 2
+    return np.asarray(np.log(mean / (1 - mean)))
 
 
 def _tolerant_residual(working: Regression) -> Floats:
