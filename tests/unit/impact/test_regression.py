@@ -221,6 +221,19 @@ def test_another_order_of_the_roll_out_equals_a_fit_of_that_order(effects, treat
         assert np.isnan(result.refit.reordered(nobody[None])[0, 0])
 
 
+def test_another_order_of_counts_is_fitted_again():
+    frame = people(districts=12)
+    asked = TWO | {"outcome": "count", "family": "poisson"}
+    result = ev.fe_regression(survey(frame), **asked, vcov="CR1")
+    cohort = result.refit.clusters.cohort
+    order = np.random.default_rng(3).permutation(12)
+    redrawn = result.refit.reordered(np.stack([cohort, cohort[order]]))
+    close(redrawn[0], result.estimate, 1e-8)
+    start = cohort[order][frame["district"]]
+    moved = frame.assign(d=(frame["year"] >= start).astype(int))
+    close(redrawn[1], ev.fe_regression(survey(moved), **asked, vcov="CR1").estimate, 1e-8)
+
+
 def test_orders_in_which_nobody_or_everybody_is_treated_have_no_estimate():
     result = ev.fe_regression(survey(people()), **TWO)
     never, at_once = np.full((1, 14), np.inf), np.full((1, 14), 2015.0)

@@ -170,13 +170,33 @@ def refitted(regression: Regression, weights: Floats) -> Floats:
     kept = own != 0
     if not kept.any():
         return np.full(len(regression.terms), np.nan)
-    if regression.family == "gaussian":
-        part = part_of(regression, kept, own[kept])
+    return fitted_again(regression, None, kept, own[kept])
+
+
+def fitted_again(
+    regression: Regression, regressors: Floats | None, kept: Mask | None = None, weights: Floats | None = None
+) -> Floats:
+    """Return the coefficients of other regressors, or of some rows under other weights; NaN where one does not exist.
+
+    Parameters
+    ----------
+    regression : Regression
+        As fitted.
+    regressors : ndarray, shape (k, n), or None
+        None for its own.
+    kept : ndarray of bool, shape (n,), optional
+    weights : ndarray, shape (number kept,), optional
+        Default those before working weights.
+    """
+    plain, gaussian = regression, regression.family == "gaussian"
+    if not gaussian or regressors is not None:
+        response = regression.columns[0] if regression.response is None else regression.response
+        prior = regression.weights if regression.prior is None else regression.prior
+        columns = np.vstack([response[None, :], regression.columns[1:] if regressors is None else regressors])
+        plain = replace(regression, columns=columns, weights=prior, prior=None, response=None)
+    part = plain if kept is None else part_of(plain, kept, weights)
+    if gaussian:
         return _determined(part)
-    response = regression.response if regression.response is not None else regression.columns[0]
-    columns = np.vstack([response[None, :], regression.columns[1:]])
-    plain = replace(regression, columns=columns, prior=None, response=None)
-    part = part_of(plain, kept, own[kept])
     there, _ = informative(part)
     if not there.any():
         return np.full(len(regression.terms), np.nan)

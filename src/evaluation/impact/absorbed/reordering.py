@@ -15,6 +15,7 @@ from evaluation.design.collapse import mass_by
 from evaluation.design.design import Design
 from evaluation.errors import EstimationError
 from evaluation.impact.absorbed.fixed_effects import Regression, Solved
+from evaluation.impact.absorbed.iteration import fitted_again
 from evaluation.impact.absorbed.many_effects import ManyWay
 from evaluation.impact.effects import Clusters
 from evaluation.regression.absorb import TwoWay
@@ -66,7 +67,7 @@ def paths_of(regression: Regression) -> Paths | None:
         With a cluster and a time.
     """
     found = regression.codes("time")
-    if "cluster" not in regression.levels or found is None or regression.family != "gaussian":
+    if "cluster" not in regression.levels or found is None:
         return None
     time, labels = found
     g, t = len(regression.labels["cluster"]), len(labels)
@@ -137,12 +138,15 @@ def reordering(regression: Regression, solved: Solved) -> Callable[[Floats], Flo
     -----
     A treatment that is the same in a cluster at a time is a combination of dummies of cluster and time. Once
     effects and covariates are taken out of these (which needs their sums only), each order is a quadratic form.
+    Counts and shares, and effects that are solved by steps, are fitted once per order.
     """
     paths, found = paths_of(regression), regression.codes("time")
     if paths is None or found is None:
         raise EstimationError("the treatment differs within a cluster at a time, so clusters cannot exchange it.")
     t = len(found[1])
     cell, size = regression.levels["cluster"] * t + found[0], len(regression.labels["cluster"]) * t
+    if regression.family != "gaussian" or solved.effects.solver is None:
+        return lambda cohorts: np.stack([_fitted(regression, paths, cell, row) for row in np.asarray(cohorts, float)])
     mass = mass_by(cell, size, regression.weights)
     products, squares, crossed, plain = _cells(regression, solved, cell, size)
 
@@ -159,6 +163,14 @@ def reordering(regression: Regression, solved: Solved) -> Callable[[Floats], Flo
         return np.hstack([first, others])
 
     return coefficients
+
+
+def _fitted(regression: Regression, paths: Paths, cell: Codes, cohorts: Floats) -> Floats:
+    """Return the coefficients of one order, shape (k,), by a fit of it."""
+    treated = paths.at(cohorts[None])[0].reshape(-1, regression.n_treatments)
+    if np.isnan(treated).any():
+        return np.full(len(regression.terms), np.nan)
+    return fitted_again(regression, np.vstack([treated[cell].T, regression.columns[1 + regression.n_treatments :]]))
 
 
 def _cells(regression: Regression, solved: Solved, cell: Codes, size: int) -> tuple[Floats, Floats, Floats, Floats]:
@@ -195,8 +207,6 @@ def _taken(effects: TwoWay | ManyWay, weights: Floats, cell: Codes, size: int) -
         large, small, tables = effects.large, effects.small, effects.tables
         basis = [np.ones(len(cell)) if each is None else each for each in effects.basis]
         n_large, n_small = effects.inverse.shape[1], len(effects.scale)
-    if effects.solver is None:
-        raise EstimationError("orders of the roll-out cannot be redrawn with so many effects. Take fewer.")
     rest = np.zeros((n_small, size))
     for code in small:
         rest += sparse.coo_array((weights, (code, cell)), shape=(n_small, size)).toarray()
@@ -206,7 +216,8 @@ def _taken(effects: TwoWay | ManyWay, weights: Floats, cell: Codes, size: int) -
         scaled = sparse.diags_array(inverse) @ sums
         taken += (sums.T @ scaled).toarray()
         rest -= (scaled.T @ table).T
-    return np.asarray(taken + rest.T @ effects.solver @ rest)
+    solver = np.zeros((n_small, n_small)) if effects.solver is None else effects.solver
+    return np.asarray(taken + rest.T @ solver @ rest)
 
 
 def _solved(left: Floats, right: Floats, own: Floats) -> Floats:
