@@ -139,3 +139,23 @@ def test_an_order_with_a_date_the_roll_out_has_not_is_refused():
     dates = np.full((1, 12), 2014.0)
     with pytest.raises(EstimationError, match="treats places from 2014, but its cohorts are 2015, 2016, inf"):
         made.refit.reordered(dates)
+
+
+@pytest.mark.parametrize("estimator", ["dr", "ipw", "reg"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_profiles_at_once_are_each_order_by_its_rows(kind, estimator, monkeypatch):
+    """Also where a profile is rare, so that some orders separate the groups or leave regressions undetermined."""
+    frame = waves(per_wave=12)
+    rng = np.random.default_rng(8)
+    band = rng.choice(["a", "b", "c", "d"], int(frame["id"].max()) + 1, p=[0.5, 0.3, 0.17, 0.03])
+    frame = frame.assign(band=band[frame["id"]])
+    made = effects(frame, kind, covariates=["sex", "band"], estimator=estimator, cluster="place")
+    own = made.refit.clusters.cohort
+    orders = np.stack([rng.permutation(own) for _ in range(12)])
+    at_once = made.refit.reordered(orders)
+    assert made.fitted.profiles is not None
+    monkeypatch.setitem(made.fitted.__dict__, "profiles", None)
+    by_rows = made.refit.reordered(orders)
+    assert (np.isnan(at_once) == np.isnan(by_rows)).all()
+    np.testing.assert_allclose(at_once, by_rows, rtol=1e-8, atol=1e-10)
+    assert np.isfinite(by_rows).any()

@@ -17,6 +17,7 @@ from evaluation.impact.staggered.cell_table import CellTable
 from evaluation.impact.staggered.cohort_orders import PlaceSums, cohort_codes, membership, place_sums
 from evaluation.impact.staggered.difference import CellError, Effect, Estimator, effect
 from evaluation.impact.staggered.left_out import effects_without
+from evaluation.impact.staggered.profile_orders import ProfileSums, profile_sums
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -91,6 +92,11 @@ class Fitted:
         return place_sums(self.table, len(self.clusters or ()))
 
     @cached_property
+    def profiles(self) -> ProfileSums | None:
+        """Weights and outcomes of each cluster, wave and covariate profile; None where profiles are too many."""
+        return profile_sums(self.table, len(self.clusters or ()))
+
+    @cached_property
     def left_out(self) -> Floats:
         """Estimates without each cluster, shape (G, k); NaN where one does not exist."""
         without = np.tile(self.estimate, (len(self.clusters or ()), 1))
@@ -108,9 +114,17 @@ class Fitted:
     def reordered(self, cohorts: Floats) -> Floats:
         """Return the estimates had the clusters been treated from other periods on, shape (B, k) from (B, G)."""
         code = cohort_codes(cohorts, self.cohorts.values)
+        n_cohorts = len(self.cohorts.values)
         if not self.has_covariates:
-            return self.places.effects(membership(code, len(self.cohorts.values)), self.cells)
-        return np.stack([self._estimates(self.table.relabelled(own, len(self.cohorts.values))) for own in code])
+            return self.places.effects(membership(code, n_cohorts), self.cells)
+        made = np.full((len(code), len(self.cells)), np.nan)
+        if self.profiles is not None:
+            made = self.profiles.effects(membership(code, n_cohorts), self.cells, self.estimator)
+        for row in np.flatnonzero(np.isnan(made).any(axis=1)):
+            table = self.table.relabelled(code[row], n_cohorts)
+            for column in np.flatnonzero(np.isnan(made[row])):
+                made[row, column] = _estimate(table, self.cells[column], self.estimator)
+        return made
 
     def refit(self) -> Refit:
         """Return what asks for these effects again."""

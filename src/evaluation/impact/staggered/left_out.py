@@ -60,7 +60,7 @@ def effects_without(
                 return places, np.full(len(places), np.nan)
             odds, settled = _odds_sums(parts, log_odds)
             usable &= settled
-        made = _sum_up(parts, estimator, odds, usable)
+        made = combined(parts.squares, odds, estimator, usable)
     return places, np.where(usable, made, np.nan)
 
 
@@ -121,29 +121,45 @@ class _Parts:
 
     def full_rank(self) -> Mask:
         """Return without which places both groups are there in every period and no covariate is redundant."""
-        p = self.x.shape[1]
-        there = (self.squares[..., 0, 0] > 0).all(axis=(0, 1))
-        size = np.linalg.eigvalsh(self.plain)
-        rank = size[:, 0] > RANK * size[:, -1]
-        weighted = np.linalg.eigvalsh(self.squares[..., :p, :p])
-        # Regressions of few rows are left to the slow way, which asks where they reach.
-        solid = (weighted[..., 0] > RANK * weighted[..., -1]).all(axis=(0, 1))
-        return np.asarray(there & rank & solid)
+        return full_rank(self.squares, self.plain)
 
 
-def _sum_up(parts: _Parts, estimator: Estimator, odds: Floats | None, usable: Mask) -> Floats:
-    """Put means and regressions together, shape (K,); ``odds`` (S, K, p + 1) sums of odds times covariates, outcome."""
-    squares, p = parts.squares, parts.x.shape[1]
-    fitted = np.zeros((2, len(parts.arms), len(parts.slices), p))
+def full_rank(squares: Floats, plain: Floats) -> Mask:
+    """Return which comparisons have both groups in every period and covariates that are apart in all of them, (K,).
+
+    Regressions that are not determined are left to ``effect``, which asks where they reach.
+    """
+    p = plain.shape[-1]
+    there = (squares[..., 0, 0] > 0).all(axis=(0, 1))
+    size, weighted = np.linalg.eigvalsh(plain), np.linalg.eigvalsh(squares[..., :p, :p])
+    solid = (weighted[..., 0] > RANK * weighted[..., -1]).all(axis=(0, 1))
+    return np.asarray(there & (size[:, 0] > RANK * size[:, -1]) & solid)
+
+
+def combined(squares: Floats, odds: Floats | None, estimator: Estimator, usable: Mask) -> Floats:
+    """Put means and regressions together to K effects, shape (K,).
+
+    Parameters
+    ----------
+    squares : ndarray, shape (2, S, K, p + 1, p + 1)
+        Weighted squares of covariates and outcome, by control or treated and period.
+    odds : ndarray, shape (S, K, p + 1), or None
+        Sums over the comparison group of weights times odds times covariates and outcome.
+    estimator : {"dr", "ipw", "reg"}
+    usable : ndarray of bool, shape (K,)
+        Whose squares can be inverted.
+    """
+    n_periods, n, p = squares.shape[1], squares.shape[2], squares.shape[-1] - 1
+    fitted = np.zeros((2, n_periods, n, p))
     if estimator != "ipw":
         at = np.flatnonzero(usable)
         fitted[:, :, at] = np.linalg.solve(squares[:, :, at, :p, :p], squares[:, :, at, :p, p:])[..., 0]
     treated = squares[1, :, :, 0, :p].sum(axis=0)
     everybody = treated / treated[:, :1]
-    total = np.zeros(len(parts.slices))
-    for s, sign in enumerate((1.0, -1.0)[: len(parts.arms)]):
+    total = np.zeros(n)
+    for s, sign in enumerate((1.0, -1.0)[:n_periods]):
         own, mean = squares[1, s, :, 0], fitted[1, s]
-        if estimator == "dr" and len(parts.arms) == 2:
+        if estimator == "dr" and n_periods == 2:
             total += sign * (everybody * mean).sum(axis=1)
             total += sign * (own[:, p] - (own[:, :p] * mean).sum(axis=1)) / own[:, 0]
         else:
