@@ -54,7 +54,14 @@ def draw_resampled(result: Any, *, title: str | None = None, lang: str | None = 
     -------
     Figure
         Draws as far from zero as the observed one stand in colour; ``data`` holds the counts per bin.
+
+    Raises
+    ------
+    PublishError
+        The estimate rests on too few respondents to be shown.
     """
+    if result.mark:
+        raise PublishError("the estimate rests on too few respondents, so there is nothing that may be drawn.")
     drawn, observed = result.distribution[np.isfinite(result.distribution)] / _unit(result), float(result.statistic)
     edges = _edges(drawn, observed)
     limit = float(edges[-1])

@@ -3,13 +3,20 @@
 import itertools
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import EstimationError, FewClustersError, FewClustersWarning, IdentificationError
+from evaluation.errors import (
+    EstimationError,
+    FewClustersError,
+    FewClustersWarning,
+    IdentificationError,
+    PublishError,
+)
 from evaluation.impact.clusters.draws import Draws, invert, p_values
 from evaluation.impact.clusters.orders import number_of_orders, orders
 
@@ -484,3 +491,16 @@ def test_staggered_regressions_have_a_wild_bootstrap_for_every_row(verb):
             assert found.conf_low < found.estimate < found.conf_high
     moved = ev.randomization_inference(result, draws=99, seed=2)
     assert 0 < moved.p_value <= 1
+
+
+def test_an_estimate_of_too_few_respondents_is_not_shown_by_any_of_them():
+    effects = ev.aggregate(_att(persons(n_clusters=8, treated=4)))
+    hidden = replace(effects, provenance=replace(effects.provenance, min_base=10_000))
+    test = ev.randomization_inference(hidden, draws="all")
+    for one in (test, ev.wild_cluster_bootstrap(hidden), ev.headline_inference(hidden), ev.few_cluster_table(hidden)):
+        shown = one.tidy()
+        assert shown["mark"].eq("[u]").all()
+        assert shown[["estimate", "conf_low", "conf_high"]].isna().all(axis=None)
+        assert f"{effects.estimate[0]:.4g}" not in str(ev.table(one, lang="en")) + repr(one) + json.dumps(one.to_dict())
+    with pytest.raises(PublishError, match="too few respondents"):
+        ev.plot(test)

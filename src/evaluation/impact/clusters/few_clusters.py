@@ -22,7 +22,14 @@ from evaluation.impact.clusters.randomization import (
     reorder_regression,
     starts_of,
 )
-from evaluation.impact.clusters.resampled import ResampledTest, key_of, method_words, require_impact, row_of
+from evaluation.impact.clusters.resampled import (
+    ResampledTest,
+    key_of,
+    method_words,
+    require_impact,
+    row_of,
+    shown_row,
+)
 from evaluation.impact.clusters.scores import ClusterScores, cluster_scores
 from evaluation.impact.clusters.sides import Sides, sides_of
 from evaluation.impact.clusters.wild_bootstrap import Options, contributions_of, is_linear, redraw, require_clusters
@@ -84,6 +91,8 @@ class FewClusterTable:
     lines : tuple of Line
     conf_level : float
     provenance : Provenance
+    mark : str
+        Why the estimate may not be shown, empty where it may.
     """
 
     key: Mapping[str, Any]
@@ -93,6 +102,7 @@ class FewClusterTable:
     lines: tuple[Line, ...]
     conf_level: float
     provenance: Provenance
+    mark: str = ""
 
     def tidy(self) -> pd.DataFrame:
         """Return one row per method: keys, ``method level small_sample`` ... ``p_value`` ... ``reason``, words."""
@@ -103,7 +113,7 @@ class FewClusterTable:
             rows.append(
                 {**self.key, **head, "estimate": self.estimate, **{name: getattr(line, name) for name in names}}
             )
-        return pd.DataFrame(rows)
+        return pd.concat([shown_row(row, self.mark) for row in rows], ignore_index=True)
 
     def convention(self, method: str, lang: str | None = None) -> str:
         """Return in words how one of the p-values was made, or why there is none."""
@@ -128,12 +138,16 @@ class FewClusterTable:
         columns = {
             term("method", lang): [term(f"p_{line.method}", lang) for line in self.lines],
             term("small_sample", lang): [_rule(line, lang) for line in self.lines],
-            term("std_error", lang): [_shown(line.std_error, 4) for line in self.lines],
+            term("std_error", lang): [self.mark or _shown(line.std_error, 4) for line in self.lines],
             term("df", lang): [_shown(line.df, int(line.df % 1 > 0)) for line in self.lines],
             term("p_value", lang): [probability(line.p_value) for line in self.lines],
-            term("interval", lang): [_interval(line) for line in self.lines],
+            term("interval", lang): [self.mark or _interval(line) for line in self.lines],
         }
-        return columns, [f"{term('estimate', lang)} {self.estimate:.4g}", *self.counts(lang), *self._notes(lang)]
+        return columns, [
+            f"{term('estimate', lang)} {self.mark or f'{self.estimate:.4g}'}",
+            *self.counts(lang),
+            *self._notes(lang),
+        ]
 
     def _notes(self, lang: str) -> list[str]:
         """Return how to read the rows, and which of them cannot be had."""
@@ -157,7 +171,7 @@ class FewClusterTable:
             row["convention"] = {lang: _words(line, lang) for lang in ("ko", "en")}
         return {
             "verb": VERB,
-            "estimate": self.estimate,
+            "estimate": None if self.mark else self.estimate,
             "conf_level": self.conf_level,
             "n_obs": self.n_obs,
             "clusters": plain(vars(self.sides)),
@@ -269,7 +283,9 @@ def few_cluster_table(
     lines.append(ask.design())
     estimate = float(result.estimate[place])
     key, n_obs = key_of(result, place), int(result.n_obs[place])
-    return FewClusterTable(key, estimate, n_obs, sides_of(result, place), tuple(lines), level, result.provenance)
+    return FewClusterTable(
+        key, estimate, n_obs, sides_of(result, place), tuple(lines), level, result.provenance, result.marks[place]
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from evaluation.impact.clusters.resampled import (
     named,
     require_impact,
     row_of,
+    shown_row,
 )
 from evaluation.impact.clusters.sides import Sides, sides_of
 from evaluation.impact.clusters.wild_bootstrap import contributions_of, require_clusters
@@ -54,6 +55,8 @@ class Headline:
         The randomization behind it.
     facts : mapping
         What the words leave open.
+    mark : str
+        Why the estimate may not be shown, empty where it may.
     """
 
     key: Mapping[str, Any]
@@ -72,6 +75,7 @@ class Headline:
     provenance: Provenance
     test: ResampledTest | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    mark: str = ""
 
     @property
     def rule(self) -> str:
@@ -104,7 +108,8 @@ class Headline:
         """Return one row: keys, ``method reason estimate std_error`` ... ``n_clusters n_treated n_control n_obs``."""
         names = ("method", "reason", "estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high")
         counts = {"n_clusters": self.sides.clusters, "n_treated": self.sides.treated, "n_control": self.sides.control}
-        return pd.DataFrame([{**self.key, **{n: getattr(self, n) for n in names}, **counts, "n_obs": self.n_obs}])
+        row = {**self.key, **{name: getattr(self, name) for name in names}, **counts, "n_obs": self.n_obs}
+        return shown_row(row, self.mark)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record at full precision."""
@@ -123,10 +128,10 @@ class Headline:
         columns = {
             term("term", lang): [named(self.key, self.provenance, lang)],
             term("method", lang): [term(f"p_{self.method}", lang)],
-            term("estimate", lang): [f"{self.estimate:.4g}"],
-            term("std_error", lang): [ABSENT if np.isnan(self.std_error) else f"{self.std_error:.4g}"],
+            term("estimate", lang): [self.mark or f"{self.estimate:.4g}"],
+            term("std_error", lang): [self.mark or (ABSENT if np.isnan(self.std_error) else f"{self.std_error:.4g}")],
             term("p_value", lang): [probability(self.p_value)],
-            interval_name(self.conf_level, lang): [interval_text(self.conf_low, self.conf_high)],
+            interval_name(self.conf_level, lang): [self.mark or interval_text(self.conf_low, self.conf_high)],
         }
         return columns, [self.why(lang), self.convention(lang)]
 
@@ -140,7 +145,7 @@ class Headline:
         if np.isfinite(self.std_error):
             lines.append((term("std_error", lang), f"{self.std_error:.6g}"))
         lines.append((term("p_value", lang), probability(self.p_value)))
-        if not np.isnan(self.conf_low):
+        if not np.isnan(self.conf_low) and not self.mark:
             lines.append((interval_name(self.conf_level, lang), interval_text(self.conf_low, self.conf_high)))
         return [
             *lines,
@@ -234,6 +239,7 @@ def headline_inference(
             sides=sides,
             n_obs=int(result.n_obs[place]),
             provenance=result.provenance,
+            mark=result.marks[place],
         )
     return _by_orders(result, place, test, sides, reason)
 
@@ -257,6 +263,7 @@ def _by_jackknife(result: ImpactEffects, place: int, error: float, level: float,
         sides=sides,
         n_obs=int(result.n_obs[place]),
         provenance=result.provenance,
+        mark=result.marks[place],
         facts={"g": g, "cluster": "" if clusters is None else clusters.name, "small_sample": "(G-1)/G"},
     )
 
@@ -277,5 +284,6 @@ def _by_orders(result: ImpactEffects, place: int, test: ResampledTest, sides: Si
         sides=sides,
         n_obs=int(result.n_obs[place]),
         provenance=result.provenance,
+        mark=result.marks[place],
         test=test,
     )

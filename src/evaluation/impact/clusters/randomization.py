@@ -354,5 +354,6 @@ def _tested(
         method=f"ri_{facts['statistic']}",
         n_obs=int(result.n_obs[place]),
         provenance=result.provenance,
+        mark=result.marks[place],
         facts={**facts, "null": null},
     )

@@ -49,6 +49,8 @@ class ResampledTest:
     provenance : Provenance
     facts : mapping
         What the convention's words leave open, and further entries of ``to_dict``.
+    mark : str
+        Why the estimate may not be shown, empty where it may.
     """
 
     verb: str
@@ -74,6 +76,7 @@ class ResampledTest:
     n_obs: int
     provenance: Provenance
     facts: Mapping[str, Any] = field(default_factory=dict)
+    mark: str = ""
 
     def convention(self, lang: str | None = None) -> str:
         """Return in words how the p-value was made.
@@ -99,7 +102,7 @@ class ResampledTest:
         """Return one row: keys, ``estimate null statistic p_value p_strict p_weak`` ... ``n_draws n_ties n_obs``."""
         names = ("estimate", "null", "statistic", "p_value", "p_strict", "p_weak", "p_equal_tailed", "p_lower")
         more = ("p_upper", "conf_low", "conf_high", "n_draws", "is_enumerated", "n_ties", "n_missing", "n_obs")
-        return pd.DataFrame([{**self.key, **{name: getattr(self, name) for name in (*names, *more)}}])
+        return shown_row({**self.key, **{name: getattr(self, name) for name in (*names, *more)}}, self.mark)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record at full precision, the draws left out."""
@@ -118,10 +121,10 @@ class ResampledTest:
         """Return the columns of a table in text, and its notes."""
         columns = {
             term("term", lang): [named(self.key, self.provenance, lang)],
-            term("estimate", lang): [f"{self.estimate:.4g}"],
-            term("statistic", lang): [f"{self.statistic:.4g}"],
+            term("estimate", lang): [self.mark or f"{self.estimate:.4g}"],
+            term("statistic", lang): [self.mark or f"{self.statistic:.4g}"],
             term("p_value", lang): [probability(self.p_value)],
-            interval_name(self.conf_level, lang): [interval_text(self.conf_low, self.conf_high)],
+            interval_name(self.conf_level, lang): [self.mark or interval_text(self.conf_low, self.conf_high)],
             term("number_of_draws", lang): [f"{self.n_draws:,}"],
         }
         return columns, [self.convention(lang)]
@@ -130,15 +133,16 @@ class ResampledTest:
         """Return headings and texts of what a reader needs."""
         lang = language_of(lang)
         name = named(self.key, self.provenance, lang)
-        lines = [(term("term", lang), name), (term("estimate", lang), f"{self.estimate:.6g}")]
+        lines = [(term("term", lang), name), (term("estimate", lang), self.mark or f"{self.estimate:.6g}")]
         if self.null:
             lines.append((term("null_value", lang), f"{self.null:.6g}"))
-        lines.append((term("statistic", lang), f"{self.statistic:.6g}"))
+        lines.append((term("statistic", lang), self.mark or f"{self.statistic:.6g}"))
         lines.append((term("p_value", lang), probability(self.p_value)))
         if self.p_strict != self.p_weak:
             lines += [(term(name, lang), f"{getattr(self, name):.6g}") for name in ("p_strict", "p_weak")]
         if not np.isnan(self.conf_low):
-            lines.append((interval_name(self.conf_level, lang), interval_text(self.conf_low, self.conf_high)))
+            limits = self.mark or interval_text(self.conf_low, self.conf_high)
+            lines.append((interval_name(self.conf_level, lang), limits))
         return [*lines, (term("convention", lang), self.convention(lang))]
 
     def summary(self) -> str:
@@ -178,6 +182,14 @@ def named(key: Mapping[str, Any], provenance: Provenance, lang: str) -> str:
     return ", ".join(
         [str(words["term"]), *(f"{heading(name, provenance.labels, lang)} {words[name]}" for name in others)]
     )
+
+
+def shown_row(row: Mapping[str, Any], mark: str) -> pd.DataFrame:
+    """Return a row as a frame; where it may not be shown without its estimate, limits and statistic, and marked."""
+    if not mark:
+        return pd.DataFrame([dict(row)])
+    hidden = ("estimate", "std_error", "statistic", "conf_low", "conf_high")
+    return pd.DataFrame([{**row, **{name: np.nan for name in hidden if name in row}, "mark": mark}])
 
 
 def interval_text(low: float, high: float) -> str:

@@ -337,6 +337,7 @@ def _tested(
         method=redrawn.method,
         n_obs=int(result.n_obs[place]),
         provenance=result.provenance,
+        mark=result.marks[place],
         facts=facts,
     )
 
