@@ -34,11 +34,13 @@ class WaveComposition:
     asked, arguments : mapping
         The verb's arguments as given, and as a study file writes them.
     x : ndarray, shape (P, q)
-        Covariates of each pattern, the first column constant; centred, in standard deviations.
+        Covariates of each pattern that occurs in a cell, ordered by cell; the first column constant, the others
+        centred, in standard deviations.
     terms : tuple of str, length q
     pattern : ndarray of int, shape (n,)
-    cell : ndarray of int, shape (n,)
-        Group times wave, -1 who does not count.
+        Of each respondent, -1 who does not count.
+    bounds : ndarray of int, shape (n_cells + 1,)
+        Where the patterns of each cell, a group in a wave, start.
     names : tuple of str
         What each cell is called.
     reference : ndarray of int, shape (n_cells,)
@@ -50,49 +52,45 @@ class WaveComposition:
     x: Floats
     terms: tuple[str, ...]
     pattern: Codes
-    cell: Codes
+    bounds: Codes
     names: tuple[str, ...]
     reference: Codes
     verb: str = VERB
 
-    def _mass(self, weights: Floats) -> Floats:
-        """Return sums of weights by cell and pattern, shape (n_cells, P)."""
-        p, inside = len(self.x), self.cell >= 0
-        key = self.cell[inside] * p + self.pattern[inside]
-        return mass_by(key, len(self.names) * p, weights[inside]).reshape(-1, p)
+    def _rows(self, cell: int) -> slice:
+        return slice(int(self.bounds[cell]), int(self.bounds[cell + 1]))
 
     def _multipliers(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Return sums and factors by cell and pattern, both shape (n_cells, P)."""
-        mass = self._mass(weights)
-        factor = np.ones_like(mass)
-        for own, wanted in enumerate(self.reference):
-            if own != wanted and mass[own].any():
-                factor[own] = self._factor(mass[own], mass[wanted], own, int(wanted))
+        """Return sums of weights and factors by pattern, both shape (P,)."""
+        inside = self.pattern >= 0
+        mass = mass_by(self.pattern[inside], len(self.x), weights[inside])
+        factor = np.ones(len(self.x))
+        for own in self._moved(mass):
+            factor[self._rows(own)] = self._factor(mass, own, int(self.reference[own]))
         return mass, factor
 
-    def _factor(self, mass: Floats, target: Floats, own: int, wanted: int) -> Floats:
-        if not target.any():
+    def _moved(self, mass: Floats) -> list[int]:
+        """Return the cells that are not their own reference and have somebody with a weight."""
+        return [own for own, wanted in enumerate(self.reference) if own != wanted and bool(mass[self._rows(own)].any())]
+
+    def _factor(self, mass: Floats, own: int, wanted: int) -> Floats:
+        rows, target = self._rows(own), self._rows(wanted)
+        if not mass[target].any():
             raise WeightingError(f"{VERB}: nobody with a weight is in {self.names[wanted]}, whose mix is to be held.")
-        there = np.flatnonzero(mass)
-        totals = mass.sum() * (target @ self.x) / target.sum()
-        columns = Columns(len(there), dense=tuple(np.ascontiguousarray(column) for column in self.x[there].T))
-        found = solve(Equations(columns, mass[there], totals, Adjustment("raking")))
-        factor = np.ones(len(mass))
+        there, weight, x = np.flatnonzero(mass[rows]), mass[rows], self.x[rows]
+        totals = weight.sum() * (mass[target] @ self.x[target]) / mass[target].sum()
+        columns = Columns(len(there), dense=tuple(np.ascontiguousarray(column) for column in x[there].T))
+        found = solve(Equations(columns, weight[there], totals, Adjustment("raking")))
+        factor = np.ones(len(weight))
         factor[there] = found.factor
-        gap = np.abs((mass * factor) @ self.x - totals) / mass.sum()
+        gap = np.abs((weight * factor) @ x - totals) / weight.sum()
         if not found.converged or gap.max() > IMBALANCE:
-            raise self._unmet(mass, target, own, wanted, gap)
+            raise self._unmet(weight @ x / weight.sum(), totals / weight.sum(), own, wanted, gap)
         return factor
 
-    def _unmet(self, mass: Floats, target: Floats, own: int, wanted: int, gap: Floats) -> WeightingError:
-        means = pd.DataFrame(
-            {
-                "covariate": self.terms,
-                "mean": mass @ self.x / mass.sum(),
-                "wanted": target @ self.x / target.sum(),
-                "missed_by": gap,
-            }
-        ).sort_values("missed_by", ascending=False, ignore_index=True)
+    def _unmet(self, mean: Floats, target: Floats, own: int, wanted: int, gap: Floats) -> WeightingError:
+        means = pd.DataFrame({"covariate": self.terms, "mean": mean, "wanted": target, "missed_by": gap})
+        means = means.sort_values("missed_by", ascending=False, ignore_index=True)
         worst = ", ".join(f"'{name}'" for name in means["covariate"][:3])
         return WeightingError(
             f"{VERB}: no weights above zero give {self.names[own]} the mix of {self.names[wanted]}: {worst} cannot be "
@@ -104,33 +102,31 @@ class WaveComposition:
     def replay(self, weights: Floats) -> Floats:
         """Hold the composition under other weights, shape (n,)."""
         factor = self._multipliers(weights)[1]
-        inside = self.cell >= 0
+        inside = self.pattern >= 0
         out = np.array(weights, dtype=float)
-        out[inside] *= factor[self.cell[inside], self.pattern[inside]]
+        out[inside] *= factor[self.pattern[inside]]
         return out
 
     def derivative(self, weights_in: Floats, weights_out: Floats) -> Derivative:
         """Return how the output weights move with the input weights, directly and through the multipliers."""
         mass, factor = self._multipliers(weights_in)
-        (n_cells, p), q = mass.shape, self.x.shape[1]
-        moved = [own for own in range(n_cells) if self.reference[own] != own and mass[own].any()]
+        moved, q = self._moved(mass), self.x.shape[1]
         if not moved:
             return Derivative(np.ones(len(weights_in)))
-        left, right = np.zeros((n_cells * p, len(moved) * q)), np.zeros((n_cells * p, len(moved) * q))
+        left, right = np.zeros((len(self.x), len(moved) * q)), np.zeros((len(self.x), len(moved) * q))
         middle = np.zeros((len(moved) * q,) * 2)
         for place, own in enumerate(moved):
-            block, wanted = slice(place * q, (place + 1) * q), int(self.reference[own])
-            rows, others = (slice(cell * p, (cell + 1) * p) for cell in (own, wanted))
-            mean = mass[wanted] @ self.x / mass[wanted].sum()
-            left[rows, block] = factor[own][:, None] * self.x - mean
-            left[others, block] = -mass[own].sum() / mass[wanted].sum() * (self.x - mean)
-            right[rows, block] = self.x
-            middle[block, block] = inverse(self.x.T @ ((mass[own] * factor[own])[:, None] * self.x))
-        inside = self.cell >= 0
-        code = np.where(inside, self.cell * p + self.pattern, 0)
-        own_factor = np.where(inside, factor.ravel()[code], 1.0)
+            block = slice(place * q, (place + 1) * q)
+            rows, others = self._rows(own), self._rows(int(self.reference[own]))
+            mean = mass[others] @ self.x[others] / mass[others].sum()
+            left[rows, block] = factor[rows, None] * self.x[rows] - mean
+            left[others, block] = -mass[rows].sum() / mass[others].sum() * (self.x[others] - mean)
+            right[rows, block] = self.x[rows]
+            middle[block, block] = inverse(self.x[rows].T @ ((mass * factor)[rows, None] * self.x[rows]))
+        inside = self.pattern >= 0
+        code = np.where(inside, self.pattern, 0)
         return Derivative(
-            own_factor,
+            np.where(inside, factor[code], 1.0),
             (Columns(len(code), code, left, scale=inside.astype(float)),),
             (Columns(len(code), code, right, scale=np.where(inside, weights_out, 0.0)),),
             middle,
@@ -207,15 +203,15 @@ def hold_composition(
     if not place:
         raise WeightingError(f"{VERB}: no wave {to!r} in '{time}'. {did_you_mean(to, values)}")
     n_waves = len(values)
-    cell = np.where(counted, groups.code * n_waves + waves.code, -1)
+    cell = groups.code * n_waves + waves.code
     reference = np.arange(len(groups) * n_waves) // n_waves * n_waves + place[0]
-    x, pattern, terms = _patterns(design, covariates, counted)
+    x, pattern, bounds, terms = _patterns(design, covariates, counted, cell, len(reference))
     by = bool(len(groups.keys.columns))
     names = tuple(
         f"{time} {values[row % n_waves]}" + (f", {groups.name(row // n_waves)}" if by else "")
         for row in range(len(reference))
     )
-    step = WaveComposition(asked, as_written(**asked), x, terms, pattern, cell, names, reference)
+    step = WaveComposition(asked, as_written(**asked), x, terms, pattern, bounds, names, reference)
     return applied(design, step)
 
 
@@ -230,20 +226,21 @@ def _refuse_missing(design: Design, name: str, counted: np.ndarray[Any, np.dtype
 
 
 def _patterns(
-    design: Design, covariates: str | Sequence[str], counted: np.ndarray[Any, np.dtype[np.bool_]]
-) -> tuple[Floats, Codes, tuple[str, ...]]:
-    """Return the different rows of covariates, (P, q), centred and in standard deviations, and each respondent's."""
+    design: Design,
+    covariates: str | Sequence[str],
+    counted: np.ndarray[Any, np.dtype[np.bool_]],
+    cell: Codes,
+    n_cells: int,
+) -> tuple[Floats, Codes, Codes, tuple[str, ...]]:
+    """Return the different rows of cell and covariates, each respondent's, where each cell starts, and the terms."""
     model = model_of(design, np.zeros(len(design)), VERB, covariates, among=counted)
-    rows, code = np.unique(model.x[counted], axis=0, return_inverse=True)
-    mass = mass_by(code.ravel(), len(rows), design.weights[counted])
-    terms = list(model.terms)
-    numeric = [j for j in range(rows.shape[1]) if np.ptp(rows[:, j]) > 0]
-    centred = rows[:, numeric] - mass @ rows[:, numeric] / mass.sum()
-    spread = np.sqrt(mass @ centred**2 / mass.sum())
-    pattern = np.zeros(len(design), dtype=np.int64)
+    own, weight = model.x[counted], design.weights[counted]
+    numeric = [j for j in range(own.shape[1]) if np.ptp(own[:, j]) > 0]
+    centred = own[:, numeric] - weight @ own[:, numeric] / weight.sum()
+    centred /= np.sqrt(weight @ centred**2 / weight.sum())
+    rows, code = np.unique(np.column_stack([cell[counted], centred]), axis=0, return_inverse=True)
+    pattern = np.full(len(design), -1, dtype=np.int64)
     pattern[counted] = code.ravel()
-    return (
-        np.column_stack([np.ones(len(rows)), centred / spread]),
-        pattern,
-        ("(Intercept)", *(terms[j] for j in numeric)),
-    )
+    bounds = np.searchsorted(rows[:, 0], np.arange(n_cells + 1))
+    terms = ("(Intercept)", *(model.terms[j] for j in numeric))
+    return np.column_stack([np.ones(len(rows)), rows[:, 1:]]), pattern, bounds, terms
