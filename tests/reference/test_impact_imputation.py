@@ -93,7 +93,7 @@ EFFICIENT = {"staggered_simple": "simple", "staggered_cohort": "group", "stagger
 def test_efficient_effects_meet_staggered(name):
     case = cases("weights_efficient")[name]
     panel, columns = over_time(case["data"])
-    adjusted = ev.efficient_did(panel, **columns, type=EFFICIENT[name])
+    adjusted = ev.efficient_did(panel, **columns, type=EFFICIENT[name], vcov="randomization")
     plain = ev.efficient_did(panel, **columns, type=EFFICIENT[name], vcov="neyman")
     close(adjusted.estimate[0], case["estimate"], TOLERANCE)
     close(adjusted.std_error[0], case["se"], TOLERANCE)

@@ -64,9 +64,10 @@ def efficient_did(
         Column of clusters to leave out; default: the places. Where timing is shared within clusters that hold several
         places, name the cluster as ``place``.
     vcov : {"randomization", "neyman", "jackknife"}, optional
-        "randomization", the default: the authors' variance over orders, less what outcomes before treatment explain of
-        the variation of effects; "neyman": the conservative one; both with t on places less 1. "jackknife": each
-        cluster left out once.
+        Default: "jackknife" where a cluster is named (each left out once), else "neyman", the authors' conservative
+        variance over orders. "randomization" is their smaller one, less what outcomes before treatment explain of the
+        variation of effects; both with t on places less 1. Of 336 roll-outs without effect in 37 districts (13, 5 and 7
+        starting, 12 never) they rejected 4.5, 5.7 and 7.7 per cent at the 5 per cent level.
     conf_level : float, default 0.95
 
     Returns
@@ -117,7 +118,12 @@ def efficient_did(
     table = place_table(seen)
     random = _timing(type, beta, table)
     record = {"outcome": outcome, "cohort": cohort, "type": type, "place": seen.places, "anticipation": 0}
-    return _result(random, vcov or "randomization", conf_level, {**record, **random.left_out_record()})
+    return _result(
+        random,
+        vcov or ("neyman" if cluster is None else "jackknife"),
+        conf_level,
+        {**record, **random.left_out_record()},
+    )
 
 
 def _check(kind: str, beta: object, vcov: object) -> None:
