@@ -488,3 +488,46 @@ def test_results_are_tables_figures_and_records_in_both_languages(persons):
         for lang in ("ko", "en"):
             assert len(ev.table(result, lang=lang).frame)
             assert ev.plot(result, lang=lang).png()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [
+        ("placebo_dates", {"outcome": "y"}),
+        ("placebo_outcomes", {"outcomes": "y"}),
+        ("composition_test", {"covariates": "age"}),
+        ("subgroup_impacts", {"outcome": "y", "by": "sex"}),
+        ("missing_outcome_bounds", {"outcome": "y_mis", "lowest": 0, "highest": 100}),
+    ],
+)
+def test_a_design_that_is_not_ordered_in_time_is_refused(persons, verb, options):
+    with pytest.raises(EstimationError, match=f"{verb} needs a panel"):
+        getattr(ev, verb)(sampled(persons), cohort="g_gu", **options)
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "error", "message"),
+    [
+        ("placebo_outcomes", {"outcomes": []}, EstimationError, "at least one outcome"),
+        ("placebo_outcomes", {"outcomes": "agee"}, ColumnError, "agee"),
+        ("placebo_outcomes", {"outcomes": "age", "replicates": 9}, EstimationError, "replicates"),
+        ("composition_test", {"covariates": []}, EstimationError, "at least one covariate"),
+        ("subgroup_impacts", {"outcome": "y", "by": []}, EstimationError, "by=..."),
+        ("subgroup_impacts", {"outcome": "y", "by": "pid"}, ColumnError, "levels"),
+        ("subgroup_impacts", {"outcome": "y", "by": "sex", "families": "each"}, EstimationError, "families"),
+        ("placebo_dates", {"outcome": "y", "method": "twfe"}, EstimationError, "method"),
+        ("placebo_dates", {"outcome": ["y", "age"]}, ColumnError, "outcome"),
+    ],
+)
+def test_wrong_questions_are_refused(persons, verb, options, error, message):
+    with pytest.raises(error, match=message):
+        getattr(ev, verb)(over_time(persons), cohort="g_gu", **options)
+
+
+def test_a_subgroup_of_one_wave_has_a_reason(persons):
+    few = (persons["gu"] == 1) & (persons["year"] == 2013) & (persons["sex"] == "f")
+    frame = persons.assign(part=np.where(few, "rare", "common"))
+    found = ev.subgroup_impacts(over_time(frame), outcome="y", cohort="g_gu", by="part")
+    row = found.tidy().query("level == 'rare'").iloc[0]
+    assert np.isnan(row["estimate"])
+    assert row["reason"]

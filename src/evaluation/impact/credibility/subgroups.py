@@ -25,6 +25,7 @@ from evaluation.impact.staggered.difference import Estimator
 from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Families = Literal["all", "column"]
 
 VERB = "subgroup_impacts"
@@ -109,17 +110,14 @@ def subgroup_impacts(
     asked = Asked(
         cohort, covariates, estimator, control_group, anticipation, cluster, vcov, weights, supported_only, conf_level
     )
-    rows: list[tuple[Any, Any, Panel]] = [(OVERALL, None, panel)]
+    rows: list[tuple[Any, Any, Mask]] = [(OVERALL, None, panel.period >= 0)]
     rows += [(column, level, _within(panel, column, level)) for column in columns for level in _levels(panel, column)]
-    parts, reasons = [overall_effect(panel, name, asked)], [""]
-    for _, _, own in rows[1:]:
-        part, reason = _attempt(own, name, asked)
-        parts.append(part)  # type: ignore[arg-type]
-        reasons.append(reason)
+    made = [(overall_effect(panel, name, asked), ""), *(_attempt(panel, own, name, asked) for _, _, own in rows[1:])]
+    parts, reasons = [part for part, _ in made], [reason for _, reason in made]
     keys = pd.DataFrame([(name, column, level, RAW) for column, level, _ in rows], dtype=object)
     keys.columns = pd.Index(["term", "subgroup", "level", "method"])
     whole = under_one_another(parts, keys, panel, asked, VERB)
-    treated, others = np.array([_sides(own, cohort) for _, _, own in rows]).T
+    treated, others = np.array([_sides(panel, own, cohort) for _, _, own in rows]).T
     counts = {"n_participants": treated, "n_comparison": others}
     tests = {**_adjusted(whole, families, count, chosen), "p_heterogeneity": _heterogeneities(whole)}
     fit = {**asked.record(), "outcome": name, "families": families}
@@ -142,26 +140,27 @@ def _levels(over_time: Panel, column: Any) -> list[Any]:
     return levels
 
 
-def _within(over_time: Panel, column: Any, level: Any) -> Panel:
+def _within(over_time: Panel, column: Any, level: Any) -> Mask:
     inside = (over_time.design.column(column) == level).to_numpy(dtype=bool, na_value=False)
-    design = over_time.design
-    whole = inside if design.inside is None else inside & design.inside
-    return ordered(replace(design, inside=whole & (over_time.period >= 0)), unit=over_time.unit, time=over_time.time)
+    return np.asarray(inside & (over_time.period >= 0))
 
 
-def _attempt(over_time: Panel, outcome: str, asked: Asked) -> tuple[Estimates | None, str]:
+def _attempt(over_time: Panel, inside: Mask, outcome: str, asked: Asked) -> tuple[Estimates | None, str]:
+    if len(np.unique(over_time.period[inside])) < 2:
+        return None, "no_answers"
     try:
-        return overall_effect(over_time, outcome, asked), ""
+        own = ordered(replace(over_time.design, inside=inside), unit=over_time.unit, time=over_time.time)
+        return overall_effect(own, outcome, asked), ""
     except IdentificationError:
         return None, "no_comparison"
     except EvaluationError as error:
         raise type(error)(f"{VERB}: {error}", failures=error.failures) from None
 
 
-def _sides(over_time: Panel, cohort: str) -> tuple[int, int]:
-    cohorts, counted = read_cohorts(over_time, cohort), over_time.period >= 0
-    treated = np.isfinite(cohorts.values[np.maximum(cohorts.code, 0)]) & counted
-    return int(treated.sum()), int((counted & ~treated).sum())
+def _sides(over_time: Panel, inside: Mask, cohort: str) -> tuple[int, int]:
+    cohorts = read_cohorts(over_time, cohort)
+    treated = np.isfinite(cohorts.values[np.maximum(cohorts.code, 0)]) & inside
+    return int(treated.sum()), int((inside & ~treated).sum())
 
 
 def _adjusted(whole: Estimates, families: Families, replicates: int, seed: int) -> dict[str, Floats]:
