@@ -203,6 +203,16 @@ def test_sets_hold_the_truth_where_violations_are_as_large_as_allowed():
     assert covers[0] < 0.9
 
 
+def test_a_set_is_empty_where_the_leads_contradict_the_assumption():
+    """A straight line through a falling lead falls on, which a bias that never falls cannot."""
+    falling = path([1.0, 0.5], 1e-3 * np.eye(2), [-2, 0])
+    made = ev.honest_did(falling, restriction="smoothness", shape="increasing", bounds=0, breakdown=False)
+    row = made.tidy().iloc[1]
+    assert np.isnan([row["conf_low"], row["conf_high"]]).all()
+    assert (row["parts"], row["holds_null"]) == (0, False)
+    assert "the data reject the assumption" in repr(ev.table(made, lang="en"))
+
+
 # Breakdown.
 
 
@@ -425,6 +435,13 @@ def test_paths_without_leads_or_effects_are_refused():
 def test_options_that_make_no_sense_are_refused(options, message):
     with pytest.raises(EstimationError, match=message):
         ev.honest_did(path(), **options)
+
+
+def test_more_corners_than_can_be_tested_are_refused_with_what_to_leave_out():
+    many = path(np.full(11, 0.2), np.eye(11), [-4, -3, -2, *range(8)])
+    with pytest.raises(EstimationError, match="Use target='first', cut effects with max_e"):
+        ev.honest_did(many, target="average", sign="positive", shape="increasing")
+    assert len(ends(ev.honest_did(many, sign="positive", shape="increasing", bounds=1, breakdown=False))) == 2
 
 
 def test_a_trend_needs_two_leads():

@@ -29,7 +29,7 @@ PRECISION = 1e-7
 #: Draws of a Sobol sequence behind the critical value of the least favourable case, as a power of two; each mirrored.
 DRAWS = 14
 #: Most corners that are enumerated.
-MOST_CORNERS = 20_000
+MOST_CORNERS = 1_000
 _TINY = 1e-10
 
 
@@ -159,8 +159,8 @@ def dual_corners(effects: Floats, weights: Floats) -> Floats:
         rays /= rays.max(axis=1, keepdims=True)
         if len(rays) > MOST_CORNERS:
             raise EstimationError(
-                f"honest_did: {len(weights)} effects with these assumptions have more than {MOST_CORNERS:,} corners. "
-                f"Ask for fewer event times with max_e, or for one of sign and shape."
+                f"honest_did: {len(weights)} effects with an assumed sign or shape of the bias make more than "
+                f"{MOST_CORNERS:,} corners to test. Use target='first', cut effects with max_e, or assume only one."
             )
     return rays
 
