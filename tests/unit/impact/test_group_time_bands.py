@@ -29,7 +29,9 @@ def test_few_clusters_are_multiplied_by_every_combination_of_signs(vcov):
     signs = np.array(list(itertools.product([-1.0, 1.0], repeat=9)))
     largest = np.sort((np.abs(signs @ parts) / made.std_error[rows]).max(axis=1))
     # The smallest draw that at least 95 % of the 512 do not exceed.
-    assert bands.fit["band_critical_value"] == pytest.approx(largest[int(np.ceil(0.95 * 511))])
+    drawn = bands.fit.get("band_drawn_value", bands.fit["band_critical_value"])
+    assert drawn == pytest.approx(largest[int(np.ceil(0.95 * 511))])
+    assert bands.fit["band_critical_value"] == pytest.approx(max(drawn, made.critical_value[rows].max()))
     assert (bands.fit["band_draws"], bands.fit["band_enumerated"]) == (512, True)
     tidy = bands.tidy().iloc[rows]
     half = bands.fit["band_critical_value"] * tidy["std_error"]
@@ -47,6 +49,14 @@ def test_drawn_multipliers_repeat_with_the_seed_and_come_near_the_normal(weights
     many = ev.simultaneous_bands(made, seed=3, method="multiplier", weights=weights, draws=20_000)
     by_t = ev.simultaneous_bands(made, seed=3, draws=100_000)
     assert many.fit["band_critical_value"] == pytest.approx(by_t.fit["band_critical_value"], rel=0.06)
+
+
+def test_a_band_is_never_narrower_than_the_intervals():
+    bands = ev.simultaneous_bands(study(6, min_e=0, max_e=0), seed=1, method="multiplier")
+    tidy = bands.tidy().iloc[1:]
+    # Six clusters have 64 combinations of signs: their tail is shorter than that of t on five degrees of freedom.
+    assert bands.fit["band_drawn_value"] < bands.critical_value[1]
+    np.testing.assert_allclose(tidy["band_high"], tidy["conf_high"])
 
 
 def test_multipliers_need_errors_by_cluster():

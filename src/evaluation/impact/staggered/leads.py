@@ -139,7 +139,9 @@ def simultaneous_bands(
     :math:`\\psi_g` the influence summed over cluster g, or its leave-one-out deviation times
     :math:`\\sqrt{(G-1)/G}`, and weights of mean 0 and variance 1, the quantile of
     :math:`\\max_j |\\sum_g v_g \\psi_{gj}| / s_j`, where s is the standard error itself (R ``did`` takes the spread of
-    the draws). The tail is that of the draws, without a factor for few clusters: with few of them the t is wider.
+    the draws). The tail is that of the draws, without a factor for few clusters: with few of them the t is wider. A
+    band is never narrower than the intervals: where the draws would have it so, t stands and
+    ``fit["band_drawn_value"]`` keeps what was drawn.
 
     References
     ----------
@@ -164,7 +166,10 @@ def simultaneous_bands(
         largest, enumerated = _largest_multiplied(effects, rows, number, seed, weights)
         record |= {"band_weights": weights, "band_enumerated": enumerated}
     critical = float(np.quantile(largest, effects.conf_level, method="linear" if method == "t" else "higher"))
-    record |= {"band_critical_value": critical, "band_draws": len(largest), "band_seed": seed}
+    single = float(effects.critical_value[rows].max())
+    record |= {"band_critical_value": max(critical, single), "band_draws": len(largest), "band_seed": seed}
+    if critical < single:
+        record["band_drawn_value"], critical = critical, single
     half = np.full(len(effects), np.nan)
     half[rows] = critical * error[rows]
     bands = {"band_low": effects.estimate - half, "band_high": effects.estimate + half}
