@@ -746,6 +746,10 @@ TERMS: dict[str, tuple[str, str]] = {
         "잭나이프 거부: {rows}. {cluster} 하나를 빼면 추정할 수 없음",
         "The jackknife is refused for {rows}: they do not exist without some {cluster}",
     ),
+    "cells_without_answers": (
+        "비교할 조사 가운데 응답이 없는 때가 있어 뺀 지역·조사 {n}개",
+        "Places and waves since the start left out because one of the waves compared has no answers: {n}",
+    ),
     "single_treated": ("시행 지역이 한 곳뿐임", "a single treated place"),
     "single_comparison": ("비교 지역이 한 곳뿐임", "a single place to compare with"),
     "dose_varies_note": (

@@ -268,3 +268,13 @@ def test_units_with_one_path_are_taken_together_without_a_trace():
     np.testing.assert_allclose(units.refit.left_out(), apart.refit.left_out())
     assert units.fit["n_switchers"] == apart.fit["n_switchers"]
     assert len(units.refit.again(np.ones(len(table)))) == len(units)
+
+
+def test_places_without_answers_in_a_wave_are_counted():
+    table = answers()
+    table = table[~((table["district"] == 0) & (table["year"] == 2013))]
+    made = ev.switching_did(over_time(table), outcome="y", treatment="d", place="district")
+    assert made.fit["n_without_answers"] == 3  # district 0 in 2014, 2015 and 2016, against 2013
+    assert any("has no answers: 3" in line for line in made.remarks("en"))
+    rest = ev.switching_did(over_time(table[table["district"] != 0]), outcome="y", treatment="d", place="district")
+    np.testing.assert_allclose(made.estimate[0], rest.estimate[0])

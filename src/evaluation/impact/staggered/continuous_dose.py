@@ -157,6 +157,7 @@ def dose_did(
             "assumes": ["dose_strong_trends", *([] if steady else ["dose_varies_note"])],
             "n_left_out": seen.n_left_out + panel.n_left_out,
             "n_places_treated": int(units[np.unique(np.concatenate([made.comparison.movers for made in asked]))].sum()),
+            "n_without_answers": sum(int((~made.kept).sum()) for made in asked),
             "not_identified": lost,
         },
     )

@@ -25,6 +25,8 @@ class RemarkedEffects(ImpactEffects):
         if fit.get("n_not_imputed"):
             told = term("not_imputed", lang)
             lines.append(told.format(n=f"{fit['n_not_imputed']:,}", places=f"{fit['n_places_without_untreated']:,}"))
+        if fit.get("n_without_answers"):
+            lines.append(term("cells_without_answers", lang).format(n=f"{fit['n_without_answers']:,}"))
         if fit.get("n_places_left_out"):
             lines.append(term("places_left_out", lang).format(places=f"{fit['n_places_left_out']:,}"))
         lost = np.flatnonzero(np.isnan(np.diag(self.vcov)) & np.isfinite(self.estimate))

@@ -165,6 +165,7 @@ def switching_did(
             "anticipation": 0,
             "n_left_out": seen.n_left_out + panel.n_left_out,
             "n_switchers": int(units[list(plan.switchers)].sum()),
+            "n_without_answers": plan.n_silent,
             "not_identified": plan.lost,
         },
     )
@@ -212,6 +213,7 @@ class _Plan:
     rows: dict[tuple[str, int | None], list[_Part]]
     lost: list[dict[str, Any]]
     switchers: tuple[int, ...]
+    n_silent: int
 
     def keys(self, outcome: str) -> pd.DataFrame:
         terms = [outcome if term == "effect" else term for term, _ in self.rows]
@@ -228,10 +230,12 @@ def _plan(asked: _Asked, table: PlaceTable, path: Floats, *, moved: bool = False
     found = list(_first_switches(asked, path) if asked.kind == "dynamic" else _every_switch(path))
     wanted = {"both": (-1.0, 1.0), "in": (1.0,), "out": (-1.0,)}[asked.switchers]
     switched: set[int] = set()
+    n_silent = 0
     for names, part, since, start in found:
         own = np.isin(part.sign, wanted)
         part = _Part(replace(part.comparison, movers=part.comparison.movers[own]), part.sign[own], part.size[own])
         made = change(table, part.comparison)
+        n_silent += int((~made.kept).sum()) if ("overall", None) in names else 0
         if not len(made.size):
             continue
         times = table.seen.over_time.times
@@ -253,7 +257,10 @@ def _plan(asked: _Asked, table: PlaceTable, path: Floats, *, moved: bool = False
     first = {("overall", None): rows.pop(("overall", None), [])}
     order = sorted(rows, key=lambda key: (key[1] if key[1] is not None else -99, key[0]))
     return _Plan(
-        first | {key: rows[key] for key in order}, [lost[key] for key in sorted(lost)], tuple(sorted(switched))
+        first | {key: rows[key] for key in order},
+        [lost[key] for key in sorted(lost)],
+        tuple(sorted(switched)),
+        n_silent,
     )
 
 
