@@ -184,6 +184,15 @@ def _one(
     return multiplier @ residual, multiplier @ multiplier.T, multiplier @ columns, multiplier @ scaled
 
 
+def _orthonormal(columns: Floats) -> Floats:
+    """Return an orthonormal basis of columns of length one: from their squares, twice for accuracy."""
+    for least in (1e-12, 0.5):
+        values, vectors = np.linalg.eigh(columns.T @ columns)
+        kept = values > least
+        columns = columns @ (vectors[:, kept] / np.sqrt(values[kept]))
+    return columns
+
+
 def _correction(
     columns: Floats, scaled: Floats, multiplier: Floats, solver: Floats, middle: Floats, kind: str
 ) -> Floats:
@@ -191,10 +200,9 @@ def _correction(
     there = np.flatnonzero((columns != 0).any(axis=0))
     both = np.hstack([columns[:, there], scaled[:, there]])
     length = np.linalg.norm(both, axis=0)
-    orthogonal, triangle = np.linalg.qr(both / length)
-    turn, size, back = np.linalg.svd(triangle)
-    kept = size > 1e-11 * size.max(initial=1.0)
-    basis, turned = orthogonal @ turn[:, kept], (size[kept, None] * back[kept]) * length
+    both /= length
+    basis = _orthonormal(both)
+    turned = (basis.T @ both) * length
     half = turned[:, : len(there)], turned[:, len(there) :]
     inner_solver, inner_middle = solver[np.ix_(there, there)], middle[np.ix_(there, there)]
     hat = half[0] @ inner_solver @ half[1].T
