@@ -531,3 +531,24 @@ def test_a_subgroup_of_one_wave_has_a_reason(persons):
     row = found.tidy().query("level == 'rare'").iloc[0]
     assert np.isnan(row["estimate"])
     assert row["reason"]
+
+
+ESTIMATORS = {
+    "fe_regression": lambda panel: ev.fe_regression(
+        panel.design, outcome="y_mis", regressors=["d_gu"], effects=["gu", "year"], cluster="gu"
+    ),
+    "imputation_did": lambda panel: ev.imputation_did(panel, outcome="y_mis", cohort="g_gu", cluster="gu"),
+    "extended_twfe": lambda panel: ev.extended_twfe(panel, outcome="y_mis", cohort="g_gu", cluster="gu"),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_estimator_has_layers_and_a_jackknife_with_its_weighting(persons, name):
+    weighted = ev.adjust_nonresponse(
+        sampled(persons), response="answered", covariates=["age"], method="inverse_propensity"
+    )
+    effects = ESTIMATORS[name](ev.panel(weighted, time="year"))
+    layers = ev.variance_layers(effects).tidy().set_index("layer")["variance"]
+    assert np.isclose(np.atleast_1d(layers.loc["total"])[0], effects.vcov[0, 0], rtol=EXACT)
+    again = ev.reweighted_jackknife(effects)
+    assert 0 < abs(again.std_error[0] / effects.std_error[0] - 1) < 0.01
