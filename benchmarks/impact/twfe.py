@@ -1,8 +1,8 @@
 """Two-way fixed effects of a million persons, side by side with what numpy must do at least and with dummies.
 
-Run ``OMP_NUM_THREADS=1 python benchmarks/impact/twfe.py``; it writes ``twfe.csv`` beside itself. Ratios count; seconds are
-processor time on this machine; a row of megabytes is the peak of a process of its own that makes the persons and
-estimates once. A peer counts only where its coefficients and errors agree with ours to 1e-6.
+Run ``OMP_NUM_THREADS=1 python benchmarks/impact/twfe.py``; it writes ``twfe.csv`` beside itself. Ratios count;
+seconds are processor time on this machine; a row of megabytes is the peak of a process of its own that makes the
+persons and estimates once. A peer counts only where its coefficients and errors agree with ours to 1e-6.
 """
 
 from __future__ import annotations

@@ -134,6 +134,19 @@ def test_leaving_out_a_cluster_refits_counts_and_shares(family, outcome):
     close(without["estimate"][5], part.estimate[0], 1e-8)
 
 
+@pytest.mark.parametrize(
+    ("effects", "trends"),
+    [(["dong", "year", "job"], None), (["dong"], None), ([], None), (["dong", "job"], "district")],
+)
+def test_leaving_out_a_cluster_from_sums_equals_a_refit(effects, trends):
+    frame = people()
+    asked = TWO | {"effects": effects, "trends": trends}
+    without = ev.leave_one_out(ev.fe_regression(survey(frame), **asked)).tidy().query("term == 'd'")["estimate"]
+    for district in (0, 8):
+        part = survey(frame[frame["district"] != district])
+        close(without.iloc[district], ev.fe_regression(part, **asked, vcov="CR1").estimate[0], 1e-7)
+
+
 def test_levels_without_variation_are_left_out_and_told():
     frame = people()
     frame.loc[frame["dong"] == 20, "count"] = 0
