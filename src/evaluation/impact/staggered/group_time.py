@@ -124,14 +124,17 @@ def att_gt(
         Keys ``term cohort time``, one row per identified cohort and time; reference periods are 0 with error 0.
         With a cluster, columns ``n_treated_clusters n_control_clusters`` say on how many places each rests.
         ``identified`` and ``fit["not_identified"]`` list the rest with the reason. An effect that does not exist
-        without some cluster has no jackknife error: NaN, and named in ``fit["without_error"]``.
+        without some cluster has no jackknife error: NaN, and named in ``fit["without_error"]`` with what it hangs on.
+        ``fit`` names cohorts ``treated_throughout`` (left out) and ``treated_later`` (counted as never), covariates
+        ``collinear`` within a cell, and what ``leads_against`` are measured; ``remarks`` says all that in words.
+        ``refit`` asks again under other weights, without clusters, or for another order of the roll-out.
 
     Raises
     ------
     ColumnError
         A column is absent or cannot serve, the cohort varies within a unit.
     EstimationError
-        An option is unknown, weights are negative, or the vcov needs a cluster.
+        An option is unknown, weights are negative, the vcov needs a cluster, or there are fewer than three.
     IdentificationError
         No effect after treatment is identified.
 
