@@ -579,3 +579,21 @@ def test_what_was_left_out_is_printed():
     assert "no wave before treatment: cohort 2005 (2011, 2012" in repr(asked("sun_abraham", waves(frame)))
     assert "no wave at some time of the window: cohort 2005\n" in repr(asked("stacked", waves(frame)))
     assert "other times since treatment" in repr(asked("event_study_twfe", waves(frame)))
+
+
+def test_stacks_of_a_domain_are_those_of_its_rows_alone():
+    rng = np.random.default_rng(7)
+    n = 1200
+    frame = pd.DataFrame({"gu": rng.integers(0, 12, n), "year": rng.integers(2012, 2019, n)})
+    frame["first"] = np.array([2015, 2016, 0])[frame["gu"] % 3]
+    frame["y"], frame["x"] = rng.normal(size=n), rng.normal(size=n)
+    frame["w"] = rng.uniform(0.5, 2, n)
+    kept = frame["year"] <= 2017
+    asked = {"outcome": "y", "cohort": "first", "window": (2, 1), "cluster": "gu", "covariates": ["x"]}
+    whole = ev.domain(ev.survey_design(frame, weights="w"), {"year": list(range(2012, 2018))})
+    part = ev.survey_design(frame[kept], weights="w")
+    found, alone = (ev.stacked_did(ev.panel(each, time="year"), **asked) for each in (whole, part))
+    np.testing.assert_allclose(found.estimate, alone.estimate, atol=1e-12)
+    np.testing.assert_allclose(found.std_error, alone.std_error, rtol=1e-9)
+    sampled = [ev.stacked_did(ev.panel(each, time="year"), **asked | {"cluster": None}) for each in (whole, part)]
+    np.testing.assert_allclose(sampled[0].estimate, sampled[1].estimate, atol=1e-12)

@@ -240,7 +240,7 @@ class StackedFit:
     @cached_property
     def moments(self) -> Floats:
         """Moments by block and wave, shape (B, T, p + 2, p + 2)."""
-        return raw_moments(self.rows, self.rows.over_time.design.domain_weights)
+        return raw_moments(self.rows, self.rows.over_time.design.domain_weights[self.rows.at])
 
     @cached_property
     def summed(self) -> Floats:
@@ -421,7 +421,7 @@ class StackedFit:
             clusters,
             self.estimate,
             self.influence,
-            lambda weights: np.asarray(self.estimates(self._by_cohort(raw_moments(self.rows, weights))[None])[0]),
+            lambda weights: np.asarray(self.estimates(self._by_cohort(raw_moments(self.rows, weights[self.rows.at]))[None])[0]),
             None if clusters is None else self._without,
             self._reordered if can_move else None,
         )
