@@ -15,4 +15,5 @@ diff_diff ${PYTHON:-python3} diff-diff==3.13.0
 csdid ${PYTHON:-python3} csdid==0.4.3
 differences ${PYTHON:-python3} differences==0.3.0
 moderndid ${PYTHON312:-python3.12} moderndid==0.4.1
+moderndid_honest ${PYTHON:-python3} moderndid[didhonest]==0.2.0 numba
 PEERS
