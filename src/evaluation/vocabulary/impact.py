@@ -435,8 +435,8 @@ TERMS: dict[str, tuple[str, str]] = {
     "RobustSets": ("평행추세가 어긋날 때의 효과", "Effects if trends are not parallel"),
     "Breakdown": ("효과가 0과 구별되지 않게 되는 추세 차이", "Violation at which the set holds zero"),
     "PretrendPower": ("사전 추세 검정이 찾아낼 수 있는 추세 차이", "Trends that a test of the leads would find"),
-    "mbar": ("Mbar", "Mbar"),
-    "m": ("M", "M"),
+    "mbar": ("Mbar (시행 전 최대 어긋남의 배수)", "Mbar (times the largest break before)"),
+    "m": ("M (기울기 변화의 한계)", "M (bound on changes of slope)"),
     "mbar_axis": (
         "Mbar: 시행 후 어긋남이 시행 전 최대 어긋남의 몇 배까지인가",
         "Mbar: violations since treatment ÷ largest before",

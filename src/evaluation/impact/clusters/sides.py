@@ -66,6 +66,8 @@ def sides_of(result: ImpactEffects, row: int) -> Sides:
         both = (result.columns[name][row] for name in ("n_treated_clusters", "n_control_clusters"))
         treated, control = (None if pd.isna(value) else int(value) for value in both)
         return Sides(g, treated, control)
+    if len(result.fit.get("treated_clusters", ())) == len(result):
+        return Sides(g, result.fit["treated_clusters"][row], result.fit["control_clusters"][row])
     return Sides(g, *_of_cohorts(result, row))
 
 

@@ -284,9 +284,25 @@ def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) ->
         influence_of=lambda: design.influence(fitted.table.records.spread(influence())),
         conf_level=effects.conf_level,
         fit=_fit_record(effects, scheme, weights, sizes.full, share)
+        | _places_behind(effects, scheme)
         | {"rows_without_error": keys.loc[np.isnan(np.diag(vcov))].to_dict("records")},
         refit=refit,
     )
+
+
+def _places_behind(effects: GroupTimeEffects, scheme: _Scheme) -> dict[str, Any]:
+    """Count for each row the clusters of its cohorts, and those that its barest comparison has."""
+    frame = effects.identified.frame
+    if "n_treated_clusters" not in frame:
+        return {}
+    cells = frame[frame["is_identified"]].reset_index(drop=True)
+    counts = []
+    for rows in [scheme.overall_cells(), *(scheme.rows if scheme.kind != "simple" else [])]:
+        used = cells.iloc[rows]
+        used = used[used["base_time"] != used["time"]]
+        treated = used.groupby("cohort")["n_treated_clusters"].max().sum()
+        counts.append((int(treated), int(used["n_control_clusters"].min()) if len(used) else 0))
+    return {"treated_clusters": [t for t, _ in counts], "control_clusters": [c for _, c in counts]}
 
 
 def _keys(scheme: _Scheme, outcome: str) -> pd.DataFrame:
