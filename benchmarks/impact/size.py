@@ -1,7 +1,7 @@
 """How often each error rejects a true null: seeded roll-outs without any effect, person rows, public verbs.
 
-Run ``python benchmarks/impact/size.py``; it writes ``size.csv`` beside itself, a row per design and rule. ``--design``
-and ``--rollouts`` restrict it. Districts have yearly shocks (sd 0.6, autocorrelation 0.5), persons a spread of 6; which
+Run ``python benchmarks/impact/size.py``; it writes ``size.csv`` beside itself, a row per design and rule. ``--design``,
+``--estimator`` and ``--rollouts`` restrict it. Districts have yearly shocks (sd 0.6, autocorrelation 0.5), persons a spread of 6; which
 district starts when is drawn anew each time. The estimate is the average effect after the start, against districts not
 started yet, without covariates; beside it the coefficient of two-way fixed effects. Where the last district to start is
 alone, effects that hang on it have no jackknife error: the rules are then held for the average of the others.
@@ -13,6 +13,7 @@ import argparse
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -99,17 +100,30 @@ def p_values(frame: pd.DataFrame, seed: int) -> dict[str, float]:
     }
 
 
-def one(task: tuple[str, int]) -> dict[str, float]:
+def p_values_of_imputation(frame: pd.DataFrame, seed: int) -> dict[str, float]:
+    """Return those of imputation, on the waves that leave two districts to compare with."""
+    waves = ev.comparable_waves(ev.panel(ev.survey_design(frame), time="year"), cohort="first", cluster="district")
+    effects = ev.imputation_did(waves, outcome="y", cohort="first", cluster="district")
+    return {
+        "imputation, district jackknife, t(G-1)": effects.tidy()["p_value"][0],
+        "imputation, randomization of the order": ev.randomization_inference(effects, draws=999, seed=seed).p_value,
+    }
+
+
+ESTIMATORS = {"group_time": p_values, "imputation": p_values_of_imputation}
+
+
+def one(task: tuple[str, str, int]) -> dict[str, float]:
     """Return the p-values of one seeded roll-out of a design."""
-    name, number = task
+    estimator, name, number = task
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return p_values(DESIGNS[name].draw([list(DESIGNS).index(name), number]), seed=number)
+        return ESTIMATORS[estimator](DESIGNS[name].draw([list(DESIGNS).index(name), number]), seed=number)
 
 
-def rejections(name: str, rollouts: int, workers: int) -> pd.DataFrame:
+def rejections(estimator: str, name: str, rollouts: int, workers: int) -> pd.DataFrame:
     """Return how often each rule rejects in one design."""
-    tasks = [(name, number) for number in range(rollouts)]
+    tasks = [(estimator, name, number) for number in range(rollouts)]
     with ProcessPoolExecutor(workers) as pool:
         found = pd.DataFrame(list(pool.map(one, tasks, chunksize=20)))
     rows = []
@@ -136,18 +150,20 @@ def main() -> None:
     """Simulate the designs asked for, and put their rows in the place of those in the file."""
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--design", choices=[*DESIGNS], action="append")
+    asked.add_argument("--estimator", choices=[*ESTIMATORS], action="append")
     asked.add_argument("--rollouts", type=int, default=2000)
     asked.add_argument("--workers", type=int, default=1)
     chosen = asked.parse_args()
-    for name in chosen.design or DESIGNS:
-        rows = rejections(name, chosen.rollouts, chosen.workers)
+    for name, estimator in product(chosen.design or DESIGNS, chosen.estimator or ESTIMATORS):
+        rows = rejections(estimator, name, chosen.rollouts, chosen.workers)
+        print(rows.to_string(index=False), flush=True)
         if FILE.exists():
             before = pd.read_csv(FILE)
-            rows = pd.concat([before[before["design"] != name], rows])
+            same = (before["design"] == name) & before["rule"].isin(rows["rule"])
+            rows = pd.concat([before[~same], rows])
         order = {design: place for place, design in enumerate(DESIGNS)}
         rows = rows.sort_values("design", key=lambda column: column.map(order), kind="stable")
         rows.to_csv(FILE, index=False, lineterminator="\n", encoding="utf-8")
-        print(rows[rows["design"] == name].to_string(index=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -525,8 +525,8 @@ TERMS: dict[str, tuple[str, str]] = {
         "nothing",
     ),
     "said_pretrend_power": (
-        "기간당 {slope}의 추세 차이는 {power}의 확률로 찾아냄. 그런 차이가 있는데 검정을 통과하면 시점 {time}의 추정값은 "
-        "평균 {left}만큼 어긋남",
+        "기간당 {slope}의 추세 차이는 {power}의 확률로 찾아냄. 그런 차이가 있는데 검정을 통과하면 "
+        "시점 {time}의 추정값은 평균 {left}만큼 어긋남",
         "A trend of {slope} per period would be found with probability {power}. Where it is there and the test passes, "
         "the estimate at event time {time} is off by {left} on average.",
     ),

@@ -247,6 +247,11 @@ class StackedFit:
         """Moments by cohort and wave, shape (1, C, T, p + 2, p + 2)."""
         return self._by_cohort(self.moments)[None]
 
+    def _again(self, weights: Floats) -> Floats:
+        """Return the estimates under other final weights, shape (n,)."""
+        moments = self._by_cohort(raw_moments(self.rows, weights[self.rows.at]))
+        return np.asarray(self.estimates(moments[None])[0])
+
     def _by_cohort(self, moments: Floats) -> Floats:
         whole = np.zeros((len(self.rows.cohorts), *moments.shape[1:]))
         np.add.at(whole, self.rows.block_cohort, moments)
@@ -421,7 +426,7 @@ class StackedFit:
             clusters,
             self.estimate,
             self.influence,
-            lambda weights: np.asarray(self.estimates(self._by_cohort(raw_moments(self.rows, weights[self.rows.at]))[None])[0]),
+            self._again,
             None if clusters is None else self._without,
             self._reordered if can_move else None,
         )
