@@ -1,10 +1,11 @@
 """How often each error rejects a true null: seeded roll-outs without any effect, person rows, public verbs.
 
 Run ``python benchmarks/impact/size.py``; it writes ``size.csv`` beside itself, a row per design and rule. ``--design``,
-``--estimator`` and ``--rollouts`` restrict it. Districts have yearly shocks (sd 0.6, autocorrelation 0.5), persons a spread of 6; which
-district starts when is drawn anew each time. The estimate is the average effect after the start, against districts not
-started yet, without covariates; beside it the coefficient of two-way fixed effects. Where the last district to start is
-alone, effects that hang on it have no jackknife error: the rules are then held for the average of the others.
+``--estimator`` and ``--rollouts`` restrict it. Districts have yearly shocks (sd 0.6, autocorrelation 0.5), persons a
+spread of 6; which district starts when is drawn anew each time. The estimate is the average effect after the start,
+against districts not started yet, without covariates; beside it the coefficient of two-way fixed effects, and effects by
+imputation. Where the last district to start is alone, effects that hang on it have no jackknife error: the rules are then
+held for the average of the others, and imputation for the waves before.
 """
 
 from __future__ import annotations
