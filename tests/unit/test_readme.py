@@ -14,7 +14,7 @@ from evaluation.comparison.comparability import GRADES, Measurement, assess_comp
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SEOUL, SMOKERS, OWN_CSV, ENGINE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+SEOUL, SMOKERS, STAGES, OWN_CSV, ENGINE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def own_survey(n=600):
@@ -87,6 +87,41 @@ def test_the_comparison_walk_through_runs_and_finds_what_the_readme_says():
     )
     assert reached.groups() == (claim.level, claim.facts["en"].breakdown, claim.facts["en"].factor)
     assert claim.facts["en"].strongest == "Age"
+
+
+def test_the_walk_through_of_a_staged_policy_runs_and_finds_what_the_readme_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("EVALUATION_PROJECT", str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    names = run_as_a_notebook_would(STAGES)
+    overall, question = names["overall"], names["question"]
+    cells = ev.identified_cells(names["observed"], **question.cells).tidy()
+    truth = ev.known_policy_effects("seoul_2016", overall)["truth"].iloc[0]
+    by_rule = ev.few_cluster_table(overall, seed=1).tidy().set_index("method")
+    stated = re.search(
+        r"Of (\d+) effects by cohort and year (\d+) are not identified.*?say that ([\d.]+) points more.*?interval "
+        r"([\d.]+) to ([\d.]+); true of the city:\s+([\d.]+)\).*?error would be ([\d.]+) points\..*?after the other, "
+        r"it is ([\d.]+), p = ([\d.]+)\..*?show nothing\s+\(p = ([\d.]+)\), yet.*?by ([\d.]+) times the largest",
+        README,
+        re.S,
+    ).groups()
+    in_points = (*overall.tidy().loc[0, ["estimate", "conf_low", "conf_high"]], truth)
+    errors = (by_rule.loc["design_alone", "std_error"], by_rule.loc["cv3", "std_error"])
+    assert stated[:2] == (str(len(cells)), str(int((~cells["is_identified"]).sum())))
+    assert stated[2:8] == tuple(f"{100 * value:.1f}" for value in (*in_points, *errors))
+    assert stated[8] == f"{names['headline'].p_value:.3f}" == f"{by_rule.loc['cv3', 'p_value']:.3f}"
+    assert stated[9:] == (f"{names['leads'].p_value:.2f}", f"{names['breakdown'].value:.2f}")
+    assert (tmp_path / "impact.docx").stat().st_size > 0
+
+
+def test_the_readme_names_verbs_for_questions_of_impact_that_exist():
+    table = README.split("| question | here | in R or Stata |")[1].split("\n\n")[0]
+    cells = re.findall(r"^\| [^|]+ \| ([^|]+) \| [^|]*\|$", table, re.M)
+    verbs = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert len(cells) == len(table.strip().splitlines()) - 1
+    assert len(verbs) > 45
+    assert verbs <= set(ev.__all__)
+    rooms = {name for room, names in ev._ROOMS.items() if room.startswith("impact.") for name in names}
+    assert rooms - verbs <= {"Panel"}
 
 
 def test_the_engine_walk_through_runs_and_finds_what_the_readme_says(tmp_path, monkeypatch):
@@ -242,6 +277,18 @@ def test_the_readme_counts_the_numbers_of_the_textbook():
     assert list(said.groups()) == list(listed.groups()) == counts
 
 
+def test_the_readme_counts_what_was_printed_of_the_states():
+    register = pd.read_csv(ROOT / "params" / "claims" / "castle_doctrine.csv")
+    said = re.search(r"and gives all (\d+)\s+numbers that were printed", README)[1]
+    listed = re.search(r"(\d+) printed numbers, each reproduced", README)[1]
+    assert said == listed == str(len(register))
+    assert (register["reproducible"] == "yes").all()
+    states = pd.read_csv(ROOT / "surveys" / "castle_doctrine" / "castle.csv")
+    ever = states.groupby("state")["law_year"].max()
+    stated = re.search(r"on (\d+) states, of which (\d+) widened", README).groups()
+    assert stated == (str(len(ever)), str(int((ever > 0).sum())))
+
+
 def test_the_readme_names_the_levels_of_a_claim():
     levels = re.findall(r"^\| ([A-D]) \| [^|]* \| [^|]+ \|$", README, flags=re.MULTILINE)
     assert levels == [level for level in LEVELS if level != "refused"]
@@ -251,6 +298,12 @@ def test_the_readme_counts_the_reference_cases():
     files = (ROOT / "tests" / "reference" / "comparison").glob("*_expected.json")
     cases = sum(len(json.loads(path.read_text(encoding="utf-8"))["cases"]) for path in files)
     assert f"[{cases} cases](tests/reference/comparison/README.md)" in README
+
+
+def test_the_readme_counts_the_reference_cases_of_impact():
+    files = (ROOT / "tests" / "reference" / "impact").glob("*.json")
+    cases = sum(len(json.loads(path.read_text(encoding="utf-8"))["cases"]) for path in files)
+    assert f"[{cases} cases](tests/reference/impact)" in README
 
 
 def test_the_readme_counts_the_judged_claims():
