@@ -39,13 +39,22 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
    without a model, ``negative_controls`` whether outcomes differ that cannot.
    ``judge_comparison`` says what may be written, ``methods_text`` how it was made.
 6. ``read_rollout`` reads a staged policy, ``declared_policy`` opens a question about it; ``check_schedule`` tells the
-   plan from what happened, ``exposure`` adds it to a design; ``panel`` and ``identified_cells`` come before any
-   outcome; ``att_gt`` estimates by cohort and time, ``aggregate`` sums up, ``pretrend_test`` and ``leave_one_out``
-   doubt it; ``twfe`` stands beside it; ``policy_evidence`` says what may be written.
-   ``composition_test`` and ``hold_composition`` ask who was asked in each wave, ``placebo_dates`` and
-   ``placebo_outcomes`` for effects where there can be none, ``missing_outcome_bounds`` and ``reweighted_jackknife``
-   what missing answers leave, ``variance_layers`` what more sample would buy, ``subgroup_impacts`` for whom.
-   ``cluster_correlations``, ``rollout_mde`` and ``rollout_power`` plan the next one.
+   plan from what happened, ``exposure`` adds it to a design, ``check_treatment`` looks for what contradicts it;
+   ``panel``, ``identified_cells`` and ``comparable_waves`` come before any outcome.
+   Effects: ``att_gt`` by cohort and time, ``aggregate`` sums up, ``event_study`` with ``simultaneous_bands`` before and
+   after; ``imputation_did``, ``two_stage_did``, ``sun_abraham``, ``event_study_twfe``, ``extended_twfe``,
+   ``stacked_did``, ``efficient_did`` by other assumptions; ``switching_did`` and ``dose_did`` of treatments that have a
+   strength; ``synthetic_control``, ``synthetic_did`` and ``donor_placebos`` of one place or few. ``twfe`` and
+   ``fe_regression`` are regressions with fixed effects, ``twfe_weights`` and ``goodman_bacon`` say what such a
+   coefficient is made of. ``impact_table`` sets estimators side by side.
+   With few places: ``leave_one_out``, ``wild_cluster_bootstrap``, ``randomization_inference``; ``few_cluster_table``
+   holds every p-value, ``headline_inference`` chooses by rule.
+   Doubt: ``pretrend_test``, ``pretrend_power``, ``honest_did`` and ``breakdown_value`` (``event_path`` for printed
+   event studies) ask what if trends were not parallel, ``placebo_dates`` and ``placebo_outcomes`` for effects where
+   there can be none, ``composition_test`` and ``hold_composition`` who was asked in each wave,
+   ``missing_outcome_bounds`` and ``reweighted_jackknife`` what missing answers leave, ``variance_layers`` what more
+   sample would buy, ``subgroup_impacts`` for whom. ``policy_evidence`` says what may be written.
+   ``cluster_correlations``, ``rollout_mde`` and ``rollout_power`` plan the next roll-out.
 7. ``table``, ``plot`` and ``statement`` show; ``publish`` is the one door out; ``check_claims`` holds what was printed
    against it.
 """
