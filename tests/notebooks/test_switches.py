@@ -361,38 +361,38 @@ def test_a_trend_before_the_start_lowers_the_grade_and_changes_the_sentence(impa
     assert "evidence: grade 2" in page.said["headline"]
     assert "(lowered: pre-trend)" in page.said["headline"]
     sentence = page.said["headline"].splitlines()[0]
-    assert sentence.startswith("Districts reached early changed by 6.3 percentage points (3.8 to 8.8)")
+    assert sentence.startswith("The change in districts reached early differed by 6.3 percentage points (3.8 to 8.8)")
     assert "nothing is ascribed to the policy" in sentence
     assert "followed the roll-out" in impact().said["headline"].splitlines()[0]
     with in_project(page.root, "ko"):
         korean = repr(page.shown["headline"])
     assert "시행 전에 이미 움직임" in korean
-    assert korean.startswith("먼저 시행된 구가")
+    assert korean.startswith("먼저 시행된 자치구의 변화가")
     assert "before the start: no effect found before the start" in impact().said["headline"]
 
 
 def test_anticipation_that_nobody_declared_shrinks_the_estimate_of_an_effect_that_grew(impact):
     """One draw's leads cannot see a sixth of the effect; the same people asked in both cities show what it does."""
     on, off = impact(anticipation=True), impact()
-    early = [rows(page, "truth", "event_time").loc[-1] for page in (on, off)]
+    early = [at(page, -1) for page in (on, off)]
     assert early[0]["truth"] > 0.005 > early[1]["truth"] == 0
     assert early[0]["estimate"] > early[1]["estimate"]
     assert "no effect found before the start" in on.said["headline"]
     first = [rows(page, "truth", "event_time").loc[0] for page in (on, off)]
     assert first[0]["truth"] > first[1]["truth"] + 0.004
     assert first[0]["estimate"] < first[1]["estimate"] - 0.004
-    declared = [at_the_start(page, anticipation=1) for page in (on, off)]
+    declared = [at(page, 0, anticipation=1) for page in (on, off)]
     assert declared[0]["truth"] > declared[1]["truth"] + 0.004
     assert declared[0]["estimate"] > declared[1]["estimate"] + 0.004
 
 
-def at_the_start(page, **changed):
-    """The notebook's event study with other arguments than those that were fixed: its row of the first year."""
+def at(page, since, **changed):
+    """Years since the start against the year before each, with other arguments than those that were fixed."""
     effects = ev.att_gt(page.made["observed"], **(page.made["question"].effects | changed), vcov="jackknife")
     events = ev.aggregate(effects, type="dynamic", supported_only=True)
     with in_project(page.root):
         known = ev.known_policy_effects(STUDY, events)
-    return ev.against_truth(events, known).tidy().set_index("event_time").loc[0]
+    return ev.against_truth(events, known).tidy().set_index("event_time").loc[since]
 
 
 def test_spillover_shows_as_a_change_where_the_own_dong_is_not_covered(impact):

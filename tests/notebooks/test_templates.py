@@ -24,7 +24,7 @@ LANGUAGES = ("en", "ko")
 #: A notebook is an argument: a sentence, a call, a display. What is longer belongs into the package.
 FEWEST_CELLS, MOST_CELLS, MOST_LINES = 5, 20, 5
 #: An annual report and a comparison that shows its diagnostics first are longer; most of their cells only publish.
-LONGER = {"30_comparison": 46, "40_impact": 66, "50_report": 56}
+LONGER = {"30_comparison": 46, "40_impact": 67, "50_report": 56}
 #: Syntax that has no place in a template; imports are looked at apart.
 REFUSED = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While, ast.If, ast.With, ast.Try),

@@ -109,7 +109,7 @@ class DeclaredPolicy:
             ("정책 질문", "등록", "결과", "시행 집단", "비교", "추정", "군집"),
             ("policy question", "registered", "outcome", "cohorts", "compared with", "estimator", "clusters"),
         )[k]
-        known = ("결과를 읽기 전", "before outcomes were read")[k]
+        known = ("이 연구가 결과를 읽기 전", "before this study read outcomes")[k]
         covariates = ", ".join(labels.variable(name, lang) for name in plan.covariates)
         adjusted = f" ({covariates})" if covariates else ""
         return [

@@ -146,8 +146,9 @@ class PolicyEvidence:
         if np.isinf(self.breakdown):
             return ("찾은 범위에서는 0을 배제함", "zero stays excluded over the whole range looked at")[k]
         return (
-            f"시행 전에 본 가장 큰 어긋남의 {self.breakdown:.2f}배까지 되풀이되어도 0을 배제함",
-            f"zero stays excluded up to {self.breakdown:.2f} times the largest break seen before the start",
+            f"시행 전에 본 가장 큰 어긋남의 {self.breakdown:.2f}배가 시행 뒤에 되풀이되면 0을 배제하지 못함",
+            f"a break of {self.breakdown:.2f} times the largest one seen before the start is enough for zero to be "
+            f"no longer excluded",
         )[k]
 
     def _sentence(self, k: int) -> str:
@@ -172,7 +173,7 @@ class PolicyEvidence:
         )[k]
         return (
             f"{cohorts}년에 시작한 {places}만, 시작한 해부터 {longest}년 뒤까지",
-            f"{places} that began in {cohorts} only, up to {longest} year{'s' * (longest != 1)} after their first wave",
+            f"{places} that began in {cohorts} only, up to {longest} year{'s' * (longest != 1)} after their start",
         )[k] + (people if self.schedule is not None else "")
 
     def _gap(self, k: int) -> str:
@@ -233,7 +234,7 @@ def policy_evidence(
     EstimationError
         The overall effect has no interval, or its error takes respondents of one cluster as independent.
     """
-    if overall.fit.get(REFUSED_IN_CLAIMS):
+    if overall.fit.get(REFUSED_IN_CLAIMS) or overall.fit.get("sampling_error_alone"):
         raise EstimationError(
             f"policy_evidence: the error ({overall.variance_method}) takes respondents of one place as independent, "
             f"which no claim may rest on. Name the cluster and use vcov='jackknife'."
