@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,12 @@ def test_the_benchmarks_table_of_adjusted_comparisons_is_that_of_its_file():
         for row in studies.itertuples()
     }
     assert {key: tuple(row[-2:]) for key, row in shown.items()} == stated
+
+
+def test_the_benchmarks_page_holds_the_tables_of_its_files():
+    folder = ROOT / "benchmarks"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert runpy.run_path(str(folder / "fill_page.py"))["filled"](page) == page
 
 
 def rows_with_shares(table):
