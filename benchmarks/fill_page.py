@@ -37,8 +37,8 @@ def size(path: Path) -> str:
 def _share(rows: pd.DataFrame, design: str) -> str:
     if design not in rows.index:
         return ""
-    row = rows.loc[design]
-    return "–" if row["verdict"] == "refused" else SHOWN[str(row["verdict"])].format(100 * float(row["rejected"]))
+    verdict, share = rows.loc[design, ["verdict", "rejected"]].tolist()
+    return "–" if verdict == "refused" else SHOWN[verdict].format(100 * share)
 
 
 #: What stands behind a mark: the file, and how it is read.
