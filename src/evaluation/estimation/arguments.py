@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from numbers import Real
-from typing import Any
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from numbers import Integral, Real
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -181,3 +184,120 @@ def require_choice(value: object, options: Sequence[str], what: str) -> str:
     raise EstimationError(
         f"{what} must be one of {', '.join(options)}, got {came(value)}. {did_you_mean(value, options)}"
     )
+
+
+def require_arguments(verb: Callable[..., Any], given: Mapping[str, object]) -> None:
+    """Hold the arguments of a verb against the types it declares; the message names verb and argument.
+
+    The first line of a verb, so that a wrong kind of value is refused before anything is computed with it. What a
+    verb declares as a class (a panel, estimates) it checks itself.
+
+    Parameters
+    ----------
+    verb : callable
+        The verb itself; ``Literal`` is a choice, ``str`` a column, ``Sequence`` a list, and so on.
+    given : mapping
+        Its ``locals()``.
+
+    Raises
+    ------
+    EstimationError
+        A number, a choice, a flag or a list that is something else.
+    ColumnError
+        The name of a column that is something else.
+
+    Examples
+    --------
+    >>> def effect(outcome: str, type: Literal["simple", "group"] = "simple") -> None: ...
+    >>> require_arguments(effect, {"outcome": "y", "type": "grup"})
+    Traceback (most recent call last):
+    evaluation.errors.EstimationError: effect: type must be one of simple, group, got 'grup'. Did you mean 'group'?
+    """
+    for name, members, default in _declared(verb):
+        value = given[name]
+        if value is default or (value is None and (type(None) in members or default == ())):
+            continue
+        if name == "conf_level":
+            require_conf_level(value, verb.__name__)
+        elif name == "seed":
+            require_seed(value, verb.__name__)
+            _require_kind(value, members, f"{verb.__name__}: {name}")
+        else:
+            _require_kind(value, members, f"{verb.__name__}: {name}")
+
+
+@cache
+def _declared(verb: Callable[..., Any]) -> tuple[tuple[str, tuple[Any, ...], Any], ...]:
+    """Name, declared kinds and default of every argument whose kinds are all plain ones."""
+    hints = get_type_hints(verb)
+    found = []
+    for name, argument in inspect.signature(verb).parameters.items():
+        hint = hints[name]
+        members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+        default = None if argument.default is None else argument.default
+        if all(_is_plain(member) for member in members):
+            found.append((name, members, default))
+    return tuple(found)
+
+
+def _is_plain(member: Any) -> bool:
+    return member in (str, int, float, bool, type(None)) or get_origin(member) in (Literal, Sequence, tuple)
+
+
+def _require_kind(value: object, members: tuple[Any, ...], what: str) -> None:
+    members = tuple(member for member in members if member is not type(None))
+    if any(_is_of(value, member) for member in members):
+        return
+    if members == (str,):
+        column_name(value, what)
+    if members == (float,):
+        require_number(value, what, infinite=True)
+    if str in members and not isinstance(value, (pd.DataFrame, pd.Series)):
+        column_names(value, what)
+    options = [str(option) for member in members if get_origin(member) is Literal for option in get_args(member)]
+    if options and all(get_origin(member) is Literal for member in members):
+        require_choice(value, options, what)
+    near = f" {did_you_mean(value, options)}" if options and isinstance(value, str) else ""
+    expected = " or ".join(_described(member) for member in members)
+    raise EstimationError(f"{what} must be {expected}, got {came(value)}.{near}")
+
+
+def _is_of(value: object, member: Any) -> bool:
+    origin, inner = get_origin(member), get_args(member)
+    if origin is Literal:
+        return isinstance(value, (str, int, float)) and any(
+            value == option and isinstance(value, str) == isinstance(option, str) for option in inner
+        )
+    if origin is not None:
+        if not isinstance(value, Iterable) or isinstance(value, (str, bytes, Mapping, pd.DataFrame)):
+            return False
+        several = list(value)
+        if origin is tuple:
+            return len(several) == len(inner) and all(
+                _is_of(one, kind) for one, kind in zip(several, inner, strict=True)
+            )
+        return all(_is_of(one, inner[0]) for one in several)
+    if member is object:
+        return True
+    if isinstance(value, (bool, np.bool_)):
+        return member is bool
+    if member is str:
+        return isinstance(value, (str, int, np.integer)) and value != ""
+    if member is int:
+        return isinstance(value, Integral)
+    return member is float and isinstance(value, Real) and not np.isnan(float(value))
+
+
+def _described(member: Any) -> str:
+    origin, inner = get_origin(member), get_args(member)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, inner)) if len(inner) > 1 else repr(inner[0])
+    if origin is tuple:
+        return (
+            f"{len(inner)} of these: {_described(inner[0])}"
+            if len(set(inner)) > 1
+            else f"a pair, each {_described(inner[0])}"
+        )
+    if origin is not None:
+        return "a list of " + {str: "names", int: "whole numbers", float: "numbers"}.get(inner[0], "values")
+    return {str: "a name", int: "a whole number", float: "a number", bool: "True or False"}.get(member, "a value")
