@@ -206,6 +206,7 @@ _ROOMS = {
     "impact.planning.correlations": ("cluster_correlations",),
     "impact.planning.detectable": ("rollout_mde",),
     "impact.planning.simulated_power": ("rollout_power",),
+    "impact.planning.city_power": ("city_power",),
     "second_opinion.script": ("write_r_script",),
     "tables": ("table",),
     "figures.plotting": ("plot",),

@@ -141,6 +141,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "n_control": ("비교 응답수", "n of comparison"),
     "n_treated_clusters": ("대상 지역 수", "places treated"),
     "n_control_clusters": ("비교 지역 수", "places of comparison"),
+    "band": ("동시 신뢰대", "simultaneous band"),
     "band_low": ("동시 신뢰하한", "lower limit of the band"),
     "band_high": ("동시 신뢰상한", "upper limit of the band"),
     "no_period_before": ("시행 전 조사가 없음", "no wave before treatment"),
@@ -199,6 +200,13 @@ TERMS: dict[str, tuple[str, str]] = {
         "모의 시행 {draws}회 (난수 {seed}), 지역·조사당 {persons}명, ICC {icc}, CAC {cac}, 표준편차 {sd}, 양측 {alpha}",
         "{draws} simulated roll-outs (seed {seed}), {persons} persons per place and wave, ICC {icc}, CAC {cac}, "
         "standard deviation {sd}, two-sided {alpha}",
+    ),
+    "CityPower": ("합성 도시에서의 모의 시행 검정력", "Power on samples of the synthetic city"),
+    "city_power_setting": (
+        "합성 도시에서 뽑은 조사 {draws}벌 (난수 {seed}), 문항 {outcome}, 지역·조사당 평균 {persons}명, "
+        "지역의 그해 충격 표준편차 {shocks}%p, 양측 {alpha}",
+        "{draws} sets of surveys of the synthetic city (seed {seed}), item {outcome}, {persons} persons per place and "
+        "wave on average, shocks of places with a standard deviation of {shocks} points, two-sided {alpha}",
     ),
     "said_rollout_power": ("효과 {effect}, {test}: 기각 {share}", "effect {effect}, {test}: rejected {share}"),
     "said_rollout_none": ("효과 {effect}, {test}: {reason}", "effect {effect}, {test}: {reason}"),
@@ -703,8 +711,12 @@ TERMS: dict[str, tuple[str, str]] = {
         "Zero is possible once the mean of missing answers differs by {shift}.",
     ),
     "missing_never": (
-        "척도 안에서는 어떤 답이어도 효과가 0이 되지 않음.",
-        "No answers within the scale make the effect zero.",
+        "척도 안에서는 어떤 답이어도 추정한 효과가 0이 되지 않음.",
+        "No answers within the scale make the estimate zero.",
+    ),
+    "missing_never_but_interval": (
+        "척도 안에서는 어떤 답이어도 추정한 효과가 0이 되지 않으나, 표집오차까지 더한 구간은 0을 담음.",
+        "No answers within the scale make the estimate zero, but with sampling error the interval holds zero.",
     ),
     "missing_interval": ("신뢰구간은 임벤스·만스키 방식", "Intervals are those of Imbens and Manski"),
     "said_missing": (
@@ -843,4 +855,11 @@ TERMS: dict[str, tuple[str, str]] = {
     "sample_size": ("표본 크기", "size of the sample"),
     "bounds_of_missing": ("효과의 범위", "bounds of the effect"),
     "layer_today_short": ("지금", "today's"),
+    # Errors that are too small.
+    "sampling_error_alone": (
+        "표본오차만 들어 있음: 지역 전체가 함께 겪는 충격은 빠져 있어 오차가 지나치게 작을 수 있음. "
+        "시행 단위 열을 cluster=로 지정할 것",
+        "Sampling error alone: shocks of whole places are not in it, so it may be far too small. Name cluster=, the "
+        "column of the treated places",
+    ),
 }
