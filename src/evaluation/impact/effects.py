@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as entry
 from typing import Any, Literal
 
@@ -15,13 +15,16 @@ from evaluation.design.collapse import sum_by
 from evaluation.design.design import Design, each_replicate
 from evaluation.errors import EstimationError
 from evaluation.impact.clusters.jackknife import ClusterSums, cluster_jackknife, cluster_sampling
-from evaluation.results import Estimates, VarianceEngine
+from evaluation.results import SAMPLING_ALONE, Estimates, VarianceEngine
+from evaluation.wording import term
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Vcov = Literal["design", "cluster", "jackknife"]
 VCOV = ("design", "cluster", "jackknife")
+#: Entries of ``fit`` with a count for each row.
+COUNTED = ("treated_clusters", "control_clusters")
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +125,32 @@ class ImpactEffects(Estimates):
     """
 
     refit: Refit | None = entry(default=None, kw_only=True)
+
+    def take(self, rows: NDArray[np.int64]) -> ImpactEffects:
+        """Return the estimates at ``rows``, in that order, with their covariances and the means to refit them."""
+        taken, fit = super().take(rows), dict(self.fit)
+        for name in COUNTED:
+            if len(fit.get(name, ())) == len(self):
+                fit[name] = [fit[name][row] for row in np.arange(len(self))[rows]]
+        refit = None if self.refit is None else part_of(self.refit, rows)
+        return replace(taken, fit=fit, refit=refit)  # type: ignore[return-value, call-arg]
+
+    def _groups_told(self) -> list[str]:
+        """Return besides what every result tells that shocks of places are not in the errors, where they are not."""
+        return [*super()._groups_told(), *([term(SAMPLING_ALONE)] if self.fit.get(SAMPLING_ALONE) else [])]
+
+
+def part_of(refit: Refit, rows: NDArray[np.int64]) -> Refit:
+    """Return the means to ask some rows of an estimator again."""
+    influence, without, reordered = refit.influence, refit.without, refit.reordered
+    return replace(
+        refit,
+        estimate=refit.estimate[rows],
+        influence=None if influence is None else lambda: influence()[:, rows],
+        again=lambda weights: refit.again(weights)[rows],
+        without=None if without is None else lambda: without()[:, rows],
+        reordered=None if reordered is None else lambda cohorts: reordered(cohorts)[:, rows],
+    )
 
 
 def chosen_vcov(verb: str, design: Design, vcov: str | None, cluster: str | None) -> Vcov:

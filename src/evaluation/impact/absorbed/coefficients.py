@@ -20,7 +20,7 @@ from evaluation.impact.absorbed.reordering import clusters_of, reordering
 from evaluation.impact.absorbed.rules import Rule, Uncertainty
 from evaluation.impact.absorbed.sandwich import influence_of, uncertainty
 from evaluation.impact.clusters.jackknife import partial_leverage
-from evaluation.impact.effects import ImpactEffects, Refit, covariance
+from evaluation.impact.effects import COUNTED, ImpactEffects, Refit, covariance
 
 Floats = NDArray[np.float64]
 
@@ -154,7 +154,7 @@ def combined(
         keys.reset_index(drop=True),
         weights @ result.combine,
         result.conf_level,
-        {**result.fit, **(fit or {})},
+        {**{name: value for name, value in result.fit.items() if name not in COUNTED}, **(fit or {})},
     )
     return made if n_obs is None else replace(made, n_obs=np.asarray(n_obs))
 

@@ -58,17 +58,20 @@ def sides_of(result: ImpactEffects, row: int) -> Sides:
     """
     clusters = None if result.refit is None else result.refit.clusters
     g = 0 if clusters is None else len(clusters)
-    if isinstance(result, AbsorbedEffects):
-        dated = result.fit.get("cohort") is not None
-        treated, control = _of_cohorts(result, row) if dated else _of_regression(result.regression)
-        return Sides(g, treated, control, *_leverage(result, row))
-    if {"n_treated_clusters", "n_control_clusters"} <= set(result.columns):
-        both = (result.columns[name][row] for name in ("n_treated_clusters", "n_control_clusters"))
-        treated, control = (None if pd.isna(value) else int(value) for value in both)
-        return Sides(g, treated, control)
+    sides: tuple[int | None, int | None]
     if len(result.fit.get("treated_clusters", ())) == len(result):
-        return Sides(g, result.fit["treated_clusters"][row], result.fit["control_clusters"][row])
-    return Sides(g, *_of_cohorts(result, row))
+        sides = (int(result.fit["treated_clusters"][row]), int(result.fit["control_clusters"][row]))
+    elif {"n_treated_clusters", "n_control_clusters"} <= set(result.columns):
+        both = [result.columns[name][row] for name in ("n_treated_clusters", "n_control_clusters")]
+        sides = (None if pd.isna(both[0]) else int(both[0]), None if pd.isna(both[1]) else int(both[1]))
+    elif isinstance(result, AbsorbedEffects) and result.fit.get("cohort") is None:
+        sides = _of_regression(result.regression)
+    else:
+        sides = _of_cohorts(result, row)
+    if isinstance(result, AbsorbedEffects):
+        effective, largest, cluster = _leverage(result, row)
+        return Sides(g, *sides, effective, largest, cluster)
+    return Sides(g, *sides)
 
 
 def _of_regression(regression: Regression) -> tuple[int | None, int | None]:
@@ -112,10 +115,12 @@ def _first_and_last(result: ImpactEffects) -> tuple[Floats | None, Floats | None
     """Return the first and the last date at which places of each cluster are treated, infinite for never."""
     clusters = result.refit.clusters if result.refit is not None else None
     name = result.fit.get("cohort")
-    if clusters is None or result.refit is None or name is None:
+    if clusters is None or result.refit is None:
         return None, None
     if clusters.cohort is not None:
         return clusters.cohort, clusters.cohort
+    if name is None:
+        return None, None
     data = result.refit.design.data
     if name not in data.columns:
         return None, None

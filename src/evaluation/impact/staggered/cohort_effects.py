@@ -15,7 +15,7 @@ from evaluation.impact.absorbed.coefficients import AbsorbedEffects
 from evaluation.impact.absorbed.fixed_effects import Regression, Solved, solve
 from evaluation.impact.absorbed.rules import Rule, Uncertainty
 from evaluation.impact.absorbed.sandwich import uncertainty
-from evaluation.impact.effects import ImpactEffects, Refit
+from evaluation.impact.effects import ImpactEffects
 from evaluation.impact.staggered.cohort_moments import CohortRows
 from evaluation.wording import term
 
@@ -112,11 +112,6 @@ class AveragedEffects(ImpactEffects):
         """Return besides what every result tells: what was left out and why."""
         return [*super()._groups_told(), *left_out_lines(self.fit)]
 
-    def take(self, rows: NDArray[np.int64]) -> AveragedEffects:
-        """Return the estimates at ``rows``, in that order, with their covariances and the means to refit them."""
-        taken, refit = super().take(rows), None if self.refit is None else part_of(self.refit, rows)
-        return replace(taken, refit=refit)  # type: ignore[return-value, call-arg]
-
 
 class CohortEffects(AbsorbedEffects):
     """Averages of the effects of a regression by cohort.
@@ -136,8 +131,7 @@ class CohortEffects(AbsorbedEffects):
     def take(self, rows: NDArray[np.int64]) -> CohortEffects:
         """Return the estimates at ``rows``, in that order, with their covariances and the means to refit them."""
         taken = ImpactEffects.take(self, rows)
-        refit = None if self.refit is None else part_of(self.refit, rows)
-        return replace(taken, combine=self.combine[rows], refit=refit)  # type: ignore[return-value, call-arg]
+        return replace(taken, combine=self.combine[rows])  # type: ignore[return-value, call-arg]
 
 
 def left_out_lines(fit: Mapping[str, Any]) -> list[str]:
@@ -157,19 +151,6 @@ def left_out_lines(fit: Mapping[str, Any]) -> list[str]:
         named = [f"{cohort} ({', '.join(times)})" if times else f"{cohort}" for cohort, times in cohorts.items()]
         lines.append(f"not identified, {term(reason, 'en')}: cohort {', '.join(named)}")
     return lines
-
-
-def part_of(refit: Refit, rows: NDArray[np.int64]) -> Refit:
-    """Return the means to ask some rows of an estimator again."""
-    influence, without, reordered = refit.influence, refit.without, refit.reordered
-    return replace(
-        refit,
-        estimate=refit.estimate[rows],
-        influence=None if influence is None else lambda: influence()[:, rows],
-        again=lambda weights: refit.again(weights)[rows],
-        without=None if without is None else lambda: without()[:, rows],
-        reordered=None if reordered is None else lambda cohorts: reordered(cohorts)[:, rows],
-    )
 
 
 def averaged_effects(made: ImpactEffects) -> AveragedEffects:

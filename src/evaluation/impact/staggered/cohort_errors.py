@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from evaluation.errors import EstimationError, did_you_mean
 from evaluation.impact.absorbed.coefficients import weighted
 from evaluation.impact.absorbed.rules import USUAL, Rule
+from evaluation.impact.clusters.behind import clusters_behind
 from evaluation.impact.clusters.jackknife import ClusterSums, cluster_sampling
 from evaluation.impact.effects import ImpactEffects, Refit, chosen_vcov, covariance, effects_of
 from evaluation.impact.identification import NO_ANSWERS
 from evaluation.impact.panel import exact
+from evaluation.impact.sharing import told_of_sampling
 from evaluation.impact.staggered.cohort_effects import CohortEffects, LinearForm, averaged_effects, cohort_effects
 from evaluation.impact.staggered.cohort_moments import CohortRows
 from evaluation.impact.staggered.cohort_regression import answered
@@ -67,6 +69,15 @@ class Fit(Protocol):
         """Whether rows weigh what their final weights say, so that the regression tells how sure estimates are."""
         ...
 
+    @property
+    def cells(self) -> NDArray[np.bool_]:
+        """Cohorts and waves that each estimate averages, shape (r, C, T)."""
+        ...
+
+    def serves(self, never: bool) -> NDArray[np.bool_]:
+        """Return which cohorts a cohort is compared with in a wave, shape (C, T, C)."""
+        ...
+
     def form(self) -> LinearForm | None:
         """Return the regression row by row, where it is linear."""
         ...
@@ -112,6 +123,8 @@ def result_of(fit: Fit, verb: str, vcov: str | None, conf_level: float, record: 
         "covariates": list(rows.terms),
         "not_identified": [*rows.not_identified, *_empty(rows)],
         **record,
+        **_behind(fit, record),
+        **_told_of_sampling(rows, rule),
         "n_used": len(rows.at),
         "n_left_out": int((rows.over_time.design.present).sum()) - len(rows.at),
     }
@@ -132,6 +145,25 @@ def result_of(fit: Fit, verb: str, vcov: str | None, conf_level: float, record: 
     kind = "CR0" if rule == "cluster" else rule
     written = cohort_effects(made, form, Rule(kind, () if kind == "design" else cluster, df=USUAL[kind]))
     return _corrected(written, rule) if rule in CORRECTED else written
+
+
+def _behind(fit: Fit, record: dict[str, Any]) -> dict[str, list[int]]:
+    """Count the clusters behind each row; nothing where none were named."""
+    rows = fit.rows
+    if rows.clusters is None:
+        return {}
+    never = "compared_with" in record or record.get("control_group") == "nevertreated"
+    return clusters_behind(rows.clusters.code[rows.at], rows.cohort, rows.period, fit.cells, fit.serves(never))
+
+
+def _told_of_sampling(rows: CohortRows, rule: str) -> dict[str, Any]:
+    """Return what ``fit`` says of errors of the sampling design alone."""
+    n = len(rows.over_time.design)
+    cohort, place = np.full(n, np.inf), np.full(n, -1, dtype=np.int64)
+    cohort[rows.at] = rows.cohorts[rows.cohort]
+    if rows.place is not None:
+        place[rows.at] = rows.place
+    return told_of_sampling(rows.over_time, rule, clusters=rows.clusters, cohort=cohort, place=place)
 
 
 def _with_sandwich(fit: Fit, plain: ImpactEffects, rule: str) -> ImpactEffects:

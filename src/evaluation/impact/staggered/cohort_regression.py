@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.collapse import mass_by, sum_by
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
+from evaluation.impact.clusters.behind import not_treated_yet
 from evaluation.impact.effects import Refit
 from evaluation.impact.panel import exact
 from evaluation.impact.staggered.cohort_effects import LinearForm
@@ -226,6 +227,15 @@ class CohortFit:
     def estimate(self) -> Floats:
         """Averages, shape (r,)."""
         return np.asarray(self.weights @ self.system[1])
+
+    @property
+    def cells(self) -> Mask:
+        """Cohorts and waves that each row averages, shape (r, C, T)."""
+        return self.averages.cells
+
+    def serves(self, never: bool) -> Mask:
+        """Return which cohorts a cohort is compared with in a wave, shape (C, T, C)."""
+        return not_treated_yet(self.rows.cohorts, self.rows.times, never=never)
 
     @property
     def keys(self) -> pd.DataFrame:

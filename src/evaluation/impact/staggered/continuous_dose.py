@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.estimation.arguments import require_arguments
+from evaluation.impact.clusters.behind import compared_places
 from evaluation.impact.effects import ImpactEffects, Refit, Vcov, chosen_vcov, effects_of
 from evaluation.impact.identification import NO_COMPARISON, NO_PERIOD_BEFORE, ControlGroup
 from evaluation.impact.panel import Panel, exact
@@ -123,6 +125,7 @@ def dose_did(
     >>> dose_did(over_time, outcome="y", dose="share", place="gu", degree=1, doses=[0.5, 1]).estimate.round(6).tolist()
     [3.5, 6.0, 2.0, 5.0, 6.0, 6.0]
     """
+    require_arguments(dose_did, locals())
     _check(degree, knots, scale, control_group)
     seen = read_observations(panel, "dose_did", outcome=outcome, cohort=cohort, place=place, cluster=cluster)
     require_nested(seen, "dose_did")
@@ -130,6 +133,8 @@ def dose_did(
     _refuse_range(seen, path, dose, scale)
     path = path / (1.0 if scale is None else float(scale))
     start = _start(seen, path, dose, cohort)
+    rule = chosen_vcov("dose_did", panel.design, vcov, cluster)
+    told = seen.told_of_sampling(rule)
     seen, path, units = merge_alike(seen, path)
     start = start if len(start) == len(path) else _start(seen, path, dose, cohort)
     table = place_table(seen)
@@ -141,7 +146,7 @@ def dose_did(
     steady = all(np.ptp(row[first:]) <= ALIKE for row, first in zip(path, start, strict=True) if first < len(row))
     made = effects_of(
         dosed.refit(),
-        chosen_vcov("dose_did", panel.design, vcov, cluster),
+        rule,
         verb="dose_did",
         keys=_keys(curve),
         used=seen.mask(np.broadcast_to(used[:, None], (len(used), curve.n_rows))),
@@ -155,10 +160,12 @@ def dose_did(
             "dose_varies": not steady,
             "overall_is": "dose_overall",
             "assumes": ["dose_strong_trends", *([] if steady else ["dose_varies_note"])],
+            **told,
             "n_left_out": seen.n_left_out + panel.n_left_out,
             "n_places_treated": int(units[np.unique(np.concatenate([made.comparison.movers for made in asked]))].sum()),
             "n_without_answers": sum(int((~made.kept).sum()) for made in asked),
             "not_identified": lost,
+            **_behind(table, asked, curve.n_rows),
         },
     )
     return remarked(replace(made, bases=np.full(curve.n_rows, bases)))
@@ -247,6 +254,14 @@ def _comparisons(
             "without a dose in both waves."
         )
     return made, lost
+
+
+def _behind(table: PlaceTable, asked: list[Change], n_rows: int) -> dict[str, list[int]]:
+    """Count the clusters behind the rows, the same for all; nothing where none were named."""
+    if table.seen.clusters is None:
+        return {}
+    pairs = [(table.cluster[made.comparison.movers], table.cluster[made.comparison.stayers]) for made in asked]
+    return {name: counts * n_rows for name, counts in compared_places([pairs]).items()}
 
 
 def _keys(curve: Curve) -> pd.DataFrame:

@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
+from evaluation.estimation.arguments import require_arguments
+from evaluation.impact.clusters.behind import clusters_behind
 from evaluation.impact.effects import ImpactEffects, Refit, chosen_vcov, effects_of
 from evaluation.impact.identification import LAST_COHORT, NO_COMPARISON, NO_PERIOD_BEFORE
 from evaluation.impact.panel import Panel, exact
@@ -109,6 +111,7 @@ def efficient_did(
     >>> efficient_did(over_time, outcome="y", cohort="first", beta=1).estimate.tolist()
     [4.0]
     """
+    require_arguments(efficient_did, locals())
     _check(type, beta, vcov)
     name = place or panel.unit or cluster if isinstance(panel, Panel) else None
     seen = read_observations(
@@ -122,7 +125,7 @@ def efficient_did(
         random,
         vcov or ("neyman" if cluster is None else "jackknife"),
         conf_level,
-        {**record, **random.left_out_record()},
+        {**record, **random.left_out_record(), **random.behind()},
     )
 
 
@@ -308,6 +311,29 @@ class _Timing:
         repaired = (direction * np.clip(size, 0.0, None)) @ direction.T
         np.fill_diagonal(repaired, np.clip(smaller, 0.0, None))
         return np.asarray(repaired)
+
+    def behind(self) -> dict[str, list[int]]:
+        """Count the clusters behind each row; nothing where none were named."""
+        if self.table.seen.clusters is None:
+            return {}
+        values, t = self.moments.values, len(self.times)
+        rows = np.zeros((1 + len(self.keys), len(values), t), dtype=bool)
+        for key, pairs in self.pairs(values).items():
+            cohort, wave = np.array(pairs).T
+            if self.kind != "dynamic" or key >= 0:
+                rows[0, cohort, wave] = True
+            if key in self.keys:
+                rows[1 + self.keys.index(key), cohort, wave] = True
+        places = np.flatnonzero(self.kept)
+        cohort = np.searchsorted(values, self.first[places])
+        start = np.maximum(values[:, None], self.times[None, :])
+        return clusters_behind(
+            np.repeat(self.table.cluster[places], t),
+            np.repeat(cohort, t),
+            np.tile(np.arange(t), len(places)),
+            rows,
+            values[None, None, :] > np.where(np.isinf(start), np.inf, start)[:, :, None],
+        )
 
     def left_out_record(self) -> dict[str, Any]:
         """Return what is not compared, and why."""

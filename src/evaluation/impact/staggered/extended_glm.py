@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.collapse import crossed, mass_by, sum_by
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.impact.clusters.behind import not_treated_yet
 from evaluation.impact.effects import Refit
 from evaluation.impact.staggered.cohort_effects import LinearForm
 from evaluation.impact.staggered.cohort_moments import CohortRows, memberships
@@ -56,6 +57,15 @@ class GlmFit:
     columns: Columns
     averages: Averages
     family: Family
+
+    @property
+    def cells(self) -> Mask:
+        """Cohorts and waves that each row averages, shape (r, C, T)."""
+        return self.averages.cells
+
+    def serves(self, never: bool) -> Mask:
+        """Return which cohorts a cohort is compared with in a wave, shape (C, T, C)."""
+        return not_treated_yet(self.rows.cohorts, self.rows.times, never=never)
 
     @property
     def keys(self) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.collapse import mass_by
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
+from evaluation.impact.clusters.behind import clusters_behind, not_treated_yet
 from evaluation.impact.clusters.jackknife import ClusterSums, cluster_sampling
 from evaluation.impact.effects import ImpactEffects, Refit, chosen_vcov, effects_of
 from evaluation.impact.identification import NO_COMPARISON, NO_PERIOD_BEFORE
@@ -144,6 +145,24 @@ class Imputed:
 
     def members(self) -> Mask:
         """Return the observations that each row averages (leads: that bear it), shape (m, k)."""
+        return self._averaged()[self.cells.row_of]
+
+    def behind(self) -> dict[str, list[int]]:
+        """Count the clusters behind each row; nothing where none were named."""
+        if self.seen.clusters is None:
+            return {}
+        cells, averaged = self.cells, self._averaged()
+        cohorts, code = np.unique(cells.first, return_inverse=True)
+        code = code.ravel()
+        rows = np.zeros((averaged.shape[1], len(cohorts), len(cells.times)), dtype=bool)
+        at, row = np.nonzero(averaged)
+        rows[row, code[at], cells.period[at]] = True
+        there = cells.mass > 0
+        serves = not_treated_yet(cohorts, cells.times, anticipation=self.question.anticipation)
+        return clusters_behind(cells.cluster[there], code[there], cells.period[there], rows, serves)
+
+    def _averaged(self) -> Mask:
+        """Return the cells that each row averages, shape (Q, k)."""
         whole, code = self.question.targets(self.cells, self.usable)
         h = len(self.question.leads)
         columns = np.zeros((len(self.cells.mass), self.question.n_rows), dtype=bool)
@@ -151,7 +170,7 @@ class Imputed:
         columns[:, 1 : 1 + h] = (self.question.dummies(self.cells) > 0) & self.model.untreated[:, None]
         row = np.flatnonzero(code >= 0)
         columns[row, 1 + h + code[row]] = True
-        return columns[self.cells.row_of]
+        return columns
 
     def loadings(self) -> tuple[Floats, Floats, Floats]:
         """Return, each of shape (m, k), how much each row owes to an observation.
@@ -372,7 +391,7 @@ def imputed_result(
         keys=_keys(question, str(fit["outcome"])),
         used=seen.mask(used),
         conf_level=conf_level,
-        fit={**fit, **_fit_record(imputed)},
+        fit={**fit, **_fit_record(imputed), **imputed.behind(), **seen.told_of_sampling(rule)},
     )
     made = remarked(replace(made, bases=members.sum(axis=0)))
     if contributions is None or seen.clusters is None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.collapse import sum_by
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.effects import ImpactEffects, Refit
 from evaluation.impact.identification import NO_COMPARISON
 from evaluation.impact.panel import Panel, exact
@@ -108,6 +109,7 @@ def stacked_did(
     >>> stacked_did(waves, outcome="y", cohort="first", window=(1, 0)).estimate.round(6).tolist()
     [3.0, 0.0, 3.0]
     """
+    require_arguments(stacked_did, locals())
     _check(weights, control_group, window)
     rows = read_rows(
         panel, VERB, outcome=outcome, cohort=cohort, covariates=covariates, cluster=cluster, by_cohort=True,
@@ -209,6 +211,22 @@ class StackedFit:
         """Overall, then the times since treatment."""
         times = pd.Series([None, *(exact(e) for e in self.times)], dtype=object)
         return pd.DataFrame({"term": ["overall"] + [self.rows.names["outcome"]] * len(self.times), "event_time": times})
+
+    @property
+    def cells(self) -> Mask:
+        """Cohorts and waves that each row averages, shape (r, C, T)."""
+        made = np.zeros((1 + len(self.times), len(self.rows.cohorts), len(self.rows.times)), dtype=bool)
+        for g, waves in zip(self.stacks, self.waves, strict=True):
+            made[1 + np.arange(len(self.times)), g, waves] = True
+        made[0] = made[1:][self.times >= 0].any(axis=0)
+        return made
+
+    def serves(self, never: bool) -> Mask:
+        """Return which cohorts a cohort is compared with in a wave, shape (C, T, C): those of its stack."""
+        c, t = len(self.rows.cohorts), len(self.rows.times)
+        made = np.zeros((c, t, c), dtype=bool)
+        made[self.stacks] = self.controls[:, None, :]
+        return made
 
     @cached_property
     def table(self) -> Floats:

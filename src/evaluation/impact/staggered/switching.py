@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
+from evaluation.estimation.arguments import require_arguments
+from evaluation.impact.clusters.behind import compared_places
 from evaluation.impact.effects import ImpactEffects, Refit, Vcov, chosen_vcov, cohort_by_cluster, effects_of
 from evaluation.impact.identification import NO_COMPARISON
 from evaluation.impact.panel import Panel, exact
@@ -137,10 +139,13 @@ def switching_did(
     >>> made.tidy()[["term", "event_time", "estimate"]].values.tolist()
     [['overall', None, 5.0], ['y', 0, 2.5]]
     """
+    require_arguments(switching_did, locals())
     _check(type, normalized, effects, placebos, switchers, supported_only)
     seen = read_observations(panel, "switching_did", outcome=outcome, cohort=None, place=place, cluster=cluster)
     require_nested(seen, "switching_did")
     path = read_path(seen, treatment, "treatment", "switching_did")
+    rule = chosen_vcov("switching_did", panel.design, vcov, cluster)
+    told = seen.told_of_sampling(rule)
     seen, path, units = merge_alike(seen, path)
     asked = _Asked(type, normalized, effects, placebos, switchers, supported_only)
     table = place_table(seen)
@@ -149,7 +154,7 @@ def switching_did(
     used, bases = switching.respondents()
     made = effects_of(
         switching.refit(),
-        chosen_vcov("switching_did", panel.design, vcov, cluster),
+        rule,
         verb="switching_did",
         keys=plan.keys(outcome),
         used=seen.mask(used),
@@ -163,10 +168,12 @@ def switching_did(
             "switchers": switchers,
             "place": seen.places,
             "anticipation": 0,
+            **told,
             "n_left_out": seen.n_left_out + panel.n_left_out,
             "n_switchers": int(units[list(plan.switchers)].sum()),
             "n_without_answers": plan.n_silent,
             "not_identified": plan.lost,
+            **switching.behind(),
         },
     )
     return remarked(replace(made, bases=bases))
@@ -405,6 +412,16 @@ class _Switching:
             None if clusters is None else self.left_out,
             self.reordered if movable else None,
         )
+
+    def behind(self) -> dict[str, list[int]]:
+        """Count the clusters behind each row; nothing where none were named."""
+        if self.table.seen.clusters is None:
+            return {}
+        found, home = [], self.table.cluster
+        for parts in self.plan.rows.values():
+            each = [change(self.table, part.comparison).comparison for part in parts]
+            found.append([(home[at.movers], home[at.stayers]) for at in each if len(at.movers)])
+        return compared_places(found)
 
     def respondents(self) -> tuple[Mask, NDArray[np.int64]]:
         """Return who is behind each row, shape (m, k), and how many of them are in places that switch, shape (k,)."""

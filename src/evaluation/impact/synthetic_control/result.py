@@ -204,6 +204,20 @@ def _refit(model: Model) -> Refit:
     )
 
 
+def _behind(model: Model) -> dict[str, list[int]]:
+    """Count for each row the places of its cohorts, and the donors."""
+    whole, treated = len(model.roles.treated), []
+    for since in model.layout.event_times:
+        at = [
+            len(cohort.treated)
+            for cohort in model.cohorts
+            if np.isclose(model.places.times - model.places.times[cohort.start], since).any()
+        ]
+        treated.append(sum(at))
+    rows = [whole, whole, *treated]
+    return {"treated_clusters": rows, "control_clusters": [len(model.donors)] * len(rows)}
+
+
 def _record(model: Model, rule: str) -> dict[str, Any]:
     fits = [path.rmspe(after=False) for path in model.paths]
     return {
@@ -214,6 +228,7 @@ def _record(model: Model, rule: str) -> dict[str, Any]:
         "n_clusters": len(model.clusters),
         "n_treated_places": len(model.roles.treated),
         "n_donors": len(model.donors),
+        **_behind(model),
         "rmspe_before": max(fits),
         "solver": model.rule.solver,
         "of_respondents": bool((model.places.counts()[model.roles.members] > 1).any()),
