@@ -37,8 +37,8 @@ def size(path: Path) -> str:
 def _share(rows: pd.DataFrame, design: str) -> str:
     if design not in rows.index:
         return ""
-    verdict, share = rows.loc[design, ["verdict", "rejected"]].tolist()
-    return "–" if verdict == "refused" else SHOWN[verdict].format(100 * share)
+    verdict = str(rows["verdict"][design])
+    return "–" if verdict == "refused" else SHOWN[verdict].format(100 * float(rows["rejected"][design]))
 
 
 #: What stands behind a mark: the file, and how it is read.
