@@ -47,7 +47,7 @@ class PolicyEvidence:
     question : DeclaredPolicy
         What was fixed beforehand.
     effect, low, high, p_value : float
-        The overall effect with interval and p-value of the rule in charge.
+        The overall effect with interval and p-value of the rule in charge; NaN where it has none.
     rule : str
         That rule, in the language of the project.
     leads : TestResult
@@ -178,14 +178,31 @@ class PolicyEvidence:
 
     def _gap(self, k: int) -> str:
         labels, lang = self.question.design.provenance.labels, ("ko", "en")[k]
-        values = (self.effect, self.low, self.high)
         if self.question.is_share:
-            effect, low, high = (wording.plain_number(round(100 * value, 1)) for value in values)
-            return (f"{effect}%p({low}~{high})", f"{effect} percentage points ({low} to {high})")[k]
-        places = max(0, 1 - int(np.floor(np.log10(max(self.high - self.low, 1e-12)))))
-        effect, low, high = (f"{value:.{places}f}".replace("-", "−" if k else "-") for value in values)
-        what = labels.variable(self.question.outcome, lang)
-        return (f"{what} {effect}({low}~{high})", f"{effect} ({low} to {high}) in {what[:1].lower() + what[1:]}")[k]
+            effect, low, high = (wording.plain_number(round(100 * value, 1)) for value in self._values)
+            limits = self._limits(low, high, k)
+            return (f"{effect}%p({limits})", f"{effect} percentage points ({limits})")[k]
+        spread = self.high - self.low if np.isfinite(self.high - self.low) else abs(self.effect)
+        places = max(0, 1 - int(np.floor(np.log10(max(spread, 1e-12)))))
+        effect, low, high = (f"{value:.{places}f}".replace("-", "−" if k else "-") for value in self._values)
+        what, limits = labels.variable(self.question.outcome, lang), self._limits(low, high, k)
+        return (f"{what} {effect}({limits})", f"{effect} ({limits}) in {what[:1].lower() + what[1:]}")[k]
+
+    @property
+    def _values(self) -> tuple[float, float, float]:
+        """Effect and limits; the effect again where the rule in charge has no interval."""
+        if np.isfinite(self.high - self.low):
+            return self.effect, self.low, self.high
+        return self.effect, self.effect, self.effect
+
+    def _limits(self, low: str, high: str, k: int) -> str:
+        """Return the interval of the rule in charge, or say that it has none."""
+        if np.isfinite(self.high - self.low):
+            return (f"{low}~{high}", f"{low} to {high}")[k]
+        if np.isfinite(self.p_value):
+            p_value = f"p\u00a0=\u00a0{self.p_value:.3f}"
+            return (f"{p_value}, 신뢰구간 없음", f"{p_value}, no interval")[k]
+        return ("오차를 구할 수 없음", "no error can be had")[k]
 
     def __repr__(self) -> str:
         *reasons, (_, sentence) = self._card()
@@ -258,10 +275,9 @@ def policy_evidence(
         evidence="staggered",
         failed=[name for name, has_failed in checks if has_failed],
     )
-    p_value = float(overall.tidy()["p_value"].iloc[0])
-    rule = overall.variance_method
+    p_value, rule = float(overall.tidy()["p_value"].iloc[0]), overall.variance_method
     if headline is not None:
-        p_value, rule = headline.p_value, headline.rule
+        p_value, rule, low, high = headline.p_value, headline.rule, headline.conf_low, headline.conf_high
     unsupported = overall.fit.get("without_error", [])
     return PolicyEvidence(
         comparability=comparability,
