@@ -193,9 +193,8 @@ def main() -> None:
                 if not wanted or task in wanted:
                     rows += rows_of(size, task, folder)
     frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    for row in frame[(frame["tool"] == "ours") & (frame["n"] != "50k") & frame["task"].isin(TARGETS)].to_dict(
-        "records"
-    ):
+    own = frame[(frame["tool"] == "ours") & (frame["n"] != "50k") & frame["task"].isin(TARGETS)]
+    for row in own.to_dict("records"):
         most = f"{row['cpu']:.2f} s of {TARGETS[row['task']]}, {row['process_mb']:.0f} MB of {MOST_MEMORY:.0f}"
         print(f"{row['task']}: {most}")
     if not wanted:
