@@ -199,6 +199,15 @@ def test_the_benchmarks_page_holds_the_tables_of_its_files():
     assert runpy.run_path(str(folder / "fill_page.py"))["filled"](page) == page
 
 
+def test_the_table_of_impact_benchmarks_is_that_of_its_file(monkeypatch):
+    folder = ROOT / "benchmarks" / "impact"
+    monkeypatch.syspath_prepend(str(folder))
+    benchmark = runpy.run_path(str(folder / "run.py"))
+    measured = pd.read_csv(benchmark["RESULT"])
+    assert benchmark["table"](measured) == (folder / "table.md").read_text(encoding="utf-8")
+    assert not measured.loc[measured["same"] != "True", "times_ours"].any()
+
+
 def rows_with_shares(table):
     """Return the rows that hold a percentage, from a table's mark to the end of its section."""
     page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
@@ -309,9 +318,15 @@ def test_the_readme_counts_the_reference_cases():
 
 
 def test_the_readme_counts_the_reference_cases_of_impact():
-    files = (ROOT / "tests" / "reference" / "impact").glob("*.json")
-    cases = sum(len(json.loads(path.read_text(encoding="utf-8"))["cases"]) for path in files)
-    assert f"[{cases} cases](tests/reference/impact)" in README
+    folder = ROOT / "tests" / "reference" / "impact"
+    cases = [
+        (case.get("data") or "none").split()[0]
+        for path in folder.glob("*.json")
+        for case in json.loads(path.read_text(encoding="utf-8"))["cases"].values()
+    ]
+    elsewhere = [name for name in cases if name.endswith(".csv") and not (folder / name).exists()]
+    stated = re.search(r"\[(\d+) cases\]\(tests/reference/impact/README.md\).*?met in the tests, (\d+) of them", TEXT)
+    assert stated.groups() == (str(len(cases)), str(len(elsewhere)))
 
 
 def test_the_readme_counts_the_judged_claims():
