@@ -5,6 +5,9 @@ from __future__ import annotations
 from evaluation import wording
 from evaluation.results import Estimates, Labels
 
+#: Verbs whose differences are effects of a policy.
+_EFFECTS = frozenset({"impact_table", "subgroup_impacts"})
+
 
 def unit_of(name: object, labels: Labels, lang: str) -> str:
     """Return the unit that the codebook gives a variable, empty where it gives none.
@@ -32,7 +35,8 @@ def scale_of_differences(result: Estimates, lang: str | None = None) -> str:
     chosen, measure = wording.language_of(lang), str(result.fit.get("measure", "difference"))
     units = {unit_of(name, result.provenance.labels, chosen) for name in result.keys["term"]}
     unit = next(iter(units)) if len(units) == 1 and measure == "difference" else ""
-    return f"{wording.term(measure, chosen)} ({unit})" if unit else wording.term(measure, chosen)
+    name = "effect" if measure == "difference" and result.verb in _EFFECTS else measure
+    return f"{wording.term(name, chosen)} ({unit})" if unit else wording.term(name, chosen)
 
 
 def with_unit(amount: str, unit: str, lang: str, *, is_difference: bool = False) -> str:

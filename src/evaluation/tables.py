@@ -21,6 +21,7 @@ from evaluation import disclosure, project, typesetting, wording
 from evaluation.errors import PublishError
 from evaluation.results import (
     REFUSED_IN_CLAIMS,
+    SAMPLING_ALONE,
     TIDY_COLUMNS,
     Estimates,
     Labels,
@@ -36,7 +37,7 @@ SHARES = frozenset({"target", "before", "after"})
 #: Verbs whose estimates are shares, 0 to 1.
 SHARE_VERBS = wording.SHARE_VERBS
 
-_HIDDEN = frozenset({"statistic", "df", "mark"})
+_HIDDEN = frozenset({"statistic", "df", "mark", "band_low", "band_high"})
 #: Further columns that are p-values.
 _PROBABILITIES = frozenset(
     {"p_holm", "p_hochberg", "p_hommel", "p_bonferroni", "p_sidak", "p_holm_sidak", "p_bh", "p_by", "p_romano_wolf"}
@@ -355,6 +356,7 @@ def _estimates_table(result: Estimates, title: str | None, lang: str, notes: tup
     if (result.std_error > 0).any():
         lines.append(wording.term("rounding", lang))
     lines += map(wording.capital, wording.families_note(result, lang))
+    lines += [wording.term(SAMPLING_ALONE, lang)] if result.fit.get(SAMPLING_ALONE) else []
     remarks = getattr(result, "remarks", None)
     lines += [] if remarks is None else remarks(lang)
     return Table(
@@ -388,6 +390,9 @@ def _key_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     own = is_effect or result.verb == "negative_controls"  # a difference that does not name its outcome says nothing
     if not own and len(filled) > 1 and words.get("term", pd.Series(dtype=object)).nunique() == 1:
         filled.remove("term")
+    if (row := _overall_row(result, filled)) is not None:
+        words.loc[row, filled[0]] = wording.term("overall", lang)
+        filled.remove("term")
     if "term" in filled:
         variance = wording.verb_name("survey_variance", lang)
         words["term"] = [
@@ -405,8 +410,19 @@ def _key_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     return columns
 
 
+def _overall_row(result: Estimates, filled: list[str]) -> int | None:
+    """Return the row of all, where the others are of one outcome and one key tells them apart, so that it names all."""
+    if len(filled) != 2 or filled[1] != "term" or len(result) < 2:
+        return None
+    is_overall = (result.keys["term"] == "overall").to_numpy()
+    rows = np.flatnonzero(is_overall)
+    blank = [wording.is_absent(value) for value in result.keys[filled[0]]]
+    alone = len(rows) == 1 and result.keys["term"][~is_overall].nunique() == 1
+    return int(rows[0]) if alone and np.array_equal(blank, is_overall) else None
+
+
 def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
-    estimates, errors, intervals = _numbers(result)
+    estimates, errors, intervals = _numbers(result, lang)
     share = result.verb in SHARE_VERBS
     per_cent, points = (" (%)", f" ({wording.percentage_point_unit(lang)})") if share else ("", "")
     columns = {
@@ -420,7 +436,9 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     columns[wording.term("n_model" if "n_area" in result.columns else "n_obs", lang)] = disclosure.counts(result)
     for name, values in disclosure.shown(result).columns.items():
         said = not (name == "segment" and len(set(values)) == 1) and not (name == "reason" and not any(values))
-        if name not in _HIDDEN and said:
+        if name == "band_low" and "band_high" in result.columns:
+            columns[wording.term("band", lang)] = _bands(result)
+        elif name not in _HIDDEN | getattr(result, "in_remarks", frozenset()) and said:
             own = _free(columns, _plain_heading(name, result.provenance.labels, lang), name)
             columns[own] = [
                 _number_cell(name, float(value)) if _is_number(value) else wording.term(str(value), lang)
@@ -429,12 +447,20 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     return columns
 
 
+def _bands(result: Estimates) -> list[str]:
+    """Return simultaneous bands as intervals are printed."""
+    shown = disclosure.shown(result)
+    places = _places(shown.keys["term"], shown.estimate, shown.std_error)
+    ends = zip(shown.columns["band_low"], shown.columns["band_high"], places, strict=True)
+    return _marked(result, [_interval(float(low), float(high), digits) for low, high, digits in ends])
+
+
 def _marked(result: Estimates, cells: Iterable[str]) -> list[str]:
     """Return the cells with the mark in place of what may not be shown."""
     return [mark or cell for mark, cell in zip(disclosure.marks(result), cells, strict=True)]
 
 
-def _numbers(result: Estimates) -> tuple[list[str], list[str], list[str]]:
+def _numbers(result: Estimates, lang: str) -> tuple[list[str], list[str], list[str]]:
     """Return estimates, errors and intervals as they are printed; shares in per cent, marks for what is not shown."""
     whole, result = result, disclosure.shown(result)
     scale = 100.0 if result.verb in SHARE_VERBS else 1.0
@@ -443,9 +469,11 @@ def _numbers(result: Estimates) -> tuple[list[str], list[str], list[str]]:
     )
     places = _places(result.keys["term"], estimate, error)
     intervals = [_interval(low, high, digits) for (low, high), digits in zip(limits, places, strict=True)]
-    estimates, errors = map(wording.number, estimate, places), list(map(wording.number, error, places))
+    estimates, errors = list(map(wording.number, estimate, places)), list(map(wording.number, error, places))
     for row in np.flatnonzero((result.n_obs == 0) & (error == 0)):
         errors[row] = intervals[row] = wording.ABSENT  # a published figure whose error nobody published
+    for row in np.flatnonzero(wording.is_reference(result)):
+        estimates[row], errors[row], intervals[row] = "0", wording.ABSENT, wording.term("reference_period", lang)
     return _marked(whole, estimates), _marked(whole, errors), _marked(whole, intervals)
 
 
@@ -464,7 +492,7 @@ def _group_table(
         names[3] = wording.interval_name(max(levels), lang)
     cells: list[list[str]] = [[] for _ in headings]
     for item in items.values():
-        parts = (row_labels(item, lang), *_numbers(item), disclosure.counts(item))
+        parts = (row_labels(item, lang), *_numbers(item, lang), disclosure.counts(item))
         for column, part in zip(cells, parts, strict=True):
             column += part
     return Table(
@@ -552,7 +580,9 @@ def _places_without_error(estimate: Any) -> int:
     finite = estimate[np.isfinite(estimate) & (estimate != 0)]
     if not finite.size or np.all(finite == np.round(finite)):
         return 0
-    return max(0, min(3 - int(np.floor(np.log10(np.abs(finite).min()))), wording.MOST_DECIMALS))
+    low, high = (int(np.floor(np.log10(value))) for value in (np.abs(finite).min(), np.abs(finite).max()))
+    wanted = 3 - low if finite.size == 1 else max(2 - high, 1 - low)
+    return max(0, min(wanted, wording.MOST_DECIMALS))
 
 
 def _interval(low: float, high: float, places: int) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evaluation import project
 from evaluation.errors import ProjectError
@@ -44,7 +45,12 @@ SHARE_VERBS = frozenset({"survey_prop", "survey_arop", "response_rates"})
 #: Verbs whose levels are categories of the regression's outcome, and not of the term.
 OF_OUTCOME = frozenset({"survey_multinomial", "predictions", "predictive_margins", "marginal_effects"})
 #: Terms of results that are no columns of the data.
-_OWN_TERMS = {"att_at_dose", "acrt_at_dose", "acrt_overall", "joiners", "leavers", "placebo"}
+_OWN_TERMS = {"att_at_dose", "acrt_at_dose", "acrt_overall", "joiners", "leavers", "placebo"} | {
+    "treated_vs_untreated",
+    "earlier_vs_later",
+    "later_vs_earlier",
+    "later_vs_always_treated",
+}
 #: Key columns of a regression's effects that are no groups.
 _OWN_KEYS = {"predictive_margins": {"value"}, "marginal_effects": {"contrast"}}
 #: What stands between the categories that a threshold parts, and between those that an effect compares.
@@ -373,7 +379,7 @@ def _key_label(column: str, value: object, owner: object, labels: Labels, lang: 
         return ""
     if column == "term":
         return term_label(value, labels, lang)
-    if column == "quantity":
+    if column == "quantity" or (column == "comparison" and value in _OWN_TERMS):
         return term(str(value), lang)
     if column == "subgroup":
         return term_label(value, labels, lang)
@@ -417,6 +423,13 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
         return subject if lang == "ko" else capital(subject)
     korean = ", ".join(groups).removesuffix("별") + "별"  # "성별" says by itself that it is by sex
     return f"{subject} ({korean})" if lang == "ko" else f"{capital(subject)}, by {', '.join(groups)}"
+
+
+def is_reference(result: Estimates) -> NDArray[np.bool_]:
+    """Tell the rows that all others of an event study are measured against: zero without an error."""
+    if "event_time" not in result.keys:
+        return np.zeros(len(result), dtype=bool)
+    return np.asarray((result.estimate == 0) & (result.std_error == 0))
 
 
 def families_note(result: Estimates, lang: str | None = None) -> list[str]:

@@ -437,6 +437,21 @@ TERMS: dict[str, tuple[str, str]] = {
     "draws_seeded": ("{n}번(시드 {seed})", "{n} (seed {seed})"),
     "leverage of clusters": ("군집 지렛대값", "leverage of clusters"),
     "number_of_draws": ("추출 수", "draws"),
+    "none_rejected": (
+        "군집 {g}개로는 p값이 {least}보다 작을 수 없으므로 {alpha} 수준에서는 아무것도 기각할 수 없음",
+        "With {g} clusters no p-value can be below {least}, so nothing can be rejected at the {alpha} level",
+    ),
+    "shares_held": ("집단의 비중을 아는 것으로 봄", "Cohort shares are held fixed"),
+    "few_note_shares": (
+        "{methods}: 집단의 비중을 아는 것으로 봄. 다른 줄은 비중을 추정한 오차를 포함함",
+        "{methods}: cohort shares held fixed; the other rows hold that they are estimated",
+    ),
+    "chosen_none_reference": (
+        "다른 시점과 견주는 기준으로 0으로 정한 값이므로 검정할 것이 없음",
+        "this row is the reference that the others are measured against, 0 by construction: there is nothing to test",
+    ),
+    "few_rows": ("관측 {n}개, 군집 {g}개({cluster})", "{n} observations in {g} clusters ({cluster})"),
+    "few_units": ("단위 {n}개, 군집 {g}개({cluster})", "{n} units in {g} clusters ({cluster})"),
     # end of inference with few clusters
     "rejected_share": ("기각 비율", "share rejected"),
     # violations of parallel trends
@@ -681,8 +696,21 @@ TERMS: dict[str, tuple[str, str]] = {
         "Covariates left out as combinations of others: {covariates} ({cells})",
     ),
     "jackknife_refused": (
-        "잭나이프 거부: {rows}. {cluster} {places} 없이는 추정할 수 없는 칸이 들어 있음 ({cells})",
-        "The jackknife is refused for {rows}: cells in it do not exist without {cluster} {places} ({cells})",
+        "잭나이프 오차 없음: {rows}. 한 곳에만 달려 있는 효과가 들어 있음 ({cluster}: {places}; {cells})",
+        "No jackknife error for {rows}: some effects in it hang on a single place ({cluster}: {places}; {cells})",
+    ),
+    "jackknife_refused_cells": (
+        "잭나이프 오차 없음: {rows}. 한 곳에만 달려 있음 ({cluster}: {places})",
+        "No jackknife error for {rows}: each hangs on a single place ({cluster}: {places})",
+    ),
+    "jackknife_refused_read": (
+        "대신 무작위화 추론 (시행 순서가 바뀔 수 있었다는 가정), 외부 비교 집단, 오차가 있는 효과만의 합을 쓸 수 있음",
+        "Randomization inference (under exchangeable roll-out order), outside controls, or the sum of effects that have "
+        "an error may serve instead",
+    ),
+    "anticipation_allowed": (
+        "시행보다 {n}기간 앞선 때부터 효과가 나타날 수 있다고 둠 (선행 반응 허용)",
+        "Effects may begin {n} before the start, in the unit of time (anticipation allowed)",
     ),
     "jackknife_refused_move": (
         "대신 ev.randomization_inference (시행 순서가 바뀔 수 있었다는 가정), 외부 비교 집단, 또는 오차가 있는 칸만의 "
@@ -755,8 +783,8 @@ TERMS: dict[str, tuple[str, str]] = {
         "without answers in a wave",
     ),
     "rows_without_error": (
-        "잭나이프 거부: {rows}. {cluster} 하나를 빼면 추정할 수 없음",
-        "The jackknife is refused for {rows}: they do not exist without some {cluster}",
+        "잭나이프 오차 없음: {rows}. 한 곳에만 달려 있음 ({cluster})",
+        "No jackknife error for {rows}: it hangs on a single place ({cluster})",
     ),
     "cells_without_answers": (
         "비교할 조사 가운데 응답이 없는 때가 있어 뺀 지역·조사 {n}개",

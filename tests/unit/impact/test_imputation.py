@@ -327,7 +327,7 @@ def test_rows_with_a_cohort_of_one_district_have_no_jackknife_error(verb):
     table["first"] = table["first"].where(table["district"] != 7, 2015)
     made = verb(panel_of(table), **OPTIONS, type="group")
     assert np.isnan(made.std_error).tolist() == [True, False, True, False]
-    assert any("do not exist without some district" in line for line in made.remarks("en"))
+    assert any("hangs on a single place (district)" in line for line in made.remarks("en"))
     supported = verb(panel_of(table), **OPTIONS, type="group", supported_only=True)
     assert supported.keys["cohort"].tolist() == [None, 2014, 2016]
     assert np.isfinite(supported.std_error).all()

@@ -241,7 +241,7 @@ def test_rows_that_hang_on_one_cluster_have_no_error_unless_their_comparisons_ar
     whole = estimated(places(), cluster="place")
     lost = np.isnan(whole.std_error)
     assert lost.any()
-    assert any("do not exist without some place" in line for line in whole.remarks("en"))
+    assert any("hangs on a single place (place)" in line for line in whole.remarks("en"))
     supported = estimated(places(), cluster="place", supported_only=True)
     assert np.isnan(supported.std_error).sum() < lost.sum()
     assert {row["reason"] for row in supported.fit["not_identified"]} == {"single_comparison"}

@@ -16,7 +16,7 @@ from scipy import optimize, stats
 from evaluation import wording
 from evaluation.design.collapse import mass_by
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.estimation.arguments import column_name, require_number
+from evaluation.estimation.arguments import column_name, require_arguments, require_number
 from evaluation.impact.credibility.overall import Asked, overall_effect, under_one_another, with_data
 from evaluation.impact.effects import Vcov
 from evaluation.impact.identification import ControlGroup, plan_cells
@@ -86,7 +86,7 @@ class MissingOutcomeBounds:
             wording.term("bound_lower", lang): [wording.plain_number(row["lower"]) for row in rows],
             wording.term("bound_upper", lang): [wording.plain_number(row["upper"]) for row in rows],
             wording.interval_name(self.conf_level, lang): [
-                f"{wording.plain_number(row['conf_low'])}, {wording.plain_number(row['conf_high'])}" for row in rows
+                f"[{wording.plain_number(row['conf_low'])}, {wording.plain_number(row['conf_high'])}]" for row in rows
             ],
         }
         return columns, [self._note(lang)]
@@ -103,6 +103,9 @@ class MissingOutcomeBounds:
 
     def _note(self, lang: str | None) -> str:
         told = "missing_breakdown" if np.isfinite(self.breakdown) else "missing_never"
+        widest = self.frame.loc[self.frame["assumption"] == "worst_case"]
+        if told == "missing_never" and bool(((widest["conf_low"] <= 0) & (widest["conf_high"] >= 0)).any()):
+            told = "missing_never_but_interval"
         share = self.response["share"]
         return " ".join(
             [
@@ -204,6 +207,7 @@ def missing_outcome_bounds(
     >>> found.tidy()[["lower", "upper"]].values.tolist()
     [[0.0, 0.0], [-0.25, 0.0]]
     """
+    require_arguments(missing_outcome_bounds, locals())
     require_panel(panel, VERB)
     if panel.rows is not None:
         raise EstimationError(f"{VERB} is for repeated cross-sections: leave unit out of ev.panel.")

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import ColumnError, EstimationError, EvaluationError, IdentificationError
-from evaluation.estimation.arguments import column_name, column_names, require_choice
+from evaluation.estimation.arguments import column_name, column_names, require_arguments, require_choice
 from evaluation.estimation.domains import levels_of
 from evaluation.estimation.heterogeneity import OVERALL, RAW, can_be_held, equal_rows
 from evaluation.estimation.multiplicity import adjusted, draws_asked, romano_wolf
@@ -31,6 +31,8 @@ Families = Literal["all", "column"]
 VERB = "subgroup_impacts"
 #: Levels beyond which a column makes no subgroups.
 MOST_LEVELS = 50
+#: How effects are adjusted for covariates, as methods of comparisons are called.
+_METHODS: dict[Estimator, str] = {"dr": "aipw", "ipw": "ipw", "reg": "g_computation"}
 
 
 def subgroup_impacts(
@@ -71,7 +73,7 @@ def subgroup_impacts(
     -------
     Estimates
         Row 0 is everybody (``subgroup`` "overall"); then one row per column (``subgroup``) and ``level``, with
-        ``n_participants`` (of treated cohorts) and ``n_comparison`` (of others), ``p_holm``, ``p_romano_wolf``,
+        ``n_treated`` (observations since their start) and ``n_control`` (all others), ``p_holm``, ``p_romano_wolf``,
         ``p_heterogeneity`` (all levels of the column have one effect) and the ``reason`` where there is no estimate.
 
     Raises
@@ -101,6 +103,7 @@ def subgroup_impacts(
     >>> subgroup_impacts(over_time, outcome="y", cohort="first", by="sex").estimate.tolist()
     [1.0, 2.0, 0.0]
     """
+    require_arguments(subgroup_impacts, locals())
     require_panel(panel, VERB)
     name, columns = column_name(outcome, f"{VERB}: outcome"), column_names(by, f"{VERB}: by", "'sex'")
     if not columns:
@@ -114,13 +117,14 @@ def subgroup_impacts(
     rows += [(column, level, _within(panel, column, level)) for column in columns for level in _levels(panel, column)]
     made = [(overall_effect(panel, name, asked), ""), *(_attempt(panel, own, name, asked) for _, _, own in rows[1:])]
     parts, reasons = [part for part, _ in made], [reason for _, reason in made]
-    keys = pd.DataFrame([(name, column, level, RAW) for column, level, _ in rows], dtype=object)
+    method = _METHODS[estimator] if asked.covariates else RAW
+    keys = pd.DataFrame([(name, column, level, method) for column, level, _ in rows], dtype=object)
     keys.columns = pd.Index(["term", "subgroup", "level", "method"])
     whole = under_one_another(parts, keys, panel, asked, VERB)
     treated, others = np.array([_sides(panel, own, cohort) for _, _, own in rows]).T
-    counts = {"n_participants": treated, "n_comparison": others}
+    counts = {"n_treated": treated, "n_control": others}
     tests = {**_adjusted(whole, families, count, chosen), "p_heterogeneity": _heterogeneities(whole)}
-    fit = {**asked.record(), "outcome": name, "families": families}
+    fit = {**whole.fit, **asked.record(), "outcome": name, "families": families}
     fit |= {"stepdown_replicates": count, "stepdown_seed": chosen}
     return replace(
         whole,
@@ -158,8 +162,10 @@ def _attempt(over_time: Panel, inside: Mask, outcome: str, asked: Asked) -> tupl
 
 
 def _sides(over_time: Panel, inside: Mask, cohort: str) -> tuple[int, int]:
+    """Count the observations of those treated by then, and all others."""
     cohorts = read_cohorts(over_time, cohort)
-    treated = np.isfinite(cohorts.values[np.maximum(cohorts.code, 0)]) & inside
+    start, time = cohorts.values[np.maximum(cohorts.code, 0)], over_time.times[np.maximum(over_time.period, 0)]
+    treated = (start <= time) & inside
     return int(treated.sum()), int((inside & ~treated).sum())
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.effects import ImpactEffects, Refit, Vcov, covariance
 from evaluation.impact.identification import BasePeriod, ControlGroup
 from evaluation.impact.panel import Panel, exact
@@ -19,7 +20,7 @@ from evaluation.impact.staggered.difference import Estimator
 from evaluation.impact.staggered.fitted import Fitted
 from evaluation.impact.staggered.group_time import GroupTimeEffects, att_gt
 from evaluation.impact.staggered.influence_sums import size_sums
-from evaluation.impact.staggered.remarks import remarks
+from evaluation.impact.staggered.remarks import moves, remarks
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -38,7 +39,7 @@ class SummedEffects(ImpactEffects):
         return remarks(self, lang)
 
     def _groups_told(self) -> list[str]:
-        return [*super()._groups_told(), *self.remarks()]
+        return [*super()._groups_told(), *self.remarks(), *moves(self)]
 
 
 def aggregate(
@@ -101,6 +102,7 @@ def aggregate(
     >>> aggregate(effects, type="dynamic").tidy()[["term", "event_time", "estimate"]].values.tolist()
     [['overall', None, 3.0], ['y', 0, 3.0]]
     """
+    require_arguments(aggregate, locals())
     if not isinstance(effects, GroupTimeEffects):
         raise EstimationError(f"aggregate needs the effects of ev.att_gt, got {effects.__class__.__name__}.")
     if type not in KEY:
@@ -377,6 +379,7 @@ def event_study(
     ----------
     Callaway and Sant'Anna (2021), equation 3.4. R twin: ``did::aggte(type = "dynamic")``.
     """
+    require_arguments(event_study, locals())
     effects = att_gt(
         panel,
         outcome=outcome,

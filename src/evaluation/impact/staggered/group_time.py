@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.effects import (
     Clusters,
     ImpactEffects,
@@ -31,11 +32,12 @@ from evaluation.impact.identification import (
     check_options,
 )
 from evaluation.impact.panel import Cohorts, Panel, cluster_codes, exact, require_panel
+from evaluation.impact.sharing import told_of_sampling
 from evaluation.impact.staggered.cell_table import CellTable, collapse, read_records
 from evaluation.impact.staggered.difference import ESTIMATORS, CellError, Estimator, effect
 from evaluation.impact.staggered.fitted import Fitted
 from evaluation.impact.staggered.influence_sums import effect_sums, engine_of
-from evaluation.impact.staggered.remarks import remarks
+from evaluation.impact.staggered.remarks import moves, remarks
 from evaluation.results import VarianceEngine
 from evaluation.wording import term as word
 
@@ -71,7 +73,7 @@ class GroupTimeEffects(ImpactEffects):
         return remarks(self, lang)
 
     def _groups_told(self) -> list[str]:
-        return [*super()._groups_told(), *self.remarks()]
+        return [*super()._groups_told(), *self.remarks(), *moves(self)]
 
 
 def att_gt(
@@ -160,6 +162,7 @@ def att_gt(
     >>> att_gt(panel(survey_design(answers), time="year"), outcome="y", cohort="first").estimate.tolist()
     [3.0]
     """
+    require_arguments(att_gt, locals())
     require_panel(panel, "att_gt")
     check_options(control_group, base_period, anticipation)
     if estimator not in ESTIMATORS:
@@ -295,6 +298,9 @@ def _fit_record(
         "n_left_out": records.n_left_out + fitted.over_time.n_left_out,
         "n_table_rows": len(fitted.table.weight),
     }
+    record |= told_of_sampling(
+        fitted.over_time, fitted.vcov, clusters=fitted.clusters, cohort=fitted.cohorts.values[fitted.cohorts.code]
+    )
     if fitted.clusters is not None:
         record |= {"cluster": fitted.clusters.name, "n_clusters": len(fitted.clusters)}
     if fitted.vcov == "jackknife":

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from evaluation.impact.effects import ImpactEffects
-from evaluation.impact.staggered.remarks import NAMED, remarks
-from evaluation.wording import term, term_label
+from evaluation.impact.staggered.remarks import NAMED, remarks, row_name
+from evaluation.wording import language_of, term
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,20 +31,13 @@ class RemarkedEffects(ImpactEffects):
             lines.append(term("places_left_out", lang).format(places=f"{fit['n_places_left_out']:,}"))
         lost = np.flatnonzero(np.isnan(np.diag(self.vcov)) & np.isfinite(self.estimate))
         if len(lost) and fit.get("vcov") == "jackknife":
-            rows = [self._row_name(int(row), lang) for row in lost]
+            rows = [row_name(self, int(row), lang) for row in lost]
             shown = ", ".join(rows[:NAMED])
             if len(rows) > NAMED:
                 shown = term("list_and_more", lang).format(shown=shown, n=len(rows) - NAMED)
-            lines.append(term("rows_without_error", lang).format(rows=shown, cluster=fit["cluster"]))
+            cluster = self.provenance.labels.variable(fit["cluster"], language_of(lang))
+            lines.append(term("rows_without_error", lang).format(rows=shown, cluster=cluster))
         return tuple(lines)
-
-    def _row_name(self, row: int, lang: str | None) -> str:
-        keys = self.keys.iloc[row].to_dict()
-        others = [
-            f"{term(str(name), lang)} {value}" for name, value in keys.items() if name != "term" and value == value
-        ]
-        told = [text for text in others if not text.endswith("None")]
-        return ", ".join(told) or term_label(keys["term"], self.provenance.labels, lang)
 
     def _groups_told(self) -> list[str]:
         return [*super()._groups_told(), *self.remarks()]

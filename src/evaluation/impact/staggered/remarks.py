@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.results import Estimates
-from evaluation.wording import term
+from evaluation.wording import is_absent, language_of, term, term_label, value_label
 
 #: Places, cells or cohorts that a remark names before it counts the rest.
 NAMED = 4
@@ -26,12 +26,13 @@ def remarks(effects: Estimates, lang: str | None = None) -> tuple[str, ...]:
     """
     fit = effects.fit
     said = [
+        _anticipated(fit, lang),
         _weighted(fit, lang),
         _leads(effects, lang),
         _not_identified(fit.get("not_identified", ()), lang),
         _cohorts("treated_throughout", fit, lang),
         _cohorts("treated_later", fit, lang),
-        _collinear(fit.get("collinear", ()), lang),
+        _collinear(effects, lang),
         *_without_error(effects, lang),
     ]
     return tuple(line for line in said if line)
@@ -48,13 +49,27 @@ def _cells(cells: Sequence[Mapping[str, Any]], lang: str | None) -> str:
     )
 
 
-def _row(keys: Mapping[Any, Any], lang: str | None) -> str:
+def row_name(effects: Estimates, row: int, lang: str | None = None) -> str:
+    """Return a row of effects in words: overall, its cohort and time, or the outcome where it has no other key."""
+    keys = effects.keys.iloc[row].to_dict()
     if keys["term"] == "overall":
         return term("overall", lang)
-    others = {name: value for name, value in keys.items() if name != "term"}
+    others = {str(name): value for name, value in keys.items() if name != "term" and not is_absent(value)}
     if set(others) == {"cohort", "time"}:
         return term("start_in_time", lang).format(**others)
-    return ", ".join(f"{term(str(name), lang)} {value}" for name, value in others.items())
+    named = ", ".join(f"{term(name, lang)} {value}" for name, value in others.items())
+    return named or term_label(keys["term"], effects.provenance.labels, lang)
+
+
+def moves(effects: Estimates, lang: str | None = None) -> tuple[str, ...]:
+    """Return which verbs help where the jackknife is refused, for who writes code."""
+    lost = np.isnan(np.diag(effects.vcov)).any() and effects.fit.get("without_error")
+    return (term("jackknife_refused_move", lang),) if lost else ()
+
+
+def _anticipated(fit: Mapping[str, Any], lang: str | None) -> str:
+    ahead = float(fit.get("anticipation") or 0)
+    return term("anticipation_allowed", lang).format(n=f"{ahead:g}") if ahead > 0 else ""
 
 
 def _weighted(fit: Mapping[str, Any], lang: str | None) -> str:
@@ -84,24 +99,29 @@ def _cohorts(name: str, fit: Mapping[str, Any], lang: str | None) -> str:
     return term(name, lang).format(cohorts=_listed(values, lang), n=f"{n:,}")
 
 
-def _collinear(cells: Sequence[Mapping[str, Any]], lang: str | None) -> str:
+def _collinear(effects: Estimates, lang: str | None) -> str:
+    cells = effects.fit.get("collinear", ())
     if not cells:
         return ""
-    names = sorted({name for cell in cells for name in cell["covariates"]})
+    found = sorted({name for cell in cells for name in cell["covariates"]})
+    names = [term_label(name, effects.provenance.labels, lang) for name in found]
     return term("collinear_cells", lang).format(cells=_cells(cells, lang), covariates=", ".join(names))
 
 
 def _without_error(effects: Estimates, lang: str | None) -> list[str]:
     lost = np.flatnonzero(np.isnan(np.diag(effects.vcov)))
-    cells = effects.fit.get("without_error", ())
+    fit = effects.fit
+    cells = fit.get("without_error", ())
     if not len(lost) or not cells:
         return []
-    rows = [_row(effects.keys.iloc[row].to_dict(), lang) for row in lost]
-    places = sorted({place for cell in cells for place in cell.get("hangs_on", ())})
-    refused = term("jackknife_refused", lang).format(
-        rows=_listed(rows, lang),
-        cluster=effects.fit["cluster"],
-        places=_listed(places, lang),
-        cells=_cells(cells, lang),
+    rows, labels, cluster = (
+        [row_name(effects, int(row), lang) for row in lost],
+        effects.provenance.labels,
+        fit["cluster"],
     )
-    return [refused, term("jackknife_refused_move", lang)]
+    found = sorted({place for cell in cells for place in cell.get("hangs_on", ())})
+    places = _listed([value_label(cluster, place, labels, lang) for place in found], lang)
+    told, listed = _listed(rows, lang), _cells(cells, lang)
+    key = "jackknife_refused" if told != listed else "jackknife_refused_cells"
+    words = {"rows": told, "cluster": labels.variable(cluster, language_of(lang)), "places": places, "cells": listed}
+    return [term(key, lang).format(**words), term("jackknife_refused_read", lang)]

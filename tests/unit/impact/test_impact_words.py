@@ -1,0 +1,142 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evaluation as ev
+from evaluation import tables, wording
+from evaluation.declared.estimates import VERBS as DECLARED
+from evaluation.results import PlainLabels
+
+WAVES = range(2012, 2019)
+STARTS = {2015: 8, 2017: 8, 0: 9}
+
+
+def places(seed: int = 3, jump: float = 1.0) -> pd.DataFrame:
+    draw = np.random.default_rng(seed)
+    first = np.repeat(list(STARTS), list(STARTS.values()))
+    rows = [
+        (g, start, year, draw.normal() + jump * (0 < start <= year)) for g, start in enumerate(first) for year in WAVES
+    ]
+    return pd.DataFrame(rows, columns=["place", "first", "year", "y"])
+
+
+@pytest.fixture(scope="module")
+def panel() -> ev.Panel:
+    return ev.panel(ev.survey_design(places(), psu="place"), unit="place", time="year")
+
+
+@pytest.fixture(scope="module")
+def effects(panel):
+    asked = {"outcome": "y", "cohort": "first", "cluster": "place", "base_period": "universal"}
+    return ev.att_gt(panel, **asked)
+
+
+def test_kinds_of_comparison_stand_in_words_and_in_few_decimals():
+    design = ev.survey_design(places(), psu="place")
+    made = DECLARED["goodman_bacon"](design, outcome="y", cohort="first", unit="place", time="year")
+    for lang, first in (("ko", "시행 − 미시행"), ("en", "treated − never treated")):
+        frame = ev.table(made, lang=lang).frame
+        assert first in frame.iloc[:, 0].tolist()
+        assert not frame.astype(str).stack().str.contains("_vs_").any()
+    estimates = ev.table(made, lang="en").frame["Two-by-two comparison"]
+    assert all(len(cell.partition(".")[2]) <= 4 for cell in estimates)
+
+
+def test_an_event_study_names_its_reference_and_prints_bands_as_intervals(panel):
+    path = ev.event_study(panel, outcome="y", cohort="first", cluster="place", base_period="universal")
+    path = ev.simultaneous_bands(path, draws=199, seed=1)
+    frame = ev.table(path, lang="en").frame
+    assert "item" not in frame
+    assert frame.iloc[0, 0] == "overall"
+    row = frame[frame["years since the start"] == "-1"].iloc[0]
+    assert row["Policy effect"] == "0"
+    assert row["std. error"] == wording.ABSENT
+    assert row["95% interval"] == "reference period"
+    later = frame[frame["years since the start"] == "1"].iloc[0]
+    ends = [later[name].strip("[]").split(", ") for name in ("95% interval", "simultaneous band")]
+    assert {len(end.partition(".")[2]) for pair in ends for end in pair} == {2}
+    assert {"band_low", "band_high"} <= set(tables.long_frame(path).columns)
+
+
+def test_an_axis_of_policy_effects_is_called_effect(panel):
+    table = ev.impact_table(
+        panel, outcome="y", cohort="first", cluster="place", estimators=["group_time", "twfe"], draws=19
+    )
+    drawn = ev.plot(table, lang="en")
+    assert [axes.get_xlabel() for axes in drawn.figure.axes if axes.get_xlabel()] == ["effect"]
+
+
+def people(seed: int = 5) -> pd.DataFrame:
+    draw, frame = np.random.default_rng(seed), places()
+    rows = frame.loc[frame.index.repeat(4)].reset_index(drop=True)
+    rows["y"] = (rows["y"] + draw.normal(size=len(rows)) > 0).astype(float)
+    rows["age"] = draw.integers(20, 80, len(rows)).astype(float)
+    return rows.assign(sex=draw.choice(["f", "m"], len(rows)))
+
+
+@pytest.fixture(scope="module")
+def waves() -> ev.Panel:
+    return ev.panel(ev.survey_design(people()), time="year")
+
+
+def test_subgroups_count_who_is_treated_and_name_the_adjustment(waves):
+    asked = {"outcome": "y", "cohort": "first", "by": "sex", "cluster": "place", "replicates": 99}
+    made = ev.subgroup_impacts(waves, **asked)
+    frame = waves.design.data
+    treated = ((frame["first"] > 0) & (frame["first"] <= frame["year"])).sum()
+    assert made.columns["n_treated"][0] == treated
+    assert made.columns["n_treated"][0] + made.columns["n_control"][0] == len(frame)
+    assert "n_participants" not in made.columns
+    adjusted = ev.subgroup_impacts(waves, **asked, covariates="age")
+    assert set(adjusted.keys["method"]) == {"aipw"}
+    assert "doubly robust" in ev.table(adjusted, lang="en").frame["method"].tolist()
+
+
+def test_missing_answers_that_cannot_undo_an_estimate_do_not_hide_that_the_interval_holds_zero():
+    rows = people(seed=9)
+    rows.loc[rows.index[::97], "y"] = np.nan
+    over_time = ev.panel(ev.survey_design(rows), time="year")
+    found = ev.missing_outcome_bounds(over_time, outcome="y", cohort="first", cluster="place", lowest=0, highest=1)
+    holds = found.frame.assign(conf_low=-0.1, conf_high=0.2)
+    never = replace(found, breakdown=np.inf, frame=holds)
+    assert "with sampling error the interval holds zero" in never.text("en")
+    assert "표집오차까지 더한 구간은 0을 담음" in never.text("ko")
+    clear = replace(never, frame=holds.assign(conf_low=0.1))
+    assert "interval holds zero" not in clear.text("en")
+    assert all(cell.startswith("[") for cell in ev.table(found, lang="en").frame["95% interval"])
+
+
+def test_a_wave_of_anticipation_is_said_below_the_table(panel):
+    asked = {"outcome": "y", "cohort": "first", "cluster": "place"}
+    ahead = ev.aggregate(ev.att_gt(panel, **asked, anticipation=1))
+    imputed = ev.imputation_did(panel, **asked, anticipation=1)
+    for made in (ahead, imputed):
+        assert "1 before the start" in ev.table(made, lang="en").caption
+        assert "선행 반응 허용" in ev.table(made, lang="ko").caption
+    assert "anticipation" not in ev.table(ev.aggregate(ev.att_gt(panel, **asked)), lang="en").caption
+
+
+def test_notes_of_a_table_hold_labels_and_no_code():
+    rows = places()
+    rows["first"] = rows["first"].where(rows["place"] != 0, 2014)
+    design = ev.survey_design(rows, psu="place")
+    named = replace(design.provenance, labels=Named())
+    over_time = ev.panel(replace(design, provenance=named), unit="place", time="year")
+    made = ev.att_gt(over_time, outcome="y", cohort="first", cluster="place")
+    for result in (made, ev.aggregate(made)):
+        for lang, word in (("ko", "곳: 도시"), ("en", "Town: City")):
+            caption = ev.table(result, lang=lang).caption
+            assert word in caption
+            assert "ev." not in caption
+            assert "supported_only" not in caption
+        assert "supported_only=True" in repr(result)
+
+
+class Named(PlainLabels):
+    def variable(self, name, lang):
+        return {"ko": "곳", "en": "Town"}[lang] if name == "place" else str(name)
+
+    def value(self, name, code, lang):
+        return {"ko": "도시", "en": "City"}[lang] if name == "place" else str(code)
