@@ -487,6 +487,9 @@ def _blanked(values: NDArray[Any], hidden: NDArray[np.bool_]) -> NDArray[Any]:
 #: place, who were all treated or all not, as independent.
 REFUSED_IN_CLAIMS = "refused_in_claims"
 
+#: Entry of ``fit`` where errors are those of sampling alone, without the shocks of places that were treated as wholes.
+SAMPLING_ALONE = "sampling_error_alone"
+
 
 #: Mark in ``DataFrame.attrs`` of frames that hold respondents' records, and of all that pandas derives from them.
 RECORDS = "respondent_records"

@@ -303,7 +303,7 @@ def table(
         frame, where = result.tidy(), result.provenance
         _refuse_records(frame)
         line = source or wording.caption(where, None, lang)
-        name = wording.term(title or type(result).__name__, lang)
+        name = _title_of(result, title, lang)
         marks = dict.fromkeys(filter(None, frame.get("mark", ())))
         said = [disclosure.meaning_of(mark, where, lang) for mark in marks]
         return _plain_table(frame, name, lang, labels or where.labels, line, (*said, *notes))
@@ -311,6 +311,13 @@ def table(
         f"expected estimates, another result or a DataFrame to make a table of, got {type(result).__name__}. "
         "Pass what an estimating verb returned."
     )
+
+
+def _title_of(result: Tidy, title: str | None, lang: str) -> str:
+    """Return the title given, or the name of the kind of result with what it is of, where it says that."""
+    subject = getattr(result, "subject", None)
+    of = subject(lang) if title is None and subject is not None else ""
+    return wording.term(title or type(result).__name__, lang) + (f": {of}" if of else "")
 
 
 def _refuse_records(frame: pd.DataFrame) -> None:
@@ -627,7 +634,7 @@ def _laid_table(result: Laid, title: str | None, lang: str, source: str, notes: 
     own += [disclosure.meaning_of(mark, result.provenance, lang) for mark in marks]
     plain = _plain_table(result.tidy(), "", lang, result.provenance.labels, "", ())
     return Table(
-        title=wording.term(title or type(result).__name__, lang),
+        title=_title_of(result, title, lang),
         frame=_frame(columns),
         data=plain.data,
         source=source or wording.caption(result.provenance, None, lang),

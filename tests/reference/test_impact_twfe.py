@@ -1,5 +1,6 @@
 """Two-way fixed effects against fixest, clubSandwich, summclust, svyglm and TwoWayFEWeights, on simulated roll-outs."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -112,7 +113,9 @@ def test_an_interaction_with_its_covariance():
 def test_a_panel_of_districts(treatment, rule, vcov):
     cluster = "gu" if vcov == "CR1" else None
     design = ev.survey_design(districts())
-    result = ev.twfe(design, **PANEL, treatment=treatment, cluster=cluster, vcov=vcov)
+    heeded = contextlib.nullcontext() if cluster else pytest.warns(SharedTreatmentWarning)
+    with heeded:
+        result = ev.twfe(design, **PANEL, treatment=treatment, cluster=cluster, vcov=vcov)
     agree(result, TWFE[f"panel_twfe_{treatment}"]["vcov"][rule])
 
 

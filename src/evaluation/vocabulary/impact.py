@@ -345,7 +345,9 @@ TERMS: dict[str, tuple[str, str]] = {
         "treatment starts at different times within clusters; use the cohort of the cluster",
     ),
     "no_t_by_order": ("순서마다의 표준오차가 없음", "there is no error for every order"),
-    "few_people": ("응답자 {n}명, 군집 {g}개({cluster})", "{n} respondents in {g} clusters ({cluster})"),
+    "few_people": ("n = {n}, 군집 {g}개({cluster})", "n = {n}, {g} clusters ({cluster})"),
+    "few_idle": ("군집 {n}개는 이 추정에 쓰이지 않음", "{n} of the clusters have no part in this estimate"),
+    "few_how": ("보정 또는 추출", "correction or draws"),
     "few_sides": (
         "대상 군집 {treated}개, 비교 군집 {control}개",
         "{treated} clusters treated, {control} to compare with",
@@ -450,8 +452,6 @@ TERMS: dict[str, tuple[str, str]] = {
         "다른 시점과 견주는 기준으로 0으로 정한 값이므로 검정할 것이 없음",
         "this row is the reference that the others are measured against, 0 by construction: there is nothing to test",
     ),
-    "few_rows": ("관측 {n}개, 군집 {g}개({cluster})", "{n} observations in {g} clusters ({cluster})"),
-    "few_units": ("단위 {n}개, 군집 {g}개({cluster})", "{n} units in {g} clusters ({cluster})"),
     # end of inference with few clusters
     "rejected_share": ("기각 비율", "share rejected"),
     # violations of parallel trends

@@ -338,6 +338,44 @@ def test_rows_as_independent_are_marked_where_a_cluster_shares_the_treatment():
     assert "refused_in_claims" not in persons.fit
 
 
+def places(**changes):
+    """One row per place and year; half of the places treated from 2015 on."""
+    frame = pd.DataFrame([(place, year) for place in range(12) for year in range(2012, 2018)], columns=["gu", "year"])
+    frame["d"] = ((frame["gu"] < 6) & (frame["year"] >= 2015)).astype(float)
+    frame["y"] = np.random.default_rng(3).normal(size=len(frame))
+    return frame.assign(**changes)
+
+
+@pytest.mark.parametrize("vcov", ["iid", "HC1"])
+def test_rows_of_a_place_over_time_are_not_independent_where_its_treatment_stays_on(vcov):
+    two = {"outcome": "y", "regressors": "d", "vcov": vcov}
+    for frame in (places(), places(d=lambda of: of["d"] * (of["year"] - 2014))):
+        for asked in ({"effects": ["gu", "year"]}, {"effects": ["year"], "unit": "gu", "time": "year"}):
+            with pytest.warns(SharedTreatmentWarning, match="the treatment stays on in a gu") as told:
+                result = ev.fe_regression(ev.survey_design(frame), **two, **asked)
+            assert "cluster='gu'" in str(told[0].message)
+            assert result.fit["refused_in_claims"] is True
+    switched = places(d=lambda of: of["gu"] % 3 * (of["year"] + of["gu"]) % 2)
+    free = ev.fe_regression(ev.survey_design(switched), effects=["gu", "year"], **two)
+    assert "refused_in_claims" not in free.fit
+
+
+def test_a_regression_with_the_sampling_error_alone_says_so():
+    frame = people()
+    for design, alone in (
+        (survey(frame), True),
+        (survey(frame, psu="dong"), True),
+        (survey(frame, psu="district"), False),
+        (ev.survey_design(places()), True),
+        (ev.survey_design(places(), psu="gu"), False),
+    ):
+        asked = TWO if "dong" in design.data else {"outcome": "y", "regressors": "d", "effects": ["gu", "year"]}
+        result = ev.fe_regression(design, **(asked | {"vcov": "design", "covariates": []}))
+        assert result.fit.get("sampling_error_alone", False) is alone
+        assert ("shocks of whole places are not in it" in result.summary()) is alone
+        assert ("지역 전체가 함께 겪는 충격은 빠져" in ev.table(result, lang="ko").caption) is alone
+
+
 def test_rows_of_weight_zero_are_left_out():
     frame = people()
     frame.loc[(frame["dong"] == 20) & (frame["year"] == 2013), "w"] = 0.0
@@ -354,7 +392,8 @@ def test_without_degrees_of_freedom_there_is_no_p_value():
     assert result.df[0] < 0
     assert np.isnan(result.tidy()["p_value"]).all()
     small = pd.DataFrame({"gu": [1, 1, 2, 2], "year": [0, 1] * 2, "y": [1.0, 4, 2, 3], "x": [0.0, 1, 1, 3]})
-    with pytest.raises(EstimationError, match="4 rows leave no degrees of freedom"):
+    told = pytest.warns(SharedTreatmentWarning, match="stays on in a gu")
+    with told, pytest.raises(EstimationError, match="4 rows leave no degrees of freedom"):
         ev.fe_regression(ev.survey_design(small), outcome="y", regressors="x", effects=["gu", "year"], vcov="iid")
 
 

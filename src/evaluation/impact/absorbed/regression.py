@@ -20,12 +20,15 @@ from evaluation.errors import (
     SharedTreatmentWarning,
     did_you_mean,
 )
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.absorbed.coefficients import AbsorbedEffects, absorbed_effects
 from evaluation.impact.absorbed.fixed_effects import Regression, Roles, read_columns
 from evaluation.impact.absorbed.iteration import fit
 from evaluation.impact.absorbed.rules import DegreesOfFreedom, RegressionVcov, Rule, SmallSample, read_rule
 from evaluation.impact.clusters.jackknife import ClusterJackknife
+from evaluation.impact.sharing import holds_several, is_same_within, sampling_units, stays_on
 from evaluation.regression.families import Family
+from evaluation.results import SAMPLING_ALONE
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -124,7 +127,9 @@ def fe_regression(
     FewClustersWarning
         Fewer than 6 clusters are treated, or fewer than 6 are there to compare with.
     SharedTreatmentWarning
-        "iid" or "HC1" where all respondents of a cell share a regressor; such a result is refused in claims.
+        "iid" or "HC1" where all respondents of a cell share a regressor, or one that is zero elsewhere stays on in
+        the rows of a unit over time; such a result is refused in claims. Under "design" the same leaves
+        ``fit["sampling_error_alone"]``.
 
     Notes
     -----
@@ -149,6 +154,7 @@ def fe_regression(
     >>> made.estimate.round(6).tolist()
     [1.5]
     """
+    require_arguments(fe_regression, locals())
     verb = "fe_regression"
     require_design(design, verb)
     design.require_no_negative_weights(verb)
@@ -184,7 +190,7 @@ def fe_regression(
 def _roles(
     verb: str, effects: str | Sequence[str], trends: str | None, unit: str | None, time: str | None, rule: Rule
 ) -> Roles:
-    names = [effects] if isinstance(effects, str) else list(effects)
+    names = [effects] if isinstance(effects, (str, int)) else list(effects or ())
     if len(set(names)) < len(names):
         raise ColumnError(f"{verb}: an effect was named twice: {names}.")
     if trends is not None and time is None:
@@ -229,7 +235,7 @@ def estimated(
     told : mapping, optional
         First entries of ``fit``.
     """
-    shared = _shared_treatment(verb, regression, rule)
+    shared = _shared_treatment(verb, design, regression, rule)
     made = fit(regression)
     used, n_present = made.regression, int(design.present.sum())
     record = {**(told or {}), "n_used": len(used.rows), "n_left_out": n_present - used.n_respondents}
@@ -265,29 +271,63 @@ def _refuse_unidentified_without(verb: str, result: AbsorbedEffects) -> None:
     )
 
 
-def _shared_treatment(verb: str, regression: Regression, rule: Rule) -> dict[str, Any]:
-    """Warn of "iid" and "HC1" where respondents of a cell share the treatment; return what ``fit`` says of it."""
+def _shared_treatment(verb: str, design: Design, regression: Regression, rule: Rule) -> dict[str, Any]:
+    """Return what ``fit`` says of a treatment that rows counted as independent share; warn of "iid" and "HC1"."""
+    if rule.kind == "design":
+        found = _shared(regression, sampling_units(design)[regression.rows])
+        return {} if found is None else {SAMPLING_ALONE: True}
     if rule.kind not in {"iid", "HC1"}:
         return {}
+    found = _shared(regression, np.arange(len(regression.rows)))
+    if found is None:
+        return {}
+    what, cluster = found
+    why = (
+        f"{verb}: {what}, but {rule.kind} takes rows as independent: its errors are far too small. Name the cluster "
+        f"within which treatment was assigned, such as cluster='{cluster}'."
+    )
+    warnings.warn(why, SharedTreatmentWarning, stacklevel=4)
+    return {"refused_in_claims": True, "refused_because": why}
+
+
+def _shared(regression: Regression, piece: Codes) -> tuple[str, str] | None:
+    """Return what shares a treatment among several independent pieces, in words, and its column; None for nothing."""
+    treated = regression.columns[1 : 1 + regression.n_treatments]
     for roles in _cells(regression):
         key, size = np.zeros(len(regression.rows), dtype=np.int64), 1
         for role in roles:
             n_levels = len(regression.labels[role])
-            key, found = compact(key * n_levels + regression.levels[role], size * n_levels)
-            size = len(found)
-        first = np.full(size, -1, dtype=np.int64)
-        first[key[::-1]] = np.arange(len(key))[::-1]
-        treated = regression.columns[1 : 1 + regression.n_treatments]
-        if size < len(key) and any((column == column[first][key]).all() for column in treated):
+            key, kept = compact(key * n_levels + regression.levels[role], size * n_levels)
+            size = len(kept)
+        if holds_several(key, piece) and any(is_same_within(column, key) for column in treated):
             where = " and ".join(regression.names[role] for role in roles)
-            why = (
-                f"{verb}: all respondents of one {where} share the treatment ({len(key):,} rows, {size:,} cells), but "
-                f"{rule.kind} takes rows as independent: its errors are far too small. Name the cluster within which "
-                f"treatment was assigned, such as cluster='{regression.names[roles[0]]}'."
-            )
-            warnings.warn(why, SharedTreatmentWarning, stacklevel=4)
-            return {"refused_in_claims": True, "refused_because": why}
-    return {}
+            told = f"all respondents of one {where} share the treatment ({len(key):,} rows, {size:,} cells)"
+            return told, regression.names[roles[0]]
+    for unit, wave in _over_time(regression):
+        (code, levels), (at, times) = unit[1], wave[1]
+        if holds_several(code, piece) and any(stays_on(column, code, at) for column in treated):
+            told = f"the treatment stays on in a {unit[0]}, in which rows follow each other over {wave[0]}"
+            return f"{told} ({len(levels):,} of them, {len(times):,} waves)", unit[0]
+    return None
+
+
+Named = tuple[str, tuple[Codes, "pd.Index[Any]"]]
+
+
+def _over_time(regression: Regression) -> list[tuple[Named, Named]]:
+    """Return pairs of a unit and its waves: the role "time" where it was named, else the effect of fewest levels."""
+    roles = [role for role in regression.absorbed if role != "constant"]
+    roles += [role for role in ("unit", "time") if role in regression.beside]
+    roles += ["cluster"] if "cluster" in regression.levels else []
+    named: dict[str, Named] = {}
+    for role in roles:
+        found = regression.codes(role)
+        if found is not None:
+            named[role] = (regression.names[role], found)
+    effects = [role for role in named if role not in ("unit", "cluster")][::-1]
+    fewest = sorted(effects, key=lambda role: len(named[role][1][1]))
+    waves = ["time"] if "time" in named else fewest[:1]
+    return [(named[unit], named[wave]) for unit in named for wave in waves if unit != wave]
 
 
 def _cells(regression: Regression) -> list[list[str]]:

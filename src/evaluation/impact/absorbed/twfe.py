@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, require_flag
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.absorbed.coefficients import AbsorbedEffects
 from evaluation.impact.absorbed.fixed_effects import Roles, read_columns
 from evaluation.impact.absorbed.regression import estimated
@@ -78,7 +79,7 @@ def twfe(
     FewClustersWarning
         Fewer than 6 clusters are treated, or fewer than 6 are there to compare with.
     SharedTreatmentWarning
-        "iid" or "HC1" where all respondents of a cell share the treatment.
+        "iid" or "HC1" where all respondents of a cell share the treatment, or where it stays on in a unit.
 
     Notes
     -----
@@ -102,6 +103,7 @@ def twfe(
     >>> twfe(survey_design(panel), outcome="y", treatment="d", unit="gu", time="year").estimate.round(6).tolist()
     [1.5]
     """
+    require_arguments(twfe, locals())
     require_design(design, "twfe")
     design.require_no_negative_weights("twfe")
     require_flag(trends, "twfe: trends", EstimationError)

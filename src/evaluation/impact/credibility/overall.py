@@ -21,7 +21,7 @@ from evaluation.impact.staggered.aggregation import aggregate
 from evaluation.impact.staggered.cohort_sizes import Weights
 from evaluation.impact.staggered.difference import Estimator
 from evaluation.impact.staggered.group_time import att_gt
-from evaluation.results import Estimates, TestResult
+from evaluation.results import SAMPLING_ALONE, Estimates, TestResult
 
 Floats = NDArray[np.float64]
 
@@ -108,6 +108,7 @@ def under_one_another(
         engine=engine,
         contributions=all_sums,
         conf_level=asked.conf_level,
+        fit={SAMPLING_ALONE: True} if any(part.fit.get(SAMPLING_ALONE) for part in made) else {},
     )
 
 

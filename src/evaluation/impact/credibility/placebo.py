@@ -12,7 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError
-from evaluation.estimation.arguments import column_name, column_names, require_choice, require_numbers
+from evaluation.estimation.arguments import (
+    column_name,
+    column_names,
+    require_arguments,
+    require_choice,
+    require_numbers,
+)
 from evaluation.estimation.multiplicity import adjusted, draws_asked, romano_wolf
 from evaluation.impact.credibility.earlier_dates import METHODS, Method, earlier_effect
 from evaluation.impact.credibility.overall import (
@@ -114,6 +120,7 @@ def placebo_dates(
     >>> found.tidy()[["shift", "estimate"]].values.tolist()
     [[1, 0.0], [2, 0.0]]
     """
+    require_arguments(placebo_dates, locals())
     verb = "placebo_dates"
     require_panel(panel, verb)
     name = column_name(outcome, f"{verb}: outcome")
@@ -205,6 +212,7 @@ def placebo_outcomes(
     >>> placebo_outcomes(over_time, outcomes=["height", "age"], cohort="first").estimate.tolist()
     [0.0, 0.0]
     """
+    require_arguments(placebo_outcomes, locals())
     verb = "placebo_outcomes"
     require_panel(panel, verb)
     names = column_names(outcomes, f"{verb}: outcomes", "'height'")
@@ -231,6 +239,6 @@ def adjusted_columns(whole: Estimates, replicates: int, seed: int) -> dict[str, 
 def _placebos(
     whole: Estimates, columns: Mapping[str, NDArray[Any]], asked: Asked, joint: TestResult | None, told: dict[str, str]
 ) -> PlaceboEffects:
-    fit = {**asked.record(), **joint_record(joint), **told}
+    fit = {**whole.fit, **asked.record(), **joint_record(joint), **told}
     parts = {name: getattr(whole, name) for name in whole.__dataclass_fields__}
     return PlaceboEffects(**{**parts, "columns": columns, "fit": fit}, joint=joint)

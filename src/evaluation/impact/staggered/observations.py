@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.design.collapse import compact
 from evaluation.errors import ColumnError, EstimationError
+from evaluation.estimation.arguments import names_any
 from evaluation.estimation.domains import code_levels, outcomes_of
 from evaluation.impact.effects import Clusters, cohort_by_cluster
 from evaluation.impact.panel import Panel, cluster_codes, read_cohorts, require_panel
+from evaluation.impact.sharing import told_of_sampling
 from evaluation.regression.model import read_model
 
 Codes = NDArray[np.int64]
@@ -96,6 +99,14 @@ class Observations:
         whole[self.rows] = z
         return whole
 
+    def told_of_sampling(self, vcov: str) -> dict[str, Any]:
+        """Return what ``fit`` says of errors of the sampling design alone."""
+        n = len(self.over_time.design)
+        first, place = np.full(n, np.inf), np.full(n, -1, dtype=np.int64)
+        first[self.rows], place[self.rows] = self.first, self.place
+        cohort = first if np.isfinite(self.first).any() else None
+        return told_of_sampling(self.over_time, vcov, clusters=self.clusters, cohort=cohort, place=place)
+
     def mask(self, rows: Mask) -> Mask:
         """Return which respondents these rows are, shape (n,) or (n, k)."""
         whole = np.zeros((len(self.over_time.design), *rows.shape[1:]), dtype=bool)
@@ -138,7 +149,7 @@ def read_observations(
     counted = panel.period >= 0
     used = answers.answered[:, 0] & counted
     x, terms = np.zeros((len(design), 0)), tuple[str, ...]()
-    if isinstance(covariates, str) or len(covariates) > 0:
+    if names_any(covariates):
         x, terms, used = _covariates(panel, outcome, covariates, used)
     rows = np.flatnonzero(used)
     first = np.full(len(design), np.inf)
