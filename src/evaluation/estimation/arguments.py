@@ -88,6 +88,17 @@ def column_name(name: object, what: str, example: str = "'trust'") -> Any:
     raise ColumnError(f"{what} must be the name of one column, got {came(name)}.{several} Write {role}={example}.")
 
 
+def names_any(names: object) -> bool:
+    """Tell whether columns were named at all: None and an empty list name none.
+
+    Examples
+    --------
+    >>> names_any("~ age + sex"), names_any(["age"]), names_any(()), names_any(None)
+    (True, True, False, False)
+    """
+    return names is not None and (not isinstance(names, Iterable) or isinstance(names, str) or any(True for _ in names))
+
+
 def came(value: object) -> str:
     """Return how a message shows what came: short values as they are, the rest by kind and size.
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.panel import Cohorts, Panel, cluster_codes, exact, read_cohorts, require_panel
 from evaluation.results import Provenance, frame_html
 from evaluation.wording import term as word
@@ -240,6 +241,7 @@ def identified_cells(
     >>> found[["cohort", "time", "base_time", "is_identified", "n_treated", "n_control"]].values.tolist()
     [[2016, 2016, 2015, True, 2, 2]]
     """
+    require_arguments(identified_cells, locals())
     require_panel(panel, "identified_cells")
     check_options(control_group, base_period, anticipation)
     cohorts, cells = cells_of(panel, cohort, control_group, base_period, anticipation)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.errors import EstimationError, EvaluationError, did_you_mean
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.absorbed.twfe import twfe
 from evaluation.impact.clusters.jackknife import ClusterJackknife
 from evaluation.impact.clusters.randomization import randomization_inference
@@ -186,6 +187,7 @@ def impact_table(
     differently, and the two-way regression in ways nobody chose. Rows share clusters, so that differences between them
     can be contrasted.
     """
+    require_arguments(impact_table, locals())
     require_panel(panel, "impact_table")
     unknown = [name for name in estimators if name not in ESTIMATORS]
     if unknown or not estimators:
@@ -210,7 +212,7 @@ def impact_table(
     if not any(isinstance(one, ImpactEffects) for one in found.values()):
         told = "; ".join(f"{name}: {reason}" for name, reason in found.items())
         raise EstimationError(f"impact_table: no estimator has an estimate. {told}")
-    return _table(asked, found, list(counted), draws, seed)
+    return _table(asked, found, list(counted or ()), draws, seed)
 
 
 def _estimated(asked: Asked, name: str) -> ImpactEffects | str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.design import Design, require_design
 from evaluation.errors import ColumnError, DesignError, EstimationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.estimation.domains import code_levels, is_text
 from evaluation.results import card_html
 
@@ -116,6 +117,7 @@ def panel(
     year: 2015, 2016
     n: 4
     """
+    require_arguments(panel, locals())
     require_design(design, "panel")
     design.require_no_negative_weights("panel")
     if incomplete not in ("refuse", "restrict"):

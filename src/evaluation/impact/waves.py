@@ -6,6 +6,7 @@ import numpy as np
 
 from evaluation.design.design import domain
 from evaluation.errors import IdentificationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.panel import Panel, cluster_codes, read_cohorts, require_panel
 from evaluation.impact.panel import panel as ordered
 
@@ -51,6 +52,7 @@ def comparable_waves(panel: Panel, *, cohort: str, cluster: str, until: float | 
     >>> comparable_waves(ordered(survey_design(places), time="year"), cohort="first", cluster="gu").times.tolist()
     [1.0, 2.0]
     """
+    require_arguments(comparable_waves, locals())
     require_panel(panel, "comparable_waves")
     if until is None:
         levels, code = cluster_codes(panel, cluster)

@@ -6,7 +6,7 @@ are re-weighted on sums by cell, never on rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -159,7 +159,9 @@ def groups_by(design: Design, by: str | Sequence[str] | None, counted: Mask, ver
     ColumnError
         A column does not exist, is named twice, or is missing for somebody who counts.
     """
-    names = [by] if isinstance(by, (str, int)) else list(by or [])
+    if by is not None and not isinstance(by, Iterable | int):
+        raise ColumnError(f"{verb}: groups must be the name of a column or a list of names, got {by!r}.")
+    names = [by] if isinstance(by, (str, int)) else [] if by is None else list(by)
     n = len(design)
     if len(set(names)) < len(names):
         raise ColumnError(f"{verb}: by={names} names a column twice. Name each once.")

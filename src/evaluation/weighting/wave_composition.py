@@ -197,6 +197,8 @@ def hold_composition(
     counted = design.weights != 0
     for name in (time, *variables_of(covariates)):
         _refuse_missing(design, name, counted)
+    if not isinstance(to, (str, int, float, np.generic)):
+        raise WeightingError(f"{VERB}: to must be one wave of '{time}', got {type(to).__name__}. Write to=2015.")
     waves, groups = groups_by(design, time, counted, VERB), groups_by(design, within, counted, VERB)
     values = list(waves.keys[time])
     place = [row for row, value in enumerate(values) if value == to]

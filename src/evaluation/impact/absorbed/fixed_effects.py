@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evaluation.design.collapse import compact
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.estimation.arguments import column_names
 from evaluation.estimation.domains import is_text
 from evaluation.impact.absorbed.many_effects import ManyWay, NoConvergence, many_way
 from evaluation.regression.absorb import TwoWay, two_way
@@ -221,7 +222,7 @@ def read_columns(
     roles : Roles
     family : {"gaussian", "poisson", "binomial"}
     """
-    treatments = [treatment] if isinstance(treatment, str) else list(treatment)
+    treatments = [treatment] if isinstance(treatment, (str, int)) else list(treatment)
     if not treatments:
         raise ColumnError("no treatment was named. Name a numeric column, such as treatment='district_dose'.")
     columns = dict(zip(["cluster", "cluster 2"], roles.cluster, strict=False))
@@ -274,7 +275,7 @@ def read_columns(
 
 def _coded(design: Design, name: str) -> tuple[Codes, Any]:
     """Return codes and values of a column, or of the crossing of several (``"a:b"``)."""
-    parts = [name] if name in design.data.columns else name.split(":")
+    parts = [name] if name in design.data.columns else str(name).split(":")
     if len(parts) == 1:
         codes, levels = pd.factorize(design.column(name), sort=True)
         return np.asarray(codes), levels
@@ -296,7 +297,7 @@ def _coded(design: Design, name: str) -> tuple[Codes, Any]:
 
 def product(design: Design, name: str) -> Floats:
     """Return a numeric column, or the product of several (``"a:b"``), shape (n,), NaN where missing."""
-    parts = [name] if name in design.data.columns else name.split(":")
+    parts = [name] if name in design.data.columns else str(name).split(":")
     values = np.ones(len(design))
     for part in parts:
         column = design.column(part)
@@ -317,7 +318,7 @@ def _covariates(
         pairs = zip(model.terms, model.x.T, strict=True)
         return {term: column for term, column in pairs if term != "(Intercept)"}, model.used & used
     columns: dict[str, Floats] = {}
-    for name in [covariates] if isinstance(covariates, str) else covariates:
+    for name in column_names(covariates, "covariates", "'age'"):
         if name in design.data.columns and not _is_numeric(design.data[name]):
             columns |= _levels(design.data[name], name, used)
         else:

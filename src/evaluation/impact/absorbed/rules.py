@@ -143,7 +143,7 @@ def read_rule(
     EstimationError
         The rule is unknown, lacks what it needs, or was given what it does not use.
     """
-    clusters = () if cluster is None else (cluster,) if isinstance(cluster, str) else tuple(cluster)
+    clusters = () if cluster is None else (cluster,) if isinstance(cluster, (str, int)) else tuple(cluster)
     usual = ("CR1" if len(clusters) > 1 else "jackknife") if clusters else "design"
     kind = vcov or usual
     if kind not in RULES:

@@ -11,6 +11,7 @@ from evaluation import project
 from evaluation.design.collapse import mass_by
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.absorbed.fixed_effects import read_regression, solve
 from evaluation.results import Provenance, card_html
 
@@ -127,6 +128,7 @@ def twfe_weights(design: Design, *, outcome: str, treatment: str, unit: str, tim
     >>> weights.frame["weight"].round(6).tolist(), round(weights.sum_negative, 6)
     ([1.0, -0.5, 0.5], -0.5)
     """
+    require_arguments(twfe_weights, locals())
     require_design(design, "twfe_weights")
     design.require_no_negative_weights("twfe_weights")
     regression = read_regression(design, outcome, treatment, (), unit, time, None, False)

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import ColumnError, EstimationError
-from evaluation.estimation.arguments import column_names
+from evaluation.estimation.arguments import column_names, require_arguments
 from evaluation.estimation.domains import code_levels, is_text
 from evaluation.estimation.multiplicity import draws_asked
 from evaluation.impact.credibility.overall import (
@@ -123,6 +123,7 @@ def composition_test(
     >>> composition_test(over_time, covariates="old", cohort="first").estimate.tolist()
     [0.5]
     """
+    require_arguments(composition_test, locals())
     require_panel(panel, VERB)
     if panel.rows is not None:
         raise EstimationError(

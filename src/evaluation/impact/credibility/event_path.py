@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.estimation.arguments import require_number
+from evaluation.estimation.arguments import came, require_arguments, require_number
 from evaluation.results import Estimates, Provenance, card_html
 
 Floats = NDArray[np.float64]
@@ -149,8 +149,9 @@ def event_path(
     reference: -1
     effects: 0
     """
-    b, times = np.asarray(estimate, dtype=float), np.asarray(event_times, dtype=float)
-    v = np.asarray(vcov, dtype=float)
+    require_arguments(event_path, locals())
+    b, times = _floats(estimate, "event_path: estimate"), _floats(event_times, "event_path: event_times")
+    v = _floats(vcov, "event_path: vcov")
     if b.ndim != 1 or times.shape != b.shape or v.shape != (len(b), len(b)):
         raise EstimationError(
             f"event_path: k estimates, a k by k covariance and k event times are needed, got shapes {b.shape}, "
@@ -299,8 +300,10 @@ def _weights(path: EventPath, target: Target) -> tuple[Floats, str]:
     if isinstance(target, Real) and not isinstance(target, bool):
         return _of_times(effects, {float(target): 1.0}), f"{float(target):g}"
     if isinstance(target, Mapping):
-        return _of_times(effects, {float(time): float(weight) for time, weight in target.items()}), "weights"
-    values = np.asarray(target, dtype=float)
+        return _of_times(
+            effects, dict(zip(*(_floats(list(each), "target") for each in (target, target.values())), strict=True))
+        ), "weights"
+    values = _floats(target, "target")
     if values.shape != effects.shape or not np.isfinite(values).all() or not values.any():
         raise EstimationError(
             f"target: {len(effects)} weights are needed, one for each event time {_listed(effects)}, got {target!r}."
@@ -318,6 +321,14 @@ def _of_times(effects: Floats, given: Mapping[float, float]) -> Floats:
     if not weights.any():
         raise EstimationError("target: all weights are zero.")
     return weights
+
+
+def _floats(value: object, what: str) -> Floats:
+    """Return numbers as an array; an EstimationError for anything else."""
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise EstimationError(f"{what} must hold numbers, got {came(value)}.") from None
 
 
 def _listed(times: Floats) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.errors import EstimationError
-from evaluation.estimation.arguments import require_number, require_numbers
+from evaluation.estimation.arguments import require_arguments, require_number, require_numbers
 from evaluation.impact.credibility.conditional_tests import Accepted, accepted_set, dual_corners, inequalities
 from evaluation.impact.credibility.event_path import EventPath, Target, path_of
 from evaluation.impact.credibility.fixed_length import fixed_length_interval
@@ -132,6 +132,7 @@ def honest_did(
     1   0.0     0.723      1.277
     2   1.0     0.466      1.534
     """
+    require_arguments(honest_did, locals())
     path = path_of("honest_did", effects, (min_e, max_e))
     assumption = Assumption(restriction, sign, shape, linear_trend)
     search = _search("honest_did", path, assumption, target, method, conf_level, seed)
@@ -191,6 +192,7 @@ def breakdown_value(
     >>> round(breakdown_value(path).value, 2)
     2.18
     """
+    require_arguments(breakdown_value, locals())
     path = path_of("breakdown_value", effects, (min_e, max_e))
     assumption = Assumption(restriction, sign, shape, linear_trend)
     search = _search("breakdown_value", path, assumption, target, method, conf_level, seed)

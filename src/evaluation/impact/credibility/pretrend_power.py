@@ -14,7 +14,7 @@ from scipy import optimize, stats
 
 from evaluation import wording
 from evaluation.errors import EstimationError
-from evaluation.estimation.arguments import require_number, require_numbers
+from evaluation.estimation.arguments import require_arguments, require_number, require_numbers
 from evaluation.impact.credibility.event_path import EventPath, path_of
 from evaluation.results import Estimates, Provenance, frame_html, plain
 
@@ -159,6 +159,7 @@ def pretrend_power(
     >>> made.tidy()[["pretest", "slope"]].round(4).values.tolist()
     [['individual', 0.392], ['wald', 0.392]]
     """
+    require_arguments(pretrend_power, locals())
     path = path_of("pretrend_power", effects, (min_e, max_e))
     alpha = require_number(alpha, "pretrend_power: alpha")
     if not 0 < alpha < 1:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from evaluation import wording
 from evaluation.errors import EstimationError
-from evaluation.estimation.arguments import require_conf_level, require_numbers
+from evaluation.estimation.arguments import require_arguments, require_conf_level, require_numbers
 from evaluation.impact.effects import ImpactEffects, covariance, errors_of
 from evaluation.results import Provenance, plain
 
@@ -170,6 +170,7 @@ def variance_layers(
     >>> variance_layers(found).tidy()["layer"].tolist()
     ['total', 'sampling', 'shocks', 'larger', 'larger', 'larger']
     """
+    require_arguments(variance_layers, locals())
     if not isinstance(effects, ImpactEffects) or effects.refit is None:
         raise EstimationError(
             f"{VERB} needs effects of a policy, e.g. of ev.aggregate or ev.twfe, got {type(effects).__name__}."

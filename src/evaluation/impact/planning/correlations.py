@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evaluation import wording
 from evaluation.design.collapse import mass_by
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.estimation.arguments import column_name, require_choice, require_conf_level
+from evaluation.estimation.arguments import column_name, require_arguments, require_choice, require_conf_level
 from evaluation.estimation.domains import outcomes_of
 from evaluation.estimation.means import survey_mean
 from evaluation.impact.clusters.jackknife import cluster_jackknife
@@ -128,6 +128,7 @@ def cluster_correlations(
     >>> found.tidy().set_index("term")["estimate"].round(3).to_dict()["var_person"]
     2.0
     """
+    require_arguments(cluster_correlations, locals())
     require_panel(panel, VERB)
     require_conf_level(conf_level, VERB)
     if panel.rows is not None:

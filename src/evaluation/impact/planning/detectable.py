@@ -13,7 +13,7 @@ from scipy import stats
 
 from evaluation import wording
 from evaluation.errors import EstimationError
-from evaluation.estimation.arguments import came, require_choice, require_number, require_numbers
+from evaluation.estimation.arguments import came, require_arguments, require_choice, require_number, require_numbers
 from evaluation.impact.identification import ControlGroup
 from evaluation.impact.planning.correlations import VERB as CORRELATIONS
 from evaluation.impact.planning.timetable import (
@@ -311,6 +311,7 @@ def rollout_mde(
     >>> round(found.effect, 4), round(found.std_error, 4), found.df
     (0.3261, 0.1114, 23.0)
     """
+    require_arguments(rollout_mde, locals())
     timetable = read_timetable(schedule, waves, VERB)
     many = require_numbers(persons, f"{VERB}: persons", least=1.0)
     known = read_correlations(correlations, icc, cac, std_dev, autocorrelation, VERB)

@@ -16,7 +16,14 @@ from scipy import stats
 
 from evaluation import wording
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.estimation.arguments import column_names, require_choice, require_number, require_numbers, require_seed
+from evaluation.estimation.arguments import (
+    column_names,
+    require_arguments,
+    require_choice,
+    require_number,
+    require_numbers,
+    require_seed,
+)
 from evaluation.impact.identification import ControlGroup
 from evaluation.impact.planning.detectable import PLANNED, Correlations, read_correlations
 from evaluation.impact.planning.timetable import (
@@ -207,6 +214,7 @@ def rollout_power(
     >>> found.tidy().query("effect == 2")["rejected"].tolist()
     [1.0, 1.0]
     """
+    require_arguments(rollout_power, locals())
     timetable = read_timetable(schedule, waves, VERB)
     known = read_correlations(correlations, icc, cac, std_dev, autocorrelation, VERB)
     require_choice(method, ("att_gt", "twfe", "means"), f"{VERB}: method")

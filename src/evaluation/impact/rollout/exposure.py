@@ -11,6 +11,7 @@ import pandas as pd
 
 from evaluation.design.design import Design, domain, require_design
 from evaluation.errors import ColumnError, EstimationError, SurveyError, did_you_mean
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.rollout.files import DONGS
 from evaluation.impact.rollout.schedule import codes_of, numbers_of, refuse_unknown
 from evaluation.impact.rollout.table import DoseOf, Rollout, RolloutLabels, Schedule
@@ -87,6 +88,7 @@ def exposure(
     SurveyError
         A district or dong is unknown to the roll-out, or a dong lies in another district.
     """
+    require_arguments(exposure, locals())
     require_design(design, "exposure")
     _refuse_taken(design, covered, dong, own_cohort, date, neighbours)
     if rollout.pilots == "leave_out" and dong is None:

@@ -12,6 +12,7 @@ import pandas as pd
 from evaluation import project
 from evaluation.design.design import Design
 from evaluation.errors import ColumnError, SurveyError, did_you_mean
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.rollout.table import Rollout, Schedule
 from evaluation.results import Provenance, card_html, frame_html
 from evaluation.survey.codebook import code_text
@@ -129,6 +130,7 @@ def check_schedule(
     SurveyError
         A district is unknown to the roll-out, or the file says two things about one district and year.
     """
+    require_arguments(check_schedule, locals())
     frame = data if isinstance(data, pd.DataFrame) else data.data
     carried = _carried(frame, [district, time, cohort, *([] if dose is None else [dose])])
     carried.columns = pd.Index(["district", "time", "cohort", *([] if dose is None else ["dose"])])

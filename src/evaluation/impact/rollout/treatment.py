@@ -14,6 +14,7 @@ from evaluation import project
 from evaluation.design.design import Design
 from evaluation.design.sampling import require_column
 from evaluation.errors import ColumnError, EstimationError, EvaluationError, IdentificationError, require_flag
+from evaluation.estimation.arguments import column_names, require_arguments
 from evaluation.impact.panel import Panel
 from evaluation.results import Provenance, card_html, frame_html, plain
 from evaluation.wording import term as word
@@ -189,7 +190,9 @@ def check_treatment(
     >>> found.tidy()[["problem", "n_units", "first"]].values.tolist()
     [['switches_off', 1, '1 in 2016'], ['starts_before', 1, '1 in 2015']]
     """
+    require_arguments(check_treatment, locals())
     require_flag(refuse, "check_treatment: refuse", EstimationError)
+    dates = list(column_names(dates, "check_treatment: dates", "'start'"))
     over_time = data if isinstance(data, Panel) else None
     design = data.design if isinstance(data, Panel) else data if isinstance(data, Design) else None
     frame = data if isinstance(data, pd.DataFrame) else design.data[design.present] if design is not None else None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evaluation import project
 from evaluation.design.collapse import mass_by
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.panel import Panel, exact, read_cohorts, require_panel
 from evaluation.regression.model import read_outcome
 from evaluation.results import Provenance, frame_html, plain
@@ -200,6 +201,7 @@ def goodman_bacon(
     >>> made.coefficient, made.frame[["treated", "type", "estimate", "weight"]].values.tolist()
     (3.0, [[2016, 'treated_vs_untreated', 3.0, 1.0]])
     """
+    require_arguments(goodman_bacon, locals())
     require_panel(panel, VERB)
     if (cohort is None) == (treatment is None):
         raise EstimationError(f"{VERB}: name either cohort=..., the first treated period, or treatment=..., a 0/1 one.")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.collapse import mass_by
 from evaluation.errors import ColumnError
+from evaluation.estimation.arguments import names_any
 from evaluation.estimation.domains import outcomes_of
 from evaluation.impact.identification import Cell
 from evaluation.impact.panel import Cohorts, Panel
@@ -98,7 +99,7 @@ def read_records(
     answers = outcomes_of(design, outcome, listwise=False, verb="att_gt")
     complete = answers.answered[:, 0] & (over_time.period >= 0)
     model = None
-    if isinstance(covariates, str) or len(covariates) > 0:
+    if names_any(covariates):
         model = read_model(design, outcome, covariates, "gaussian", among=complete)
         if model.terms[0] != "(Intercept)":
             raise ColumnError(f"att_gt: the formula '~ {model.formula}' drops the intercept, which the models need.")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.effects import ImpactEffects
 from evaluation.impact.panel import Panel, exact
 from evaluation.impact.staggered.cohort_errors import Vcov, result_of
@@ -94,6 +95,7 @@ def event_study_twfe(
     >>> event_study_twfe(waves, outcome="y", cohort="first").tidy()[["event_time", "estimate"]].round(6).values.tolist()
     [[None, 3.0], [-2, -1.0], [-1, 0.0], [0, 3.0]]
     """
+    require_arguments(event_study_twfe, locals())
     rows = read_rows(
         panel, VERB, outcome=outcome, cohort=cohort, covariates=covariates, cluster=cluster, place=place,
         needs_comparison=False,

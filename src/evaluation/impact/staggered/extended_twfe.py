@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.effects import ImpactEffects
 from evaluation.impact.identification import LAST_COHORT
 from evaluation.impact.panel import Panel, exact
@@ -116,6 +117,7 @@ def extended_twfe(
     >>> extended_twfe(waves, outcome="y", cohort="first").estimate.round(6).tolist()
     [3.5]
     """
+    require_arguments(extended_twfe, locals())
     check_kind(VERB, type)
     if control_group not in ("notyettreated", "nevertreated"):
         raise EstimationError(f"control_group must be 'notyettreated' or 'nevertreated', got {control_group!r}.")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from evaluation.design.collapse import sum_by
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.effects import ImpactEffects
 from evaluation.impact.panel import Panel
 from evaluation.impact.staggered.imputed_effects import Imputed, Kind, impute, imputed_result
@@ -107,6 +108,7 @@ def imputation_did(
     >>> effects.estimate.round(9).tolist()
     [3.0]
     """
+    require_arguments(imputation_did, locals())
     leads = _leads(type, pretrends, anticipation)
     seen = read_observations(
         panel, "imputation_did", outcome=outcome, cohort=cohort, covariates=covariates, place=place, cluster=cluster

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.clusters.jackknife import ClusterJackknife, ClusterSums
 from evaluation.impact.clusters.multipliers import multipliers, number_of_draws
 from evaluation.results import Estimates, TestResult
@@ -148,6 +149,7 @@ def simultaneous_bands(
     Montiel Olea and Plagborg-Møller (2019), Journal of Applied Econometrics 34, 1-17; Callaway and Sant'Anna (2021),
     Journal of Econometrics 225, algorithm 1. R twin: ``did::mboot``.
     """
+    require_arguments(simultaneous_bands, locals())
     if not isinstance(effects, Estimates):
         raise EstimationError(f"simultaneous_bands needs estimates, got {effects.__class__.__name__}.")
     if method not in DRAWS:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.effects import ImpactEffects
 from evaluation.impact.panel import Panel, exact
 from evaluation.impact.staggered.cohort_errors import Vcov, result_of
@@ -96,6 +97,7 @@ def sun_abraham(
     >>> sun_abraham(waves, outcome="y", cohort="first", type="cells").estimate.round(6).tolist()
     [3.0, -1.0, 0.0, 3.0]
     """
+    require_arguments(sun_abraham, locals())
     check_kind(VERB, type)
     rows = read_rows(panel, VERB, outcome=outcome, cohort=cohort, covariates=covariates, cluster=cluster, place=place)
     reference = last_before(rows)

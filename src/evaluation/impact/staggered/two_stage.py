@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.effects import ImpactEffects, Vcov
 from evaluation.impact.panel import Panel
 from evaluation.impact.staggered.imputed_effects import Kind, impute, imputed_result
@@ -69,6 +70,7 @@ def two_stage_did(
     >>> effects.estimate.round(9).tolist()
     [3.0]
     """
+    require_arguments(two_stage_did, locals())
     seen = read_observations(
         panel, "two_stage_did", outcome=outcome, cohort=cohort, covariates=covariates, place=place, cluster=cluster
     )

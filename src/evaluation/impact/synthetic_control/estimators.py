@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from evaluation.errors import EstimationError, require_flag
+from evaluation.estimation.arguments import column_names, names_any, require_arguments
 from evaluation.impact.panel import Panel
 from evaluation.impact.synthetic_control.model import Model
 from evaluation.impact.synthetic_control.nested import Predictors, read_predictors
@@ -111,6 +112,7 @@ def synthetic_control(
     >>> effects.estimate[:2].round(6).tolist(), effects.weights()["weight"][:2].round(6).tolist()
     ([5.0, 5.0], [0.5, 0.5])
     """
+    require_arguments(synthetic_control, locals())
     verb = "synthetic_control"
     _check(verb, solver, draws)
     if method not in ("outcome_only", "nested"):
@@ -121,7 +123,7 @@ def synthetic_control(
         "fit_waves": fit_waves,
         "predictor_weights": predictor_weights,
     }
-    given = [name for name, value in asked.items() if value is not None and len(value) > 0]
+    given = [name for name, value in asked.items() if names_any(value)]
     if method == "outcome_only" and given:
         raise EstimationError(
             f"{verb}: {', '.join(given)} belong to method='nested'; outcome_only matches the outcome in every wave. "
@@ -202,13 +204,13 @@ def synthetic_did(
     Arkhangelsky, Athey, Hirshberg, Imbens and Wager (2021), American Economic Review 111, 4088-4118, algorithms 1, 3
     and 4. Clarke, Pailanir, Athey and Imbens (2023) for staged adoption. R twin: ``synthdid::synthdid_estimate``.
     """
+    require_arguments(synthetic_did, locals())
     verb = "synthetic_did"
     _check(verb, solver, draws)
     require_flag(sparsify, f"{verb}: sparsify", EstimationError)
     if regularisation is not None and not 0 <= regularisation < np.inf:
         raise EstimationError(f"{verb}: regularisation must be zero or above, got {regularisation!r}.")
-    if isinstance(covariates, str):
-        covariates = [covariates]
+    covariates = column_names(covariates, f"{verb}: covariates", "'income'")
     places, roles = _read(panel, verb, outcome, place, cohort, treated, donors, covariates)
     model = Model(places, roles, Rule("synthetic_did", solver, sparsify, regularisation), covariates=tuple(covariates))
     require_whole(places, model.outcome, roles.members, verb)

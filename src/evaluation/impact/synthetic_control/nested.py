@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize
 
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import came, column_names, is_number
 from evaluation.impact.synthetic_control.simplex import simplex_least_squares
 
 Codes = NDArray[np.int64]
@@ -106,6 +109,10 @@ def _search(loss: Callable[[Floats], float], starts: list[Floats]) -> Floats:
     return min(found, key=lambda one: one[:2])[2]
 
 
+def _are_waves(waves: object) -> bool:
+    return isinstance(waves, Iterable) and not isinstance(waves, str) and all(map(is_number, waves))
+
+
 def read_predictors(
     predictors: Predictors | None, covariates: Sequence[str], verb: str
 ) -> list[tuple[str, list[float] | None]]:
@@ -116,13 +123,14 @@ def read_predictors(
     EstimationError
         There is none, or waves are not given as numbers.
     """
-    pairs = predictors.items() if isinstance(predictors, Mapping) else (predictors or ())
-    read: list[tuple[str, list[float] | None]] = [(name, None) for name in covariates]
-    for pair in pairs:
-        if isinstance(pair, str) or len(pair) != 2 or isinstance(pair[1], (str, int, float)):
+    named = column_names(covariates, f"{verb}: covariates", "'income'")
+    read: list[tuple[str, list[float] | None]] = [(name, None) for name in named]
+    pairs: Any = predictors.items() if isinstance(predictors, Mapping) else () if predictors is None else predictors
+    for pair in pairs if isinstance(pairs, Iterable) and not isinstance(pairs, (str, pd.DataFrame)) else [pairs]:
+        if not isinstance(pair, Sequence) or len(pair) != 2 or not _are_waves(pair[1]):
             raise EstimationError(
                 f"{verb}: predictors go from a column to the waves over which it is averaged, such as "
-                f"{{'income': range(1964, 1970)}}, got {pair!r}."
+                f"{{'income': range(1964, 1970)}}, got {came(pair)}."
             )
         read.append((str(pair[0]), [float(wave) for wave in pair[1]]))
     if not read:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from evaluation import project
 from evaluation.design.variance import ReplicateEngine
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.clusters.jackknife import cluster_sampling
 from evaluation.impact.panel import exact
 from evaluation.impact.synthetic_control.model import Model
@@ -200,6 +201,7 @@ def donor_placebos(
     Abadie, Diamond and Hainmueller (2010), Journal of the American Statistical Association 105, 493-505.
     Arkhangelsky et al. (2021), American Economic Review 111, algorithm 4.
     """
+    require_arguments(donor_placebos, locals())
     model = getattr(result, "model", None)
     if not isinstance(model, Model):
         raise EstimationError(
