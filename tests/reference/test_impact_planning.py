@@ -20,9 +20,8 @@ def planned(case):
     args = case["args"]
     waves = range(2016 - args["Tpre"], 2016 + args["Tpost"])
     names = {name: args[name] for name in ("icc", "cac", "alpha", "power")}
-    return ev.rollout_mde(
-        {2016: args["JT"], 0: args["JC"]}, waves=waves, persons=args["m"], std_dev=args["sd"], **names
-    )
+    schedule = {2016: args["JT"], 0: args["JC"]}
+    return ev.rollout_mde(schedule, waves=waves, persons=args["m"], std_dev=args["sd"], method="means", **names)
 
 
 @pytest.mark.parametrize("case", CASES)

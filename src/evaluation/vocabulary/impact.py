@@ -175,9 +175,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "mde_gls": ("일반화최소제곱", "generalised least squares"),
     "said_rollout_mde": (
         "지역 {places}곳, 지역·조사당 {persons}명이면 {effect} 이상의 효과를 {power} 확률로 찾아냄 "
-        "(양측 {alpha}). 응답자를 아무리 늘려도 {floor} 아래로는 내려가지 않음",
+        "(양측 {alpha}, 추정 방법: {method}). 응답자를 아무리 늘려도 {floor} 아래로는 내려가지 않음",
         "{places} places with {persons} persons each per wave find an effect of {effect} or more with probability "
-        "{power} (two-sided {alpha}). However many persons are asked, it does not fall below {floor}.",
+        "{power} (two-sided {alpha}, estimator: {method}). However many persons are asked, it does not fall below "
+        "{floor}.",
     ),
     "rollout_mde_setting": (
         "{method}; ICC {icc}, CAC {cac}, 표준편차 {sd}; t 자유도 {df}, 양측 {alpha}, 검정력 {power}; "
@@ -197,9 +198,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "sd_estimate": ("추정값의 표준편차", "standard deviation of estimates"),
     "hangs_on_one_place": ("한 곳을 빼면 추정할 수 없어 계산하지 않음", "refused: hangs on a single place"),
     "rollout_power_setting": (
-        "모의 시행 {draws}회 (난수 {seed}), 지역·조사당 {persons}명, ICC {icc}, CAC {cac}, 표준편차 {sd}, 양측 {alpha}",
-        "{draws} simulated roll-outs (seed {seed}), {persons} persons per place and wave, ICC {icc}, CAC {cac}, "
-        "standard deviation {sd}, two-sided {alpha}",
+        "{method}; 모의 시행 {draws}회 (난수 {seed}), 지역·조사당 {persons}명, ICC {icc}, CAC {cac}, 표준편차 {sd}, "
+        "양측 {alpha}",
+        "{method}; {draws} simulated roll-outs (seed {seed}), {persons} persons per place and wave, ICC {icc}, CAC "
+        "{cac}, standard deviation {sd}, two-sided {alpha}",
     ),
     "CityPower": ("합성 도시에서의 모의 시행 검정력", "Power on samples of the synthetic city"),
     "city_power_setting": (

@@ -138,6 +138,22 @@ def test_simulated_size_and_power_agree_with_the_formula():
     assert (rows.loc[plan.effect, "rejected"].between(0.65, 0.9)).all()
 
 
+def test_formula_and_simulation_are_of_the_same_estimator_by_default_and_name_it():
+    schedule, asked = {3: 12, 0: 13}, {"persons": 10, "waves": [1, 2, 3, 4], "icc": 0.254, "cac": 0.735}
+    plan = ev.rollout_mde(schedule, std_dev=1.158, **asked)
+    found = ev.rollout_power(
+        schedule, effect=plan.effect, std_dev=1.158, draws=1000, permutations=99, test="jackknife", **asked
+    )
+    assert plan.method == found.method == "att_gt"
+    assert np.isclose(found.tidy()["sd_estimate"].iloc[0], plan.std_error, rtol=0.08)
+    assert 0.74 < found.tidy()["rejected"].iloc[0] < 0.86
+    before_and_after = ev.rollout_mde(schedule, std_dev=1.158, method="means", **asked)
+    assert before_and_after.effect < 0.85 * plan.effect
+    assert "estimator: group-time effects (CS)" in plan.text("en")
+    assert "추정 방법: 시행 전후 평균의 차이" in before_and_after.text("ko")
+    assert found.setting_text("en").startswith("group-time effects (CS); ")
+
+
 def test_the_same_seed_gives_the_same_simulation():
     run = lambda: ev.rollout_power(STAGED, waves=WAVES, persons=20, effect=1, draws=100, permutations=99, **KNOWN)  # noqa: E731
     assert run().to_dict() == run().to_dict()

@@ -189,6 +189,7 @@ class RolloutPower:
             power=f"{100 * self.power:g}%",
             alpha=f"{100 * self.alpha:g}%",
             places=sum(self.places.values()),
+            method=wording.term(f"mde_{self.method}", lang),
         )
 
     def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
@@ -239,7 +240,7 @@ def rollout_mde(
     icc: float | None = None,
     cac: float | None = None,
     std_dev: float | None = None,
-    method: Method | None = None,
+    method: Method = "att_gt",
     autocorrelation: Decay = "constant",
     control_group: ControlGroup = "notyettreated",
     anticipation: float = 0.0,
@@ -266,10 +267,11 @@ def rollout_mde(
         between waves; 0 to 1.
     std_dev : float, optional
         Of the outcome among persons in one wave; 1 makes effects standardised.
-    method : {"means", "att_gt", "twfe", "gls"}, optional
-        Whose variance: mean of the waves after less before, treated less never treated (default with one date);
-        group-time effects summed up by cohort size as ``ev.aggregate`` does (default else); two-way fixed effects;
-        generalised least squares with these correlations, below which no linear estimator of a constant effect goes.
+    method : {"att_gt", "means", "twfe", "gls"}, default "att_gt"
+        Whose variance: group-time effects summed up by cohort size as ``ev.aggregate`` does, each against the last
+        wave before; mean of all waves after less before, treated less never treated (one date); two-way fixed
+        effects; generalised least squares with these correlations, below which no linear estimator of a constant
+        effect goes. ``ev.rollout_power`` has the same default.
     autocorrelation : {"constant", "ar1"}, default "constant"
         Shocks of any two waves correlate by ``cac``, or by its power of the waves between them.
     control_group, anticipation, supported_only
@@ -309,21 +311,21 @@ def rollout_mde(
     --------
     >>> found = rollout_mde({2016: 13, 0: 12}, waves=[2015, 2016], persons=40, icc=0.05, cac=0.7, std_dev=1.0)
     >>> round(found.effect, 4), round(found.std_error, 4), found.df
-    (0.3261, 0.1114, 23.0)
+    (0.3255, 0.1114, 24.0)
     """
     require_arguments(rollout_mde, locals())
     timetable = read_timetable(schedule, waves, VERB)
     many = require_numbers(persons, f"{VERB}: persons", least=1.0)
     known = read_correlations(correlations, icc, cac, std_dev, autocorrelation, VERB)
-    chosen = _method(timetable, method)
+    require_choice(method, METHODS, f"{VERB}: method")
     level = _probability(alpha, "alpha")
     target = _probability(power, "power")
     if target <= level:
         raise EstimationError(f"{VERB}: power must be above alpha ({level:g}), got {target:g}.")
     options = {"control_group": control_group, "anticipation": anticipation, "supported_only": supported_only}
-    usual = timetable.n_places - (2.0 if chosen == "means" else 1.0)
+    usual = timetable.n_places - (2.0 if method == "means" else 1.0)
     degrees = usual if df is None else require_number(df, f"{VERB}: df", above=0.0, infinite=True)
-    setting = _Setting(timetable, chosen, known, options, degrees, level, target)
+    setting = _Setting(timetable, method, known, options, degrees, level, target)
     where = PLANNED if correlations is None else correlations.provenance
     grid = np.geomspace(max(1.0, min(many) / 4), 8 * max(many), POINTS)
     effects = np.linspace(0.0, 2 * setting.effect(many[0]), POINTS)
@@ -335,18 +337,10 @@ def rollout_mde(
         alpha=level,
         power=target,
         places=timetable.sizes(),
-        method=chosen,
+        method=method,
         correlations=known,
         provenance=where,
     )
-
-
-def _method(timetable: Timetable, method: Method | None) -> Method:
-    if method is not None:
-        require_choice(method, METHODS, f"{VERB}: method")
-        return method
-    dates = np.unique(timetable.cohort[np.isfinite(timetable.cohort)])
-    return "means" if len(dates) == 1 and timetable.n_control() else "att_gt"
 
 
 def _probability(value: object, name: str) -> float:

@@ -121,6 +121,7 @@ class RolloutSimulation:
             cac=c.cac_text(),
             sd=f"{c.std_dev:.4g}",
             alpha=f"{100 * self.alpha:g}%",
+            method=wording.term(f"mde_{self.method}", lang),
         )
 
     def text(self, lang: str | None = None) -> str:
