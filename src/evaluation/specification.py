@@ -44,6 +44,7 @@ Section = Literal[
     "negative_controls",
     "impact",
     "respondents",
+    "means",
     "shares",
 ]
 

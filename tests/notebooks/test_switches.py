@@ -322,7 +322,7 @@ def test_as_it_is_the_notebook_finds_a_staggered_design_and_recovers_the_truth(i
     page = impact()
     assert page.made["overall"].confidence_interval()[0, 0] > 0
     assert (rows(page, "truth", "event_time")["is_covered"] == "yes").all()
-    assert "evidence: grade 4: staggered design." in page.said["headline"]
+    assert "Evidence: grade 4: staggered design." in page.said["headline"]
     assert "followed the roll-out, under the stated assumptions" in page.said["headline"]
 
 
@@ -357,8 +357,8 @@ def test_a_trend_before_the_start_lowers_the_grade_and_changes_the_sentence(impa
     after = after_the_start(page)
     assert (after["missed_by"] > 0).all()
     assert after.loc[1, "is_covered"] == "no"
-    assert "before the start: it moved before the start" in page.said["headline"]
-    assert "evidence: grade 2" in page.said["headline"]
+    assert "Before the start: it moved before the start" in page.said["headline"]
+    assert "Evidence: grade 2" in page.said["headline"]
     assert "(lowered: pre-trend)" in page.said["headline"]
     sentence = page.said["headline"].splitlines()[0]
     assert sentence.startswith("The change in districts reached early differed by 6.3 percentage points (3.8 to 8.8)")
@@ -368,7 +368,7 @@ def test_a_trend_before_the_start_lowers_the_grade_and_changes_the_sentence(impa
         korean = repr(page.shown["headline"])
     assert "시행 전에 이미 움직임" in korean
     assert korean.startswith("먼저 시행된 자치구의 변화가")
-    assert "before the start: no effect found before the start" in impact().said["headline"]
+    assert "Before the start: no effect found before the start" in impact().said["headline"]
 
 
 def test_anticipation_that_nobody_declared_shrinks_the_estimate_of_an_effect_that_grew(impact):

@@ -17,7 +17,7 @@ from evaluation.results import Labels
 from evaluation.wording import term_label
 
 Evidence = Literal["benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"]
-Diagnostic = Literal["overlap", "balance", "pre_trend", "attrition", "few_clusters", "schedule"]
+Diagnostic = Literal["overlap", "balance", "pre_trend", "placebo", "attrition", "few_clusters", "schedule"]
 
 #: Evidence grade of each design.
 GRADES: dict[str, int] = {
@@ -28,7 +28,15 @@ GRADES: dict[str, int] = {
     "randomised": 5,
 }
 #: The highest grade left once a diagnostic fails.
-CAPS: dict[str, int] = {"overlap": 1, "balance": 1, "pre_trend": 2, "attrition": 2, "few_clusters": 2, "schedule": 1}
+CAPS: dict[str, int] = {
+    "overlap": 1,
+    "balance": 1,
+    "pre_trend": 2,
+    "placebo": 2,
+    "attrition": 2,
+    "few_clusters": 2,
+    "schedule": 1,
+}
 
 _GRADE_NAMES = {
     1: ("1등급: 외부 수치와의 차이", "grade 1: gap to another figure"),
@@ -69,6 +77,7 @@ _DIAGNOSTICS = {
     "overlap": ("겹침 부족", "poor overlap"),
     "balance": ("균형 부족", "poor balance"),
     "pre_trend": ("사전 추세", "pre-trend"),
+    "placebo": ("효과가 없어야 할 곳에서 효과가 나옴", "an effect where there should be none"),
     "attrition": ("탈락", "attrition"),
     "few_clusters": ("군집이 적음", "few clusters"),
     "schedule": ("실제와 다른 시행 일정", "another schedule than the realised one"),
@@ -256,7 +265,7 @@ def assess_comparability(
         Whether the comparator is a whole population with participants in it; None: not known.
     evidence : {"benchmark", "adjusted", "difference_in_differences", "staggered", "randomised"}
         Design of the comparison: grades 1 to 5.
-    failed : sequence of {"overlap", "balance", "pre_trend", "attrition", "few_clusters", "schedule"}
+    failed : sequence of {"overlap", "balance", "pre_trend", "placebo", "attrition", "few_clusters", "schedule"}
         Diagnostics that failed. They lower the grade; nothing raises it.
 
     Returns

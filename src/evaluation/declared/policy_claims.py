@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,6 +60,10 @@ class PolicyEvidence:
     breakdown : float or None
         How many times the largest break of parallel trends before the start could be repeated after it, before zero
         could not be excluded any more.
+    placebos : tuple of Estimates
+        Effects where there should be none.
+    early : Estimates or None
+        The overall effect with a wave of anticipation allowed.
     n_unsupported : int
         Effects of the overall kind that were left out because they hang on one cluster.
     estimated : Estimates
@@ -76,6 +81,8 @@ class PolicyEvidence:
     schedule: ScheduleCheck | None
     composition: TestResult | None
     breakdown: float | None
+    placebos: tuple[Estimates, ...]
+    early: Estimates | None
     n_unsupported: int
     estimated: Estimates = field(repr=False)
 
@@ -128,6 +135,12 @@ class PolicyEvidence:
             lines.append((("구성", "composition")[k], f"{said} (p = {self.composition.p_value:.3f})"))
         if self.breakdown is not None:
             lines.append((("평행추세 위반", "if trends were not parallel")[k], self._broken(k)))
+        for placebo in self.placebos:
+            lines += [(wording.verb_name(placebo.verb, ("ko", "en")[k]), _rows(placebo, k))]
+        if self.early is not None:
+            lines.append(
+                (("한 해의 사전 반응을 허용하면", "with a wave of anticipation allowed")[k], _rows(self.early, k))
+            )
         if self.n_unsupported:
             left_out = (
                 f"시행 뒤의 효과 {self.n_unsupported}개: {places} 하나에 달려 있어 오차를 구할 수 없음",
@@ -206,7 +219,8 @@ class PolicyEvidence:
 
     def __repr__(self) -> str:
         *reasons, (_, sentence) = self._card()
-        return "\n".join([f"{_as_written(sentence)}.", *(f"{head}: {text.rstrip('.')}." for head, text in reasons)])
+        said = (f"{wording.capital(head)}: {text.rstrip('.')}." for head, text in reasons)
+        return "\n".join([f"{_as_written(sentence)}.", *said])
 
     def _repr_html_(self) -> str:
         return card_html(self._card())
@@ -221,6 +235,8 @@ def policy_evidence(
     headline: Headline | None = None,
     composition: TestResult | None = None,
     breakdown: Breakdown | None = None,
+    placebos: Sequence[Estimates] = (),
+    early: Estimates | None = None,
 ) -> PolicyEvidence:
     """Grade an estimated policy effect by its design and by the diagnostics that failed.
 
@@ -241,6 +257,10 @@ def policy_evidence(
         From ``composition_test``: a failed one leaves grade 2.
     breakdown : Breakdown, optional
         From ``breakdown_value`` with relative magnitudes.
+    placebos : sequence of Estimates
+        From ``placebo_dates`` and ``placebo_outcomes``: an effect in one of them, Holm over its rows, leaves grade 2.
+    early : Estimates, optional
+        The overall effect with anticipation allowed, shown beside.
 
     Returns
     -------
@@ -265,6 +285,7 @@ def policy_evidence(
         ("pre_trend", not leads.p_value >= LEVEL),
         ("schedule", schedule is not None and schedule.follows != "realised"),
         ("few_clusters", int(overall.fit.get("n_clusters", 0)) < FEWEST_CLUSTERS or _has_none(headline)),
+        ("placebo", any(_finds(placebo) for placebo in placebos)),
         ("attrition", composition is not None and composition.p_value < LEVEL),
     ]
     same = Measurement(question.outcome, question.outcome, "residents", "as asked", 0)
@@ -291,9 +312,28 @@ def policy_evidence(
         schedule=schedule,
         composition=composition,
         breakdown=None if breakdown is None else breakdown.value,
+        placebos=tuple(placebos),
+        early=early,
         n_unsupported=_after(unsupported),
         estimated=overall,
     )
+
+
+def _finds(placebo: Estimates) -> bool:
+    """Tell whether an effect was found where there should be none, with Holm's correction over the rows."""
+    p_values = placebo.tidy()["p_value"].dropna()
+    return bool(len(p_values)) and float(p_values.min()) * len(p_values) < LEVEL
+
+
+def _rows(found: Estimates, k: int) -> str:
+    """Return each row of a result as estimate and p-value."""
+    labels, lang, said = found.provenance.labels, ("ko", "en")[k], []
+    for row in found.tidy().to_dict("records"):
+        name = row["term"] if row["term"] != "overall" else found.fit.get("outcome", row["term"])
+        shift = f" (−{row['shift']:g})" if "shift" in row else ""
+        p_value = "–" if np.isnan(row["p_value"]) else f"{row['p_value']:.3f}"
+        said.append(f"{labels.variable(str(name), lang)}{shift} {row['estimate']:.3g}, p = {p_value}")
+    return "; ".join(said)
 
 
 def _has_none(headline: Headline | None) -> bool:
