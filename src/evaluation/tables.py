@@ -432,8 +432,9 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     estimates, errors, intervals = _numbers(result, lang)
     share = result.verb in SHARE_VERBS
     per_cent, points = (" (%)", f" ({wording.percentage_point_unit(lang)})") if share else ("", "")
+    shown = "aggregate" if result.verb == "impact_table" else result.verb
     columns = {
-        _capital(wording.verb_name(result.verb, lang)) + per_cent: estimates,
+        _capital(wording.verb_name(shown, lang)) + per_cent: estimates,
         wording.term("std_error", lang) + points: errors,
         wording.interval_name(result.conf_level, lang): intervals,
     }

@@ -554,6 +554,17 @@ def probability(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def wave_label(value: object) -> str:
+    """Write a wave, or a whole number that is no amount, without commas.
+
+    Examples
+    --------
+    >>> wave_label(2018.0), wave_label("2015"), wave_label(2015.5)
+    ('2018', '2015', '2015.5')
+    """
+    return f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
+
+
 def percentage_point_unit(lang: str | None = None) -> str:
     """Return the unit of differences between per cents: "%p" in Korean, "points" in English."""
     return "%p" if language_of(lang) == "ko" else "points"

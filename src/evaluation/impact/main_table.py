@@ -11,13 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from evaluation.errors import EstimationError, EvaluationError, did_you_mean
+from evaluation.errors import EstimationError, EvaluationError, IdentificationError, did_you_mean
 from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.absorbed.twfe import twfe
 from evaluation.impact.clusters.jackknife import ClusterJackknife
 from evaluation.impact.clusters.randomization import randomization_inference
+from evaluation.impact.clusters.sides import sides_of
 from evaluation.impact.clusters.wild_bootstrap import wild_cluster_bootstrap
 from evaluation.impact.effects import ImpactEffects, covariance
+from evaluation.impact.estimator_rows import EstimatorTable
 from evaluation.impact.identification import ControlGroup
 from evaluation.impact.panel import Panel, cluster_codes, exact, read_cohorts, require_panel
 from evaluation.impact.staggered.aggregation import aggregate
@@ -30,7 +32,6 @@ from evaluation.impact.staggered.sun_abraham import sun_abraham
 from evaluation.impact.staggered.two_stage import two_stage_did
 from evaluation.impact.synthetic_control.estimators import synthetic_did
 from evaluation.impact.waves import comparable_waves
-from evaluation.results import Estimates
 
 Floats = NDArray[np.float64]
 
@@ -74,7 +75,13 @@ def _group_time(asked: Asked) -> ImpactEffects:
         anticipation=asked.anticipation,
     )
     overall = aggregate(effects)
-    return overall if np.isfinite(overall.std_error[0]) else aggregate(effects, supported_only=True)
+    if np.isfinite(overall.std_error[0]):
+        return overall
+    try:
+        supported = aggregate(effects, supported_only=True)
+    except EstimationError:
+        return overall
+    return replace(supported, fit={**supported.fit, _PART: True}) if len(supported) else overall
 
 
 def _twfe(asked: Asked) -> ImpactEffects:
@@ -97,7 +104,12 @@ def _twfe(asked: Asked) -> ImpactEffects:
 def _synthetic(asked: Asked) -> ImpactEffects:
     place = asked.place if asked.panel.unit is None else None
     return synthetic_did(
-        asked.panel, outcome=asked.outcome, cohort=asked.cohort, place=place, conf_level=asked.conf_level
+        asked.panel,
+        outcome=asked.outcome,
+        cohort=asked.cohort,
+        place=place,
+        covariates=[asked.covariates] if isinstance(asked.covariates, str) else list(asked.covariates),
+        conf_level=asked.conf_level,
     )
 
 
@@ -121,12 +133,20 @@ ESTIMATORS: Mapping[str, Callable[[Asked], ImpactEffects]] = {
     "imputation": lambda asked: imputation_did(asked.panel, **asked.placed, anticipation=asked.anticipation),
     "two_stage": lambda asked: two_stage_did(asked.panel, **asked.placed, anticipation=asked.anticipation),
     "sun_abraham": lambda asked: sun_abraham(asked.panel, **asked.placed, type="simple"),
-    "extended_twfe": lambda asked: extended_twfe(asked.panel, **asked.placed, type="simple"),
+    "extended_twfe": lambda asked: extended_twfe(
+        asked.panel, **asked.placed, type="simple", control_group=asked.control_group
+    ),
     "stacked": _stacked,
     "efficient": lambda asked: efficient_did(asked.panel, **asked.common, vcov="jackknife"),
     "synthetic_did": _synthetic,
     "twfe": _twfe,
 }
+#: Estimators that can let a policy act ahead of its date, that adjust for covariates, that choose who is compared.
+AHEAD = frozenset({"group_time", "imputation", "two_stage"})
+ADJUSTED = frozenset(ESTIMATORS) - {"efficient"}
+CHOOSING = frozenset({"group_time", "extended_twfe", "stacked", "sun_abraham", "synthetic_did"})
+#: Entry of ``fit`` where only those effects are summed up that have an error.
+_PART = "supported_part"
 
 
 def impact_table(
@@ -145,7 +165,7 @@ def impact_table(
     draws: int = 999,
     seed: int = 1,
     conf_level: float = 0.95,
-) -> Estimates:
+) -> EstimatorTable:
     """Estimate the overall effect of a staged policy by every estimator, all with the errors of left-out clusters.
 
     Parameters
@@ -170,16 +190,22 @@ def impact_table(
 
     Returns
     -------
-    Estimates
+    EstimatorTable
         Keys ``term method``; columns ``p_jackknife`` (t with clusters less 1), ``p_randomization`` (under exchangeable
         roll-out order), ``p_wild`` (restricted wild cluster bootstrap; of scores, where there is no regression),
-        ``n_<counted>``, ``n_clusters n_treated_clusters n_control_clusters``, ``effective_clusters`` where the
-        estimator knows them, ``until``, and ``reason`` where there is no estimate, no error, or another error.
+        ``n_<counted>``, ``n_clusters``, ``n_treated_clusters n_control_clusters`` behind the row,
+        ``effective_clusters`` where the estimator knows them, ``until``, ``reason`` where there is no estimate, no
+        error, another error or part of the effects only, and ``without`` where a row takes no covariates or no choice
+        of who is compared.
+        ``n_obs`` counts observations, in a panel places by waves. A row that cannot let the policy act ahead of its
+        date has no estimate where it should.
 
     Raises
     ------
     EstimationError
-        An estimator is unknown, or none of them has an estimate.
+        An estimator is unknown, none of them has an estimate, or the covariates suit none.
+    IdentificationError
+        ``control_group="nevertreated"`` and everybody is treated in the end.
 
     Notes
     -----
@@ -196,6 +222,8 @@ def impact_table(
             if unknown
             else "impact_table: name at least one estimator."
         )
+    _require_never(panel, cohort, control_group)
+    n_waves = len(panel.times)
     panel = comparable_waves(panel, cohort=cohort, cluster=cluster, until=until)
     asked = Asked(
         panel,
@@ -210,13 +238,32 @@ def impact_table(
     )
     found = {name: _estimated(asked, name) for name in estimators}
     if not any(isinstance(one, ImpactEffects) for one in found.values()):
-        told = "; ".join(f"{name}: {reason}" for name, reason in found.items())
+        told = " ".join(f"{name}: {reason}" for name, reason in found.items())
         raise EstimationError(f"impact_table: no estimator has an estimate. {told}")
-    return _table(asked, found, list(counted or ()), draws, seed)
+    adjusted = [found[name] for name in found if name in ADJUSTED and found[name] != _NOT_AHEAD]
+    if asked.covariates and adjusted and all(isinstance(one, str) for one in adjusted):
+        raise EstimationError(f"impact_table: no estimator takes these covariates. {adjusted[0]}")
+    made = _table(asked, found, list(counted or ()), draws, seed)
+    return replace(made, fit={**made.fit, "n_waves_left_out": n_waves - len(panel.times)})
+
+
+_NOT_AHEAD = "it cannot let the policy act ahead of its date."
+
+
+def _require_never(panel: Panel, cohort: str, control_group: ControlGroup) -> None:
+    cohorts = read_cohorts(panel, cohort)
+    used = cohorts.code[(panel.period >= 0) & (cohorts.code >= 0)]
+    if control_group == "nevertreated" and len(used) and bool((cohorts.values[used] <= panel.times[-1]).all()):
+        raise IdentificationError(
+            f'impact_table: control_group="nevertreated", but everybody is treated by {panel.times[-1]:g} '
+            f'({cohort}). Take "notyettreated".'
+        )
 
 
 def _estimated(asked: Asked, name: str) -> ImpactEffects | str:
     """Return an estimator's result, or in its own words why it has none."""
+    if asked.anticipation and name not in AHEAD:
+        return _NOT_AHEAD
     try:
         return ESTIMATORS[name](asked)
     except EvaluationError as error:
@@ -225,34 +272,39 @@ def _estimated(asked: Asked, name: str) -> ImpactEffects | str:
 
 def _table(
     asked: Asked, found: Mapping[str, ImpactEffects | str], counted: list[str], draws: int, seed: int
-) -> Estimates:
+) -> EstimatorTable:
     results = [one if isinstance(one, ImpactEffects) else None for one in found.values()]
     first = next(one for one in results if one is not None)
     engine = next((one.engine for one in results if one and isinstance(one.engine, ClusterJackknife)), None)
-    levels, code = cluster_codes(asked.panel, asked.cluster)
+    levels, _ = cluster_codes(asked.panel, asked.cluster)
     contributions = np.column_stack([_contributions(one, engine, len(levels)) for one in results])
     matrix = np.full((len(results),) * 2, np.nan) if engine is None else covariance(engine, contributions)
     own = np.array([np.nan if one is None else one.std_error[0] for one in results])
     np.fill_diagonal(matrix, np.where(np.isnan(np.diag(matrix)), own**2, np.diag(matrix)))
-    places = _places(asked, code, len(levels))
-    error = np.sqrt(np.diag(matrix))
+    left_out = np.array([one is not None and isinstance(one.engine, ClusterJackknife) for one in results])
+    df = np.array([np.nan if one is None else one.df[0] for one in results])
+    ratio = np.abs(_over(results, np.sqrt(np.diag(matrix))))
+    sides, sizes = _sides(results), _sizes(results, asked)
     columns: dict[str, NDArray[Any]] = {
-        "p_jackknife": 2 * stats.t.sf(np.abs(_over(results, error)), len(levels) - 1),
+        "p_jackknife": np.where(left_out, 2 * stats.t.sf(ratio, len(levels) - 1), np.nan),
         "p_randomization": np.array([_reordered(one, draws, seed) for one in results]),
         "p_wild": np.array([_wild(one, draws, seed) for one in results]),
-        **{f"n_{name}": np.full(len(results), places[name]) for name in _counts(asked, counted, places)},
-        **{name: np.full(len(results), places[name]) for name in _CLUSTERS},
+        **{f"n_{name}": np.full(len(results), n) for name, n in _counts(asked, counted).items()},
+        "n_clusters": np.full(len(results), len(levels)),
+        **sides,
         "effective_clusters": np.array([_effective(one) for one in results]),
         "until": np.full(len(results), str(exact(float(asked.panel.times[-1]))), dtype=object),
-        "reason": np.array([_reason(name, one) for name, one in found.items()], dtype=object),
+        "reason": np.array([_reason(one) for one in found.values()], dtype=object),
+        "without": np.array([_without(asked, name, one) for name, one in found.items()], dtype=object),
     }
-    return Estimates(
+    return EstimatorTable(
         verb="impact_table",
         keys=pd.DataFrame({"term": asked.outcome, "method": list(found)}),
         estimate=np.array([np.nan if one is None else one.estimate[0] for one in results]),
         vcov=matrix,
-        df=np.full(len(results), len(levels) - 1.0),
-        n_obs=np.array([0 if one is None else one.n_obs[0] for one in results], dtype=np.int64),
+        df=np.where(left_out | np.isnan(df), len(levels) - 1.0, df),
+        n_obs=sizes,
+        bases=np.array([0 if one is None else one.base_sizes[0] for one in results], dtype=np.int64),
         provenance=first.provenance,
         engine=engine,
         contributions=contributions if engine is not None else None,
@@ -264,14 +316,13 @@ def _table(
             "cohort": asked.cohort,
             "cluster": asked.cluster,
             "control_group": asked.control_group,
+            "anticipation": exact(float(asked.anticipation)),
+            "is_panel": asked.panel.unit is not None,
             "draws": draws,
             "seed": seed,
             "not_available": {name: one for name, one in found.items() if isinstance(one, str)},
         },
     )
-
-
-_CLUSTERS = ("n_clusters", "n_treated_clusters", "n_control_clusters")
 
 
 def _over(results: Sequence[ImpactEffects | None], error: Floats) -> Floats:
@@ -288,25 +339,25 @@ def _contributions(one: ImpactEffects | None, engine: Any, n_clusters: int) -> F
     return own if len(own) == n_clusters else nothing
 
 
-def _places(asked: Asked, code: NDArray[np.int64], n_clusters: int) -> dict[str, Any]:
-    cohorts = read_cohorts(asked.panel, asked.cohort)
-    counted, times = asked.panel.period >= 0, asked.panel.times
-    start = np.where(cohorts.code >= 0, cohorts.values[np.maximum(cohorts.code, 0)], np.inf)
-    treated = np.zeros(n_clusters, dtype=bool)
-    treated[code[counted & (start <= times[-1])]] = True
-    return {
-        "n_clusters": n_clusters,
-        "n_treated_clusters": int(treated.sum()),
-        "n_control_clusters": int(n_clusters - treated.sum()),
-    }
+def _sides(results: Sequence[ImpactEffects | None]) -> dict[str, Floats]:
+    """Return the clusters treated and compared behind every row; NaN where they are not known."""
+    found = [None if one is None or not np.isfinite(one.estimate[0]) else sides_of(one, 0) for one in results]
+    both = [(np.nan, np.nan) if own is None else (own.treated, own.control) for own in found]
+    counts = np.array(both, dtype=float)
+    return {"n_treated_clusters": counts[:, 0], "n_control_clusters": counts[:, 1]}
 
 
-def _counts(asked: Asked, counted: Sequence[str], places: dict[str, Any]) -> list[str]:
-    """Add the number of distinct values of each counted column, and return the columns."""
+def _sizes(results: Sequence[ImpactEffects | None], asked: Asked) -> NDArray[np.int64]:
+    """Return the observations of every row: group-time effects of a panel count units, which come in every wave."""
+    waves = len(asked.panel.times) if asked.panel.unit is not None else 1
+    sizes = [0 if one is None else one.n_obs[0] * (waves if one.verb == "aggregate" else 1) for one in results]
+    return np.array(sizes, dtype=np.int64)
+
+
+def _counts(asked: Asked, counted: Sequence[str]) -> dict[str, int]:
+    """Return the number of distinct values of each counted column."""
     used = asked.panel.period >= 0
-    for name in counted:
-        places[name] = int(asked.panel.design.column(name)[used].nunique())
-    return list(counted)
+    return {name: int(asked.panel.design.column(name)[used].nunique()) for name in counted}
 
 
 def _reordered(one: ImpactEffects | None, draws: int, seed: int) -> float:
@@ -335,9 +386,22 @@ def _effective(one: ImpactEffects | None) -> float:
     )
 
 
-def _reason(name: str, one: ImpactEffects | str) -> str:
+def _reason(one: ImpactEffects | str) -> str:
     if isinstance(one, str):
+        return "takes_no_anticipation" if one == _NOT_AHEAD else "not_available"
+    if not np.isfinite(one.estimate[0]):
         return "not_available"
     if not np.isfinite(one.std_error[0]):
         return "no_jackknife"
+    if _PART in one.fit:
+        return _PART
     return "" if isinstance(one.engine, ClusterJackknife) else "placebo_error"
+
+
+def _without(asked: Asked, name: str, one: ImpactEffects | str) -> str:
+    """Return what a row leaves aside that it was asked for."""
+    if isinstance(one, str):
+        return ""
+    if asked.covariates and name not in ADJUSTED:
+        return "takes_no_covariates"
+    return "compares_all_untreated" if asked.control_group == "nevertreated" and name not in CHOOSING else ""

@@ -623,12 +623,25 @@ TERMS: dict[str, tuple[str, str]] = {
     "method_synthetic_did": ("합성 이중차분", "synthetic difference-in-differences"),
     "method_twfe": ("이원고정효과 (비교용)", "two-way fixed effects (for comparison)"),
     "p_jackknife": ("p (지역을 하나씩 뺌)", "p (places left out)"),
-    "until": ("마지막 조사", "waves up to"),
+    "until": ("마지막 조사", "last wave"),
     "p_randomization": ("p (시행 순서 무작위화)", "p (order of the roll-out)"),
-    "p_wild": ("p (와일드 부트스트랩)", "p (wild bootstrap)"),
+    "p_wild": ("p (와일드·점수 부트스트랩)", "p (wild or score bootstrap)"),
     "n_clusters": ("군집 수", "clusters"),
     "placebo_error": ("오차는 비교 지역을 가짜 시행 지역으로 삼아 구함", "error from donors taken as if treated"),
-    "no_jackknife": ("군집 하나에 달려 있어 오차 없음", "no error: it hangs on a single cluster"),
+    "no_jackknife": ("군집 하나에 달려 있어 오차 없음", "no error, as it hangs on a single cluster"),
+    "supported_part": ("오차가 있는 효과만 합함", "sum of those effects only that have an error"),
+    "takes_no_anticipation": ("선행 반응을 둘 수 없어 제시하지 않음", "not given, as it allows no anticipation"),
+    "takes_no_covariates": ("공변량을 쓰지 않음", "not adjusted for covariates"),
+    "compares_all_untreated": (
+        "끝까지 미시행인 곳만이 아니라 아직 미시행인 곳도 비교에 쓰임",
+        "compared with those not yet treated too",
+    ),
+    "waves_left_out": (
+        "{until} 뒤의 조사 {n}회는 미시행 지역이 둘보다 적어 쓰지 않음",
+        "Later waves ({n}) are left out: fewer than two places are untreated after {until}",
+    ),
+    "counts_observations": ("n은 지역과 조사의 짝 수", "n counts observations: a place in a wave"),
+    "counts_answers": ("n은 응답 수", "n counts answers"),
     "VarianceLayers": ("분산의 두 층: 표본과 지역 충격", "Two layers of the variance: sampling and shocks of places"),
     "variance_layer": ("층", "layer"),
     "component": ("분산", "variance"),
@@ -707,8 +720,8 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "jackknife_refused_read": (
         "대신 무작위화 추론 (시행 순서가 바뀔 수 있었다는 가정), 외부 비교 집단, 오차가 있는 효과만의 합을 쓸 수 있음",
-        "Randomization inference (under exchangeable roll-out order), outside controls, or the sum of effects that have "
-        "an error may serve instead",
+        "Randomization inference (under exchangeable roll-out order), outside controls, or the sum of effects that "
+        "have an error may serve instead",
     ),
     "anticipation_allowed": (
         "시행보다 {n}기간 앞선 때부터 효과가 나타날 수 있다고 둠 (선행 반응 허용)",

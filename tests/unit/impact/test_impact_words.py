@@ -7,6 +7,7 @@ import pytest
 import evaluation as ev
 from evaluation import tables, wording
 from evaluation.declared.estimates import VERBS as DECLARED
+from evaluation.errors import EstimationError, FewClustersWarning, IdentificationError
 from evaluation.results import PlainLabels
 
 WAVES = range(2012, 2019)
@@ -140,3 +141,65 @@ class Named(PlainLabels):
 
     def value(self, name, code, lang):
         return {"ko": "도시", "en": "City"}[lang] if name == "place" else str(code)
+
+
+@pytest.fixture(scope="module")
+def compared(waves):
+    return ev.impact_table(
+        waves,
+        outcome="y",
+        cohort="first",
+        cluster="place",
+        covariates="age",
+        estimators=["group_time", "imputation", "efficient"],
+        draws=99,
+    )
+
+
+def test_the_main_table_tells_below_what_all_rows_share_and_its_file_keeps_it(compared):
+    shown, shared = ev.table(compared, lang="en"), {"clusters", "places treated", "last wave", "reason"}
+    assert shown.title == "Policy effect by estimator: y"
+    assert not shared & set(shown.frame.columns)
+    assert "Clusters 25, places treated 16" in shown.caption
+    assert "last wave 2018" in shown.caption
+    assert "Not adjusted for covariates: efficient" in shown.caption
+    assert "공변량을 쓰지 않음: 무작위 시기" in ev.table(compared, lang="ko").caption
+    assert {"n_clusters", "n_treated_clusters", "until", "reason", "without"} <= set(shown.data.columns)
+
+
+def test_the_main_table_counts_observations_in_every_row(panel):
+    asked = {"outcome": "y", "cohort": "first", "cluster": "place", "draws": 99}
+    made = ev.impact_table(panel, **asked, estimators=["group_time", "imputation", "twfe"])
+    assert made.n_obs.tolist() == [len(places())] * 3
+    assert "a place in a wave" in ev.table(made, lang="en").caption
+
+
+def test_rows_that_allow_no_anticipation_give_no_number_where_it_is_asked_for(panel):
+    asked = {"outcome": "y", "cohort": "first", "cluster": "place", "draws": 99, "anticipation": 1}
+    made = ev.impact_table(panel, **asked, estimators=["group_time", "stacked", "twfe"])
+    assert np.isfinite(made.estimate).tolist() == [True, False, False]
+    assert made.columns["reason"].tolist() == ["", "takes_no_anticipation", "takes_no_anticipation"]
+    assert "1 before the start" in ev.table(made, lang="en").caption
+
+
+def test_the_main_table_refuses_covariates_that_suit_no_estimator_and_controls_that_are_cut_away(waves):
+    rows = waves.design.data
+    twice = ev.panel(ev.survey_design(rows.assign(twice=2 * rows["age"])), time="year")
+    asked = {"outcome": "y", "cohort": "first", "cluster": "place", "draws": 99}
+    with pytest.raises(EstimationError, match="no estimator takes these covariates"):
+        ev.impact_table(twice, **asked, covariates=["age", "twice"], estimators=["imputation", "twfe", "efficient"])
+    later = rows.assign(first=rows["first"].replace(0, 2018))
+    with pytest.raises(IdentificationError, match="everybody is treated by 2018"):
+        ev.impact_table(ev.panel(ev.survey_design(later), time="year"), **asked, control_group="nevertreated")
+
+
+def test_an_error_of_placebos_is_no_jackknife(panel):
+    rows = places()
+    few = rows[(rows["first"] == 0) | (rows["place"] == 0)].assign(first=lambda f: f["first"].where(f["first"] > 0, 0))
+    over_time = ev.panel(ev.survey_design(few, psu="place"), unit="place", time="year")
+    asked = {"outcome": "y", "cohort": "first", "cluster": "place", "estimators": ["synthetic_did", "twfe"]}
+    with pytest.warns(FewClustersWarning):
+        made = ev.impact_table(over_time, **asked, draws=99)
+    assert made.columns["reason"][0] == "placebo_error"
+    assert np.isnan(made.columns["p_jackknife"][0])
+    assert made.df[0] == np.inf

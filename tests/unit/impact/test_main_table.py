@@ -71,7 +71,9 @@ def test_it_counts_people_places_and_clusters(waves, table):
     assert (tidy["n_dong"] == waves.design.data["dong"].nunique()).all()
     assert (tidy["n_clusters"] == 18).all()
     assert set(tidy["n_treated_clusters"]) == {12}
-    assert set(tidy["n_control_clusters"]) == {6}
+    staggered = tidy["method"] != "twfe"
+    assert set(tidy.loc[staggered, "n_control_clusters"]) == {6}
+    assert set(tidy.loc[~staggered, "n_control_clusters"]) == {12}
     assert ((tidy["p_randomization"] > 0) & (tidy["p_randomization"] <= 1)).all()
 
 
