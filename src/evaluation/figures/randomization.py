@@ -70,9 +70,7 @@ def draw_resampled(result: Any, *, title: str | None = None, lang: str | None = 
     counts = {"beyond": np.histogram(clipped[far], edges)[0], "all": np.histogram(clipped, edges)[0]}
     data = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": counts["all"], "n_beyond": counts["beyond"]})
     kind = "orders" if result.verb == "randomization_inference" else "redraws"
-    name = title or wording.term(f"{kind}_title", lang).format(
-        term=named(result.key, result.provenance, wording.language_of(lang))
-    )
+    name = title or wording.term(f"{kind}_title", lang).format(term=result.subject(wording.language_of(lang)))
     words = {"p": wording.probability(result.p_value), "n": f"{result.n_draws:,}"}
     notes = [wording.term(f"{kind}_note", lang).format(**words).replace("p = ", "p\u00a0=\u00a0")]
     if np.abs(drawn).max() > limit:
@@ -146,7 +144,7 @@ def draw_left_out(result: Any, *, title: str | None = None, lang: str | None = N
     shown = rows[there].sort_values(["estimate", cluster], ignore_index=True)
     whole = float((shown["estimate"] - shown["change"]).iloc[0])
     name = title or wording.term("left_out_title", lang).format(
-        term=named(first, result.provenance, wording.language_of(lang))
+        term=named(first, result.provenance, wording.language_of(lang), result.outcome)
     )
     notes = [wording.term("left_out_note", lang).format(all=f"{whole:.4g}", n=len(shown))]
     if not there.all():

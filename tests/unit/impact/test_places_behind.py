@@ -134,3 +134,11 @@ def test_rows_taken_out_keep_their_counts_and_are_asked_again_alone() -> None:
         assert np.isclose(
             ev.leave_one_out(part).tidy()["change"].iloc[0], part.refit.left_out()[0, 0] - part.estimate[0]
         )
+
+
+def test_the_reference_of_an_event_study_is_not_tested() -> None:
+    for made in (ev.event_study(FEW_EARLY, **NAMED), ev.sun_abraham(FEW_EARLY, **NAMED)):
+        found = ev.headline_inference(made, row={"event_time": -1})
+        assert (found.method, found.reason) == ("none", "chosen_none_reference")
+        assert np.isnan(found.p_value)
+        assert "0 by construction" in found.why("en")

@@ -49,11 +49,15 @@ class AbsorbedEffects(ImpactEffects):
     rule: Rule = entry(kw_only=True)
     uncertain: Uncertainty = entry(kw_only=True)
 
+    def holds_shares(self, row: int) -> bool:
+        """Tell whether errors of the regression take as known what a row's average estimates; ``refit`` does not."""
+        return False
+
     def take(self, rows: NDArray[np.int64]) -> AbsorbedEffects:
         """Return the estimates at ``rows``, in that order, with their covariances and the means to refit them."""
         taken = super().take(rows)
         if not isinstance(taken, AbsorbedEffects) or self.refit is None or len(self.combine) != len(self):
-            return replace(taken, refit=None)  # type: ignore[return-value, call-arg]
+            return replace(taken, refit=None)  # type: ignore[return-value]
         combine = self.combine[rows]
         return replace(taken, combine=combine, refit=refit_of(self.refit.design, self.regression, self.solved, combine))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.absorbed.coefficients import AbsorbedEffects
 from evaluation.impact.absorbed.rules import Rule
 from evaluation.impact.absorbed.sandwich import uncertainty
@@ -26,6 +28,10 @@ from evaluation.impact.clusters.resampled import (
     ResampledTest,
     key_of,
     method_words,
+    named,
+    none_rejected,
+    outcome_of,
+    refuse_reference,
     require_impact,
     row_of,
     shown_row,
@@ -35,7 +41,7 @@ from evaluation.impact.clusters.sides import Sides, sides_of
 from evaluation.impact.clusters.wild_bootstrap import Options, contributions_of, is_linear, redraw, require_clusters
 from evaluation.impact.effects import ImpactEffects, Refit, errors_of
 from evaluation.results import Provenance, frame_html, plain
-from evaluation.wording import ABSENT, language_of, method_name, number, probability, term
+from evaluation.wording import ABSENT, capital, language_of, method_name, number, probability, term
 
 Floats = NDArray[np.float64]
 
@@ -93,6 +99,10 @@ class FewClusterTable:
     provenance : Provenance
     mark : str
         Why the estimate may not be shown, empty where it may.
+    outcome : str
+        Column of the outcome, for titles.
+    idle : int
+        Clusters without which the estimate is the same.
     """
 
     key: Mapping[str, Any]
@@ -103,6 +113,12 @@ class FewClusterTable:
     conf_level: float
     provenance: Provenance
     mark: str = ""
+    outcome: str = ""
+    idle: int = 0
+
+    def subject(self, lang: str) -> str:
+        """Return what the estimate is of, for a title."""
+        return named(self.key, self.provenance, lang, self.outcome)
 
     def tidy(self) -> pd.DataFrame:
         """Return one row per method: keys, ``method level small_sample`` ... ``p_value`` ... ``reason``, words."""
@@ -126,6 +142,8 @@ class FewClusterTable:
         """Return who stands behind the estimate, as sentences."""
         lang, sides = language_of(lang), self.sides
         told = [term("few_people", lang).format(n=f"{self.n_obs:,}", g=sides.clusters, cluster=self.lines[0].level)]
+        if self.idle:
+            told.append(term("few_idle", lang).format(n=self.idle))
         if sides.treated is not None and sides.control is not None:
             told.append(term("few_sides", lang).format(treated=sides.treated, control=sides.control))
         if np.isfinite(sides.effective):
@@ -137,7 +155,7 @@ class FewClusterTable:
         """Return the table's columns of text, and its notes."""
         columns = {
             term("method", lang): [term(f"p_{line.method}", lang) for line in self.lines],
-            term("small_sample", lang): [_rule(line, lang) for line in self.lines],
+            term("few_how", lang): [_rule(line, lang) for line in self.lines],
             term("std_error", lang): [self.mark or _shown(line.std_error, 4) for line in self.lines],
             term("df", lang): [_shown(line.df, int(line.df % 1 > 0)) for line in self.lines],
             term("p_value", lang): [probability(line.p_value) for line in self.lines],
@@ -159,6 +177,12 @@ class FewClusterTable:
         for name, start in found.items():
             if any(method.startswith(start) for method in methods):
                 notes.append(term(f"few_note_{name}", lang))
+        held = [term(f"p_{line.method}", lang) for line in self.lines if line.facts.get("shares_held")]
+        if held:
+            notes.append(term("few_note_shares", lang).format(methods=" · ".join(held)))
+        never = next((line for line in self.lines if line.facts.get("none_rejected")), None)
+        if never is not None:
+            notes.append(none_rejected(never.facts, self.conf_level, lang))
         for reason in dict.fromkeys(line.reason for line in self.lines if line.reason):
             lacking = " · ".join(term(f"p_{line.method}", lang) for line in self.lines if line.reason == reason)
             notes.append(f"{lacking}: {term('not_available', lang)}, {term(reason, lang)}")
@@ -203,7 +227,7 @@ def _rule(line: Line, lang: str) -> str:
         kind = "draws_every" if line.facts["is_all"] else "draws_seeded"
         return term(kind, lang).format(n=f"{line.facts['draws']:,}", seed=seed)
     if line.method == "design_alone":
-        return method_name(line.small_sample, lang)
+        return capital(method_name(line.small_sample, lang))
     return term(line.small_sample, lang) if line.small_sample else ABSENT
 
 
@@ -215,7 +239,9 @@ def _interval(line: Line) -> str:
 def _words(line: Line, lang: str) -> str:
     if line.reason:
         return f"{term('not_available', lang)}: {term(line.reason, lang)}"
-    return method_words(line.method, {"small_sample": line.small_sample, "cluster": line.level, **line.facts}, lang)
+    words = {"small_sample": line.small_sample, "cluster": line.level, **line.facts}
+    held = f". {term('shares_held', lang)}" if line.facts.get("shares_held") else ""
+    return method_words(line.method, words, lang) + held
 
 
 def few_cluster_table(
@@ -268,8 +294,10 @@ def few_cluster_table(
     ----------
     MacKinnon, Nielsen and Webb (2023), Journal of Econometrics 232, 272-299.
     """
+    require_arguments(few_cluster_table, locals())
     result = require_impact(result, VERB)
     place, clusters = row_of(result, row, VERB), require_clusters(result, VERB)
+    refuse_reference(result, place, VERB)
     level = result.conf_level if conf_level is None else conf_level
     if not 0 < level < 1:
         raise EstimationError(f"{VERB}: conf_level must lie between 0 and 1, got {level!r}.")
@@ -284,7 +312,16 @@ def few_cluster_table(
     estimate = float(result.estimate[place])
     key, n_obs = key_of(result, place), int(result.n_obs[place])
     return FewClusterTable(
-        key, estimate, n_obs, sides_of(result, place), tuple(lines), level, result.provenance, result.marks[place]
+        key=key,
+        estimate=estimate,
+        n_obs=n_obs,
+        sides=sides_of(result, place),
+        lines=tuple(lines),
+        conf_level=level,
+        provenance=result.provenance,
+        mark=result.marks[place],
+        outcome=outcome_of(result),
+        idle=ask.idle(),
     )
 
 
@@ -302,7 +339,9 @@ class _Asker:
     def line(self, method: str, small_sample: str, std_error: float, df: float, level: str = "") -> Line:
         """Return the p-value of t with its interval; none without degrees of freedom or error."""
         at = level or self.cluster
-        facts = {"g": self.g}
+        facts: dict[str, Any] = {"g": self.g}
+        if self.holds_shares and method.startswith(("cr2", "cr3")):
+            facts["shares_held"] = True
         if not np.isfinite(std_error):
             return Line(method, at, small_sample, reason="no_estimate_without", facts=facts)
         if not df > 0 or std_error <= 0:
@@ -318,18 +357,31 @@ class _Asker:
         """Return errors from cluster sums, with the normal distribution and with t; those of regressions corrected."""
         g = self.g
         if isinstance(self.result, AbsorbedEffects):
-            one = self.ruled("CR1", "clusters", {"cr1_normal": np.inf, "cr1_t": None})
+            one = (
+                self.sums()
+                if self.holds_shares
+                else self.ruled("CR1", "clusters", {"cr1_normal": np.inf, "cr1_t": None})
+            )
             if self.scores is None:
                 return one + [Line(name, self.cluster, reason="needs_linear") for name in ("cr2", "cr3", "cr3_t")]
             two = self.ruled("CR2", "satterthwaite", {"cr2": None})
             return [*one, *two, *self.ruled("CR3", "satterthwaite", {"cr3": None, "cr3_t": g - 1.0})]
-        lines = [Line(name, self.cluster, reason="needs_regression") for name in ("cr2", "cr3")]
+        return [*self.sums(), *(Line(name, self.cluster, reason="needs_regression") for name in ("cr2", "cr3"))]
+
+    @property
+    def holds_shares(self) -> bool:
+        """Whether errors of the regression behind the result take estimated shares as known."""
+        return isinstance(self.result, AbsorbedEffects) and self.result.holds_shares(self.place)
+
+    def sums(self) -> list[Line]:
+        """Return errors from influence summed by cluster, with the normal distribution and with t."""
+        g = self.g
         try:
             error = float(np.linalg.norm(contributions_of(self.result, "cluster")[:, self.place]))
         except EstimationError:
-            return [Line(name, self.cluster, reason="no_influence") for name in ("sums_normal", "sums_t")] + lines
+            return [Line(name, self.cluster, reason="no_influence") for name in ("sums_normal", "sums_t")]
         wide = error * np.sqrt(g / (g - 1))
-        return [self.line("sums_normal", "1", error, np.inf), self.line("sums_t", "G/(G-1)", wide, g - 1.0), *lines]
+        return [self.line("sums_normal", "1", error, np.inf), self.line("sums_t", "G/(G-1)", wide, g - 1.0)]
 
     def ruled(self, kind: str, df: str, methods: Mapping[str, float | None]) -> list[Line]:
         """Return what a rule of errors of regressions says, by degrees of freedom of each method (None: its own)."""
@@ -344,12 +396,22 @@ class _Asker:
         small, own = str(found.told["small_sample"]).partition(",")[0], float(found.df(combine)[0])
         return [self.line(method, small, error, own if to is None else to) for method, to in methods.items()]
 
+    @cached_property
+    def changes(self) -> Floats:
+        """What leaving each cluster out changes, shape (G,); NaN where there is no estimate."""
+        try:
+            return np.asarray(contributions_of(self.result, "jackknife")[:, self.place])
+        except EstimationError:
+            return np.full(self.g, np.nan)
+
+    def idle(self) -> int:
+        """Return without how many clusters the estimate is the same."""
+        size = np.abs(self.changes)
+        return int((size <= 1e-12 * np.nanmax(size, initial=0.0)).sum())
+
     def jackknife(self) -> Line:
         """Return the error of leaving clusters out."""
-        try:
-            parts = contributions_of(self.result, "jackknife")[:, self.place]
-        except EstimationError:
-            return Line("cv3", self.cluster, reason="no_estimate_without")
+        parts = self.changes
         error = float(np.sqrt((self.g - 1) / self.g) * np.linalg.norm(parts))
         return self.line("cv3", "(G-1)/G", error, self.g - 1.0)
 
@@ -416,7 +478,7 @@ class _Asker:
     def design(self) -> Line:
         """Return the error of the sampling design alone."""
         refit, result = cast("Refit", self.result.refit), self.result
-        if isinstance(result, AbsorbedEffects):
+        if isinstance(result, AbsorbedEffects) and not self.holds_shares:
             rule, combine = Rule("design", df="design"), result.combine[[self.place]]
             found = uncertainty(VERB, refit.design, result.regression, result.solved, rule)
             error = float(np.sqrt(max(float((combine @ found.vcov @ combine.T)[0, 0]), 0.0)))
@@ -426,5 +488,14 @@ class _Asker:
         except EstimationError:
             return Line("design_alone", "design", reason="no_influence")
         error = float(np.sqrt(max(float(engine.covariance(parts[:, [self.place]])[0, 0]), 0.0)))
-        used = cast(Any, refit.clusters).code >= 0
+        used = _used(result)
         return self.line("design_alone", engine.method, error, float(refit.design.degrees_of_freedom(used)), "design")
+
+
+def _used(result: ImpactEffects) -> NDArray[np.bool_]:
+    """Return who is behind a result, shape (n,)."""
+    if isinstance(result, AbsorbedEffects):
+        rows = np.zeros(len(cast("Refit", result.refit).design), dtype=bool)
+        rows[result.regression.rows] = True
+        return rows
+    return np.asarray(cast(Any, cast("Refit", result.refit).clusters).code >= 0)

@@ -11,13 +11,16 @@ import pandas as pd
 from scipy import stats
 
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.clusters.randomization import randomization_inference
 from evaluation.impact.clusters.resampled import (
     ResampledTest,
     interval_text,
+    is_reference,
     key_of,
     method_words,
     named,
+    outcome_of,
     require_impact,
     row_of,
     shown_row,
@@ -126,7 +129,7 @@ class Headline:
     def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
         """Return the columns of a table in text, and its notes."""
         columns = {
-            term("term", lang): [named(self.key, self.provenance, lang)],
+            term("term", lang): [named(self.key, self.provenance, lang, str(self.facts.get("outcome", "")))],
             term("method", lang): [term(f"p_{self.method}", lang)],
             term("estimate", lang): [self.mark or f"{self.estimate:.4g}"],
             term("std_error", lang): [self.mark or (ABSENT if np.isnan(self.std_error) else f"{self.std_error:.4g}")],
@@ -139,7 +142,7 @@ class Headline:
         """Return headings and texts of what a reader needs."""
         lang = language_of(lang)
         lines = [
-            (term("term", lang), named(self.key, self.provenance, lang)),
+            (term("term", lang), named(self.key, self.provenance, lang, str(self.facts.get("outcome", "")))),
             (term("estimate", lang), f"{self.estimate:.6g}"),
         ]
         if np.isfinite(self.std_error):
@@ -190,7 +193,7 @@ def headline_inference(
     Headline
         The jackknife over clusters with t(G - 1). With fewer than six treated or comparison clusters, or where the
         estimate does not exist without some cluster, randomization inference instead. Where that cannot be had either,
-        no p-value.
+        no p-value; nor for the reference row of an event study, which is 0 by construction.
 
     Raises
     ------
@@ -204,6 +207,7 @@ def headline_inference(
     In simulated roll-outs the jackknife keeps its size down to five treated clusters, randomization always; with two
     treated clusters the jackknife rejects a true null twelve times in a hundred.
     """
+    require_arguments(headline_inference, locals())
     result = require_impact(result, VERB)
     place, clusters = row_of(result, row, VERB), require_clusters(result, VERB)
     level = result.conf_level if conf_level is None else conf_level
@@ -215,6 +219,8 @@ def headline_inference(
     except EstimationError:
         parts = np.full(g, np.nan)
     error = float(np.sqrt((g - 1) / g) * np.linalg.norm(parts))
+    if is_reference(result, place):
+        return _nothing(result, place, level, sides, "chosen_none_reference")
     few, refused = sides.fewest is not None and sides.fewest < FEW, not error > 0
     if not few and not refused:
         reason = "chosen_jackknife" if sides.fewest is not None else "chosen_jackknife_unknown"
@@ -223,25 +229,30 @@ def headline_inference(
     try:
         test = randomization_inference(result, row=place, draws=draws, seed=seed, conf_level=level)
     except EstimationError:
-        nothing = float("nan")
-        return Headline(
-            key=key_of(result, place),
-            method="none",
-            estimate=float(result.estimate[place]),
-            std_error=nothing,
-            statistic=nothing,
-            df=nothing,
-            p_value=nothing,
-            conf_low=nothing,
-            conf_high=nothing,
-            conf_level=level,
-            reason="chosen_none_refused" if refused else "chosen_none_few",
-            sides=sides,
-            n_obs=int(result.n_obs[place]),
-            provenance=result.provenance,
-            mark=result.marks[place],
-        )
+        return _nothing(result, place, level, sides, "chosen_none_refused" if refused else "chosen_none_few")
     return _by_orders(result, place, test, sides, reason)
+
+
+def _nothing(result: ImpactEffects, place: int, level: float, sides: Sides, reason: str) -> Headline:
+    nothing = float("nan")
+    return Headline(
+        key=key_of(result, place),
+        method="none",
+        estimate=float(result.estimate[place]),
+        std_error=nothing,
+        statistic=nothing,
+        df=nothing,
+        p_value=nothing,
+        conf_low=nothing,
+        conf_high=nothing,
+        conf_level=level,
+        reason=reason,
+        sides=sides,
+        n_obs=int(result.n_obs[place]),
+        provenance=result.provenance,
+        mark=result.marks[place],
+        facts={"outcome": outcome_of(result)},
+    )
 
 
 def _by_jackknife(result: ImpactEffects, place: int, error: float, level: float, sides: Sides, reason: str) -> Headline:
@@ -264,7 +275,8 @@ def _by_jackknife(result: ImpactEffects, place: int, error: float, level: float,
         n_obs=int(result.n_obs[place]),
         provenance=result.provenance,
         mark=result.marks[place],
-        facts={"g": g, "cluster": "" if clusters is None else clusters.name, "small_sample": "(G-1)/G"},
+        facts={"g": g, "cluster": "" if clusters is None else clusters.name, "small_sample": "(G-1)/G"}
+        | {"outcome": outcome_of(result)},
     )
 
 
@@ -286,4 +298,5 @@ def _by_orders(result: ImpactEffects, place: int, test: ResampledTest, sides: Si
         provenance=result.provenance,
         mark=result.marks[place],
         test=test,
+        facts={"outcome": outcome_of(result)},
     )

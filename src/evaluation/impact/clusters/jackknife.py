@@ -17,6 +17,7 @@ from evaluation.design.variance import ReplicateEngine, TaylorEngine
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.regression.absorb import TwoWay, cell_sums, from_mass, pseudo_inverse, small_system
 from evaluation.results import Estimates, Provenance
+from evaluation.wording import heading
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -351,10 +352,17 @@ class LeaveOneOut:
         One row per term and cluster.
     provenance : Provenance
         Of the estimate.
+    outcome : str
+        Column of the outcome, for titles; empty where it is not known.
     """
 
     frame: pd.DataFrame
     provenance: Provenance
+    outcome: str = ""
+
+    def subject(self, lang: str) -> str:
+        """Return what the estimates are of, for a title."""
+        return heading(self.outcome, self.provenance.labels, lang) if self.outcome else ""
 
     def tidy(self) -> pd.DataFrame:
         """Return ``term``, the cluster, ``estimate`` without it, ``change`` against all, ``partial_leverage``."""
@@ -405,4 +413,5 @@ def leave_one_out(result: Estimates) -> LeaveOneOut:
             columns["leverage"] = engine.left_out.leverage
             columns["partial_leverage"] = engine.left_out.partial_leverage[:, row]
         parts.append(pd.DataFrame(columns))
-    return LeaveOneOut(pd.concat(parts, ignore_index=True), result.provenance)
+    outcome = str(result.fit.get("outcome", ""))
+    return LeaveOneOut(pd.concat(parts, ignore_index=True), result.provenance, outcome)

@@ -9,11 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.absorbed.coefficients import AbsorbedEffects
 from evaluation.impact.absorbed.fixed_effects import Regression
 from evaluation.impact.clusters.draws import Draws, invert, p_values
 from evaluation.impact.clusters.orders import number_of_orders, orders
-from evaluation.impact.clusters.resampled import ResampledTest, key_of, require_impact, row_of
+from evaluation.impact.clusters.resampled import (
+    ResampledTest,
+    key_of,
+    outcome_of,
+    refuse_reference,
+    require_impact,
+    row_of,
+)
 from evaluation.impact.clusters.scores import ClusterScores, cluster_scores, cr1_factor, pseudo_inverse
 from evaluation.impact.clusters.wild_bootstrap import require_clusters
 from evaluation.impact.effects import Clusters, ImpactEffects, Refit
@@ -99,8 +107,10 @@ def randomization_inference(
     >>> found.n_draws, found.p_value >= 2 / 924
     (924, True)
     """
+    require_arguments(randomization_inference, locals())
     result = require_impact(result, VERB)
     place = row_of(result, row, VERB)
+    refuse_reference(result, place, VERB)
     if statistic not in ("coefficient", "t"):
         raise EstimationError(f"{VERB}: statistic must be 'coefficient' or 't', got {statistic!r}.")
     level = result.conf_level if conf_level is None else conf_level
@@ -355,5 +365,5 @@ def _tested(
         n_obs=int(result.n_obs[place]),
         provenance=result.provenance,
         mark=result.marks[place],
-        facts={**facts, "null": null},
+        facts={**facts, "null": null, "outcome": outcome_of(result)},
     )

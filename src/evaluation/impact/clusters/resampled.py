@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError
+from evaluation.estimation.arguments import came
 from evaluation.impact.effects import ImpactEffects
 from evaluation.results import Provenance, card_html, plain
 from evaluation.wording import ABSENT, heading, interval_name, label_keys, language_of, probability, term
@@ -78,6 +79,10 @@ class ResampledTest:
     facts: Mapping[str, Any] = field(default_factory=dict)
     mark: str = ""
 
+    def subject(self, lang: str) -> str:
+        """Return what the estimate is of, for a title."""
+        return named(self.key, self.provenance, lang, str(self.facts.get("outcome", "")))
+
     def convention(self, lang: str | None = None) -> str:
         """Return in words how the p-value was made.
 
@@ -92,6 +97,10 @@ class ResampledTest:
         told = term(how, lang).format(n=f"{self.n_draws:,}", seed=term("no_seed", lang) if seed is None else seed)
         parts = [method_words(self.method, self.facts, lang), told]
         parts += [term(f"ties_{self.facts['ties']}", lang).format(n=self.n_ties)]
+        if self.facts.get("none_rejected"):
+            parts.append(none_rejected(self.facts, self.conf_level, lang))
+        if self.facts.get("shares_held"):
+            parts.append(term("shares_held", lang))
         if self.n_missing:
             parts.append(term("draws_missing", lang).format(n=f"{self.n_missing:,}"))
         if np.isnan(self.conf_low) and self.facts.get("no_interval"):
@@ -120,7 +129,7 @@ class ResampledTest:
     def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
         """Return the columns of a table in text, and its notes."""
         columns = {
-            term("term", lang): [named(self.key, self.provenance, lang)],
+            term("term", lang): [named(self.key, self.provenance, lang, str(self.facts.get("outcome", "")))],
             term("estimate", lang): [self.mark or f"{self.estimate:.4g}"],
             term("statistic", lang): [self.mark or f"{self.statistic:.4g}"],
             term("p_value", lang): [probability(self.p_value)],
@@ -132,7 +141,7 @@ class ResampledTest:
     def card(self, lang: str | None = None) -> list[tuple[str, str]]:
         """Return headings and texts of what a reader needs."""
         lang = language_of(lang)
-        name = named(self.key, self.provenance, lang)
+        name = named(self.key, self.provenance, lang, str(self.facts.get("outcome", "")))
         lines = [(term("term", lang), name), (term("estimate", lang), self.mark or f"{self.estimate:.6g}")]
         if self.null:
             lines.append((term("null_value", lang), f"{self.null:.6g}"))
@@ -175,12 +184,47 @@ def method_words(method: str, facts: Mapping[str, Any], lang: str) -> str:
     return term("wild_bootstrap", lang).format(name=name, residuals=of, errors=errors, **words)
 
 
-def named(key: Mapping[str, Any], provenance: Provenance, lang: str) -> str:
-    """Return the keys of a row in words, such as "trust, time since treatment 2"."""
+def none_rejected(facts: Mapping[str, Any], level: float, lang: str) -> str:
+    """Return in words that so few combinations exist that no p-value can be small."""
+    words = {"least": probability(float(facts["least"])), "alpha": f"{1 - level:.3g}", "g": facts["g"]}
+    return term("none_rejected", lang).format(**words)
+
+
+def is_reference(result: ImpactEffects, row: int) -> bool:
+    """Tell whether a row is one that others are measured against, 0 by construction."""
+    return bool(result.estimate[row] == 0 and result.vcov[row, row] == 0)
+
+
+def refuse_reference(result: ImpactEffects, row: int, verb: str) -> None:
+    """Raise an EstimationError for a row that is 0 by construction."""
+    if is_reference(result, row):
+        raise EstimationError(
+            f"{verb}: row {result.addresses()[row]!r} is the reference that the others are measured against, 0 by "
+            f"construction: there is nothing to test. Name another row."
+        )
+
+
+def outcome_of(result: ImpactEffects) -> str:
+    """Return the column of the outcome, empty where it is not known."""
+    return str(result.fit.get("outcome", ""))
+
+
+def named(key: Mapping[str, Any], provenance: Provenance, lang: str, outcome: str = "") -> str:
+    """Return the keys of a row in words, such as "trust, time since treatment 2"; of all rows "trust, overall".
+
+    Parameters
+    ----------
+    key : mapping
+    provenance : Provenance
+    lang : {"ko", "en"}
+    outcome : str
+        Column of the outcome, which a row called otherwise does not name.
+    """
     words = label_keys(pd.DataFrame([dict(key)]), provenance.labels, lang).iloc[0]
     others = [name for name in words.index if name != "term" and words[name] not in ("", "None")]
+    of = [heading(outcome, provenance.labels, lang)] if outcome and key.get("term") != outcome else []
     return ", ".join(
-        [str(words["term"]), *(f"{heading(name, provenance.labels, lang)} {words[name]}" for name in others)]
+        [*of, str(words["term"]), *(f"{heading(name, provenance.labels, lang)} {words[name]}" for name in others)]
     )
 
 
@@ -229,6 +273,8 @@ def row_of(result: ImpactEffects, row: object, verb: str) -> int:
     Of an event study, ``row=3``, ``row={"event_time": 2}`` and ``row="y | event_time=2"`` may be one.
     """
     k, addresses = len(result), result.addresses()
+    if not isinstance(row, (int, np.integer, str, Mapping)):
+        raise EstimationError(f"{verb}: row must be a number, an address or a mapping of keys, got {came(row)}.")
     if isinstance(row, (int, np.integer)) and not isinstance(row, bool):
         if not -k <= row < k:
             raise EstimationError(f"{verb}: row must be 0 to {k - 1}, got {row}.")

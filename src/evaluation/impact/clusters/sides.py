@@ -93,6 +93,8 @@ def _leverage(result: AbsorbedEffects, row: int) -> tuple[float, float, str]:
     regression, solved = result.regression, result.solved
     codes, labels = regression.levels["cluster"], regression.labels["cluster"]
     combine = result.combine[[row]]
+    if not combine.any():
+        return float("nan"), float("nan"), ""
     share = partial_leverage(solved.within, regression.weights, codes, len(labels), solved.gram, combine)[:, 0]
     return float(1 / (share**2).sum()), float(share.max()), str(labels[int(np.argmax(share))])
 

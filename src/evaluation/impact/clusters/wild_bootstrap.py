@@ -10,11 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, FewClustersError, IdentificationError, did_you_mean
+from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.absorbed.coefficients import AbsorbedEffects
 from evaluation.impact.clusters.draws import Draws, invert, p_values
 from evaluation.impact.clusters.jackknife import ClusterJackknife, ClusterSums
 from evaluation.impact.clusters.multipliers import VALUES, Weights, multipliers, number_of_draws
-from evaluation.impact.clusters.resampled import ResampledTest, key_of, require_impact, row_of
+from evaluation.impact.clusters.resampled import (
+    ResampledTest,
+    key_of,
+    outcome_of,
+    refuse_reference,
+    require_impact,
+    row_of,
+)
 from evaluation.impact.clusters.scores import ClusterScores, cluster_scores, cr1_factor, pseudo_inverse
 from evaluation.impact.effects import Clusters, ImpactEffects, Refit, Vcov, errors_of
 
@@ -74,13 +82,15 @@ def wild_cluster_bootstrap(
     ResampledTest
         ``p_value`` counts draws with \\|t*\\| > \\|t\\| (``p_strict``); where all are enumerated the identity
         ties, and ``p_weak`` counts ties. Equal means within 1e-9 of the size. Of random draws ``p_value`` counts the
-        observed one as a draw. Where so few combinations exist that ``p_weak`` cannot fall to 1 - conf_level, the
-        interval has no end.
+        observed one as a draw. Two of all combinations are always of one size, so ``p_value`` is never below
+        their share, ``facts["least"]``: 2 / 2**G with Rademacher weights. Where that is above 1 - conf_level nothing
+        can be rejected, ``convention()`` says so, and the interval has no end.
 
     Raises
     ------
     EstimationError
-        No cluster was named, an option is unknown, or the regression is not linear.
+        No cluster was named, or an option is unknown or one that scores do not have (``bootstrap``, ``impose_null``
+        and ``small_sample`` are for linear regressions).
     FewClustersError
         There are fewer than three clusters.
     IdentificationError
@@ -112,6 +122,7 @@ def wild_cluster_bootstrap(
     >>> found.n_draws, found.is_enumerated, found.p_value < found.p_weak
     (16384, True, True)
     """
+    require_arguments(wild_cluster_bootstrap, locals())
     result = require_impact(result, VERB)
     if bootstrap not in BOOTSTRAPS:
         raise EstimationError(f"{VERB}: no bootstrap {bootstrap!r}. {did_you_mean(bootstrap, BOOTSTRAPS)}")
@@ -120,12 +131,28 @@ def wild_cluster_bootstrap(
     if not np.isfinite(null):
         raise EstimationError(f"{VERB}: null must be a number, got {null!r}.")
     place = row_of(result, row if term is None else term, VERB)
+    refuse_reference(result, place, VERB)
     clusters = require_clusters(result, VERB)
     g = len(clusters)
     n_draws, is_all = number_of_draws(weights, g, draws, VERB)
     options = Options(bootstrap, weights, float(null), impose_null, small_sample, None if is_all else seed)
     scores = cluster_scores(result.regression, result.solved) if is_linear(result) else None
+    if scores is None:
+        _refuse_for_scores(result, options)
     return redraw(result, place, scores, options, n_draws, is_all, conf_level)
+
+
+def _refuse_for_scores(result: ImpactEffects, options: Options) -> None:
+    """Raise an EstimationError for what was asked of the bootstrap that scores do not have."""
+    plain = Options()
+    for name in ("bootstrap", "impose_null", "small_sample"):
+        if (asked := getattr(options, name)) != getattr(plain, name):
+            family = result.regression.family if isinstance(result, AbsorbedEffects) else ""
+            of = f"a {family} regression" if family else f"ev.{result.verb}"
+            raise EstimationError(
+                f"{VERB}: {name}={asked!r} is for linear regressions, whose residuals are redrawn. Of {of} the "
+                f"scores of the clusters are redrawn, without a null imposed: leave {name} out."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +204,17 @@ def redraw(
         redrawn = _contributions(result, place)
     draws = multipliers(options.weights, g, n_draws, options.seed, all_of_them=is_all)
     drawn = Draws(*(np.concatenate(parts, axis=-1) for parts in zip(*map(redrawn.draw, draws), strict=True)))
-    facts = {**vars(options), "ties": "strict", "is_all": is_all, "g": g, "cluster": clusters.name, "factor": factor}
+    held = {"shares_held": True} if isinstance(result, AbsorbedEffects) and result.holds_shares(place) else {}
+    held = held if scores is not None else {}
+    facts = {
+        **held,
+        **vars(options),
+        "ties": "strict",
+        "is_all": is_all,
+        "g": g,
+        "cluster": clusters.name,
+        "factor": factor,
+    }
     divisor = factor if options.small_sample == "observed" else 1.0
     return _tested(result, place, redrawn, drawn, divisor, facts, is_all, conf_level)
 
@@ -304,6 +341,7 @@ def _tested(
     if not redrawn.std_error > 0:
         raise EstimationError(f"{VERB}: the clusters' scores are all zero, so there is nothing to redraw.")
     error = redrawn.std_error * np.sqrt(divisor)
+    least = _least(redrawn.method, facts, len(drawn.constant))
 
     def share(value: float) -> float:
         a = redrawn.estimate - value
@@ -312,7 +350,7 @@ def _tested(
     a = redrawn.estimate - float(facts["null"])
     found = p_values(a / error, drawn.at(a))
     low, high = -np.inf, np.inf
-    if _least(redrawn.method, facts, len(drawn.constant)) <= 1 - level:
+    if least <= 1 - level:
         low, high = invert(lambda value: share(value) > 1 - level, redrawn.estimate, redrawn.std_error / 8)
     return ResampledTest(
         verb=VERB,
@@ -320,7 +358,7 @@ def _tested(
         estimate=redrawn.estimate,
         null=float(facts["null"]),
         statistic=a / (redrawn.std_error * np.sqrt(float(facts["factor"]))),
-        p_value=found.strict if facts["is_all"] else _counted_in(found.strict, len(drawn.constant)),
+        p_value=max(found.strict, least) if facts["is_all"] else _counted_in(found.strict, len(drawn.constant)),
         p_strict=found.strict,
         p_weak=found.weak,
         p_equal_tailed=found.equal_tailed,
@@ -338,7 +376,7 @@ def _tested(
         n_obs=int(result.n_obs[place]),
         provenance=result.provenance,
         mark=result.marks[place],
-        facts=facts,
+        facts={**facts, "least": least, "none_rejected": least > 1 - level, "outcome": outcome_of(result)},
     )
 
 
@@ -348,8 +386,11 @@ def _counted_in(share: float, n_draws: int) -> float:
 
 
 def _least(method: str, facts: Mapping[str, Any], n_draws: int) -> float:
-    """Return the share of draws that tie with the observed one whatever the null: those with one weight for all."""
-    always = len(VALUES[facts["weights"]]) if method.startswith("wcr_1") else 0
+    """Return the share of draws that are of one size whatever the data, below which no p-value can lie.
+
+    A draw and its reverse are; of residuals under the null also those with one weight for all, which are the observed.
+    """
+    always = len(VALUES[facts["weights"]]) if method.startswith("wcr_1") else 2
     return always / n_draws if facts["is_all"] else 0.0
 
 

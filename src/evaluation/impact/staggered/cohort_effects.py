@@ -123,6 +123,10 @@ class CohortEffects(AbsorbedEffects):
     solved: Solved = _Later()  # type: ignore[assignment]
     uncertain: Uncertainty = _Later()  # type: ignore[assignment]
 
+    def holds_shares(self, row: int) -> bool:
+        """Tell whether a row averages several cells by shares, which errors of the regression take as known."""
+        return self.fit.get("weights") != "none" and int(np.count_nonzero(self.combine[row])) > 1
+
     def _groups_told(self) -> list[str]:
         """Return besides what every regression tells: what was left out and why, and what rows are mixed of."""
         told = [*super()._groups_told(), *left_out_lines(self.fit)]
