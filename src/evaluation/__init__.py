@@ -54,7 +54,7 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
    there can be none, ``composition_test`` and ``hold_composition`` who was asked in each wave,
    ``missing_outcome_bounds`` and ``reweighted_jackknife`` what missing answers leave, ``variance_layers`` what more
    sample would buy, ``subgroup_impacts`` for whom. ``policy_evidence`` says what may be written.
-   ``cluster_correlations``, ``rollout_mde`` and ``rollout_power`` plan the next roll-out.
+   ``cluster_correlations``, ``rollout_mde``, ``rollout_power`` and ``city_power`` plan the next roll-out.
 7. ``table``, ``plot`` and ``statement`` show; ``publish`` is the one door out; ``check_claims`` holds what was printed
    against it.
 """
