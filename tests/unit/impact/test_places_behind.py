@@ -142,3 +142,32 @@ def test_the_reference_of_an_event_study_is_not_tested() -> None:
         assert (found.method, found.reason) == ("none", "chosen_none_reference")
         assert np.isnan(found.p_value)
         assert "0 by construction" in found.why("en")
+
+
+def relabelled(panel: ev.Panel, order: np.ndarray, **options: str) -> float:
+    """The estimate with the dates of an order written into the data."""
+    places = panel.design.data.copy()
+    starts = np.where(np.isinf(order), 0, order)
+    places["start"] = starts[places["gu"]].astype(int)
+    moved = ev.panel(ev.survey_design(places, psu="gu"), unit="gu", time="year")
+    return float(ev.efficient_did(moved, **NAMED, **options).estimate[0])
+
+
+@pytest.mark.parametrize("vcov", ["jackknife", "neyman"])
+@pytest.mark.parametrize("starts", [[2015] * 13 + [2016] * 5 + [2017] * 6 + [2018], [2012] * 4 + [2016] * 3 + [0] * 3])
+def test_other_orders_of_the_efficient_estimator_are_those_of_the_data_relabelled(starts: list[int], vcov: str) -> None:
+    made = ev.efficient_did(waves_of(starts, range(2013, 2020)), vcov=vcov, **NAMED)
+    assert made.refit is not None
+    assert made.refit.clusters is not None
+    assert made.refit.reordered is not None
+    actual = np.where(np.array(starts) == 0, np.inf, np.array(starts, dtype=float))
+    at = np.array([int(level) for level in made.refit.clusters.levels])
+    random = np.random.default_rng(4)
+    orders = np.stack([actual[at], *(random.permutation(actual[at]) for _ in range(4))])
+    expected = []
+    for order in orders:
+        whole = actual.copy()
+        whole[at] = order
+        expected.append(relabelled(waves_of(starts, range(2013, 2020)), whole))
+    assert np.allclose(made.refit.reordered(orders)[:, 0], expected, rtol=1e-10)
+    assert ev.randomization_inference(made, draws=99, seed=1).n_missing == 0

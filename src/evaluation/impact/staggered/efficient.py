@@ -276,13 +276,20 @@ class _Timing:
         return np.stack(each)
 
     def reordered(self, cohorts: Floats) -> Floats:
-        """Return the rows for other orders of the roll-out, shape (B, k)."""
-        made = []
+        """Return the rows for other orders of the roll-out, shape (B, k); each order leaves out its own cohorts of one.
+
+        NaN where no cohort is left to compare.
+        """
+        whole, made = (self.table.mass > 0).all(axis=1), []
         for order in np.atleast_2d(np.asarray(cohorts, dtype=float)):
             first = _within(order[self.table.cluster], self.times)
-            values, size = np.unique(first[self.kept], return_counts=True)
-            alone = self.kept & np.isin(first, values[(size > 1) & (values > self.times[0])])
-            made.append(self.estimates(self.table.mean[alone], first[alone]))
+            values, size = np.unique(first[whole], return_counts=True)
+            usable = values[(size > 1) & (values > self.times[0])]
+            if len(usable) < 2:
+                made.append(np.full(1 + len(self.keys), np.nan))
+                continue
+            kept = whole & np.isin(first, usable)
+            made.append(self.estimates(self.table.mean[kept], first[kept]))
         return np.stack(made)
 
     def refit(self) -> Refit:
