@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -12,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 import pandas as pd
 
-from evaluation.errors import ColumnError, EstimationError, did_you_mean
+from evaluation.errors import ColumnError, EstimationError, EvaluationError, did_you_mean
 
 
 def column_names(names: object, what: str, example: str = "'district'") -> tuple[Any, ...]:
@@ -123,6 +124,28 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
 
 
+@contextmanager
+def called_as(verb: str, *inner: str) -> Iterator[None]:
+    """Let an error of a verb that another one calls name the one that was called.
+
+    Examples
+    --------
+    >>> with called_as("event_study", "att_gt"):
+    ...     raise EstimationError("att_gt: no effect could be estimated.")
+    Traceback (most recent call last):
+    evaluation.errors.EstimationError: event_study: no effect could be estimated.
+    """
+    try:
+        yield
+    except EvaluationError as error:
+        said = str(error)
+        for name in inner:
+            if said.startswith((f"{name}:", f"{name} ")):
+                error.args = (verb + said[len(name) :],)
+                break
+        raise
+
+
 def require_number(
     value: object, what: str, *, above: float = -np.inf, least: float = -np.inf, infinite: bool = False, move: str = ""
 ) -> float:
@@ -220,9 +243,9 @@ def require_arguments(verb: Callable[..., Any], given: Mapping[str, object]) -> 
     Examples
     --------
     >>> def effect(outcome: str, type: Literal["simple", "group"] = "simple") -> None: ...
-    >>> require_arguments(effect, {"outcome": "y", "type": "grup"})
+    >>> require_arguments(effect, {"outcome": 1.5, "type": "group"})
     Traceback (most recent call last):
-    evaluation.errors.EstimationError: effect: type must be one of simple, group, got 'grup'. Did you mean 'group'?
+    evaluation.errors.ColumnError: effect: outcome must be the name of one column, got 1.5. Write outcome='trust'.
     """
     for name, members, default in _declared(verb):
         value = given[name]
@@ -276,9 +299,10 @@ def _require_kind(value: object, members: tuple[Any, ...], what: str) -> None:
 def _is_of(value: object, member: Any) -> bool:
     origin, inner = get_origin(member), get_args(member)
     if origin is Literal:
-        return isinstance(value, (str, int, float)) and any(
-            value == option and isinstance(value, str) == isinstance(option, str) for option in inner
-        )
+        # Which text it is, the verb tells better: it knows why a choice of other verbs is none of its own.
+        if isinstance(value, str):
+            return any(isinstance(option, str) for option in inner)
+        return isinstance(value, (int, float)) and any(value == option for option in inner)
     if origin is not None:
         if not isinstance(value, Iterable) or isinstance(value, (str, bytes, Mapping, pd.DataFrame)):
             return False

@@ -139,6 +139,13 @@ def _numeric(design: Design, name: str, role: str, *, missing: bool) -> Floats:
     column = design.column(name)
     _refuse_no_period(column, name, role)
     values = column.to_numpy(dtype=float, na_value=np.nan)
+    endless = np.isinf(values) & design.present
+    if endless.any() and not missing:
+        raise ColumnError(
+            f"{role} '{name}' is infinite in {int(endless.sum())} rows that count; expected the wave as a number, such "
+            f"as a year. Correct it, or take a domain without them.",
+            failures=design.data.loc[endless, [name]],
+        )
     gone = np.isnan(values) & design.present
     if gone.any() and not missing:
         raise ColumnError(

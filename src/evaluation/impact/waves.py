@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluation.design.design import domain
 from evaluation.errors import IdentificationError
 from evaluation.estimation.arguments import require_arguments
-from evaluation.impact.panel import Panel, cluster_codes, read_cohorts, require_panel
+from evaluation.impact.panel import Cohorts, Panel, cluster_codes, read_cohorts, require_panel
 from evaluation.impact.panel import panel as ordered
 
 #: In each wave at least so many clusters must be untreated, or leaving one out leaves nobody to compare with.
@@ -37,7 +38,7 @@ def comparable_waves(panel: Panel, *, cohort: str, cluster: str, until: float | 
     ColumnError
         A column is absent or cannot serve.
     IdentificationError
-        Fewer than two waves are left.
+        Fewer than two waves are left, or none after a start.
 
     Notes
     -----
@@ -62,13 +63,40 @@ def comparable_waves(panel: Panel, *, cohort: str, cluster: str, until: float | 
         np.maximum.at(start, code[counted], cohorts.values[cohorts.code[counted]])
         left = np.array([int((start > time).sum()) for time in panel.times])
         kept = panel.times[left >= FEWEST_CONTROLS]
-        until = float(kept[-1]) if len(kept) else -np.inf
+        if not len(kept):
+            raise IdentificationError(
+                f"comparable_waves: in no wave are two or more clusters of '{cluster}' untreated (most: "
+                f"{int(left.max())}), so nothing can be compared. Add places that are never treated, or earlier waves."
+            )
+        until = float(kept[-1])
+        _refuse_untreated(panel, cohorts, cluster, until, left)
     if until >= panel.times[-1]:
         return panel
     waves = [wave for wave in panel.design.data[panel.time].dropna().unique().tolist() if wave <= until]
     if len(waves) < 2:
         raise IdentificationError(
-            f"comparable_waves: {len(waves)} waves up to {until:g} have two '{cluster}' that are not treated yet; a "
-            f"change needs two waves. Add places that are never treated, or earlier waves."
+            f"comparable_waves: up to {until:g} there is {len(waves)} of {len(panel.times)} waves with two clusters "
+            f"of '{cluster}' that are not treated yet; a change needs two waves. Add places that are never treated, or "
+            f"earlier waves."
         )
     return ordered(domain(panel.design, {panel.time: waves}), unit=panel.unit, time=panel.time)
+
+
+def _refuse_untreated(panel: Panel, cohorts: Cohorts, cluster: str, until: float, left: NDArray[np.int64]) -> None:
+    """Raise an IdentificationError where nobody is treated in the waves that are left."""
+    starts = cohorts.values[np.isfinite(cohorts.values)]
+    if len(starts) and starts[0] <= until:
+        return
+    if not len(starts) or starts[0] > panel.times[-1]:
+        raise IdentificationError(
+            f"comparable_waves: nobody is treated by the last wave ({panel.times[-1]:g}) according to "
+            f"'{cohorts.name}', so there is no wave after a start."
+        )
+    after = panel.times[panel.times >= starts[0]]
+    number = int(left[panel.times >= starts[0]].max())
+    raise IdentificationError(
+        f"comparable_waves: from {after[0]:g} on, the first wave after a start, {number or 'no'} "
+        f"cluster{'' if number == 1 else 's'} of '{cluster}' {'is' if number == 1 else 'are'} untreated, so no wave "
+        f"after a start can be compared. Add places that are never treated; for single treated places, see "
+        f"ev.synthetic_control."
+    )

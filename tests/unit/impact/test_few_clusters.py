@@ -354,7 +354,7 @@ def test_fewer_than_three_clusters_are_refused():
         (lambda r: ev.wild_cluster_bootstrap(r, bootstrap="12"), "no bootstrap '12'"),
         (lambda r: ev.wild_cluster_bootstrap(r, weights="mammen"), "no weights 'mammen'"),
         (lambda r: ev.wild_cluster_bootstrap(r, draws=5), "'all' or a number from 99"),
-        (lambda r: ev.wild_cluster_bootstrap(r, draws=True), "'all' or a number from 99"),
+        (lambda r: ev.wild_cluster_bootstrap(r, draws=True), "draws must be a whole number or 'all'"),
         (lambda r: ev.wild_cluster_bootstrap(r, null=np.nan), "null must be a number"),
         (lambda r: ev.wild_cluster_bootstrap(r, term="z"), "no row is called 'z'. Rows: d, x"),
         (lambda r: ev.wild_cluster_bootstrap(r, row=2), "row must be 0 to 1"),

@@ -424,7 +424,7 @@ def test_paths_without_leads_or_effects_are_refused():
         ({"sign": "up"}, "sign must be one of"),
         ({"shape": 1}, "shape must be one of"),
         ({"bounds": -1}, "0 and above"),
-        ({"bounds": "one"}, "Mbar"),
+        ({"bounds": "one"}, "bounds must be a number or a list"),
         ({"target": "last"}, "target must be"),
         ({"target": 7}, "event time 7 is not among"),
         ({"target": [1, 2]}, "3 weights are needed"),

@@ -181,7 +181,7 @@ def test_a_jackknife_that_hangs_on_one_place_is_refused_in_words():
         ({"method": "means"}, IdentificationError, "3 dates"),
         ({"method": "csdid"}, EstimationError, "method"),
         ({"waves": [2015]}, EstimationError, "two waves"),
-        ({"waves": ["2015", "2016"]}, EstimationError, "numbers such as 2016"),
+        ({"waves": ["2015", "2016"]}, EstimationError, "waves must be a list of numbers"),
         ({"df": 0}, EstimationError, "df must be a number above 0"),
         ({"correlations": 0.05}, EstimationError, "cluster_correlations"),
     ],

@@ -213,7 +213,7 @@ def _spoiled(change):
         (lambda f: f.assign(first=0), {}, IdentificationError, "nobody|no place is treated"),
         (lambda f: f, {"donors": ["c0", "c9"]}, IdentificationError, r"treated themselves: c9 \(6\)"),
         (lambda f: f, {"donors": ["c0", "c0x"]}, EstimationError, "Did you mean 'c0'"),
-        (lambda f: f, {"donors": "c0"}, EstimationError, "list of places"),
+        (lambda f: f, {"donors": "c0"}, EstimationError, "donors must be a list"),
         (lambda f: f, {"donors": ["c0"]}, IdentificationError, "1 donors.*at least two"),
         (lambda f: f.assign(y=f["y"].where(f.index != 11)), {}, ColumnError, r"no answer in 1 of 80.*c1 in 4"),
         (lambda f: f, {"cohort": None}, EstimationError, "either cohort=.*or treated="),

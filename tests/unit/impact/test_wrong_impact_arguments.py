@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import EvaluationError
+from evaluation.errors import ColumnError, EstimationError, EvaluationError, IdentificationError
 
 WRONG = {
     "None": None,
@@ -128,3 +128,51 @@ def test_a_wrong_value_is_refused_in_words(verb):
                 except Exception as error:  # noqa: BLE001 - whatever else comes is what this test looks for
                     raw.append(f"{argument}={kind}: {type(error).__name__}: {error}")
     assert raw == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "own"),
+    [
+        ("event_study", {"outcome": "y"}),
+        ("placebo_dates", {"outcome": "y"}),
+        ("placebo_outcomes", {"outcomes": ["y"], "replicates": 99}),
+        ("composition_test", {"covariates": ["age"], "replicates": 99}),
+        ("subgroup_impacts", {"outcome": "y", "by": "sex", "replicates": 99}),
+        ("missing_outcome_bounds", {"outcome": "some", "lowest": -20, "highest": 20}),
+    ],
+)
+def test_an_error_names_the_verb_that_was_called(verb, own):
+    frame = rows((2012, 2012, 0, 0), 8).assign(half=lambda d: d["gu"] % 2)
+    frame["some"] = frame["y"].where(frame.index % 9 > 0)
+    waves = ev.panel(ev.survey_design(frame, psu="gu"), time="year")
+    with pytest.raises(EstimationError, match=rf"^{verb}: cluster 'half' has 2 values"):
+        getattr(ev, verb)(waves, cohort="first", cluster="half", vcov="jackknife", **own)
+
+
+def test_a_subgroup_of_a_panel_stays_the_same():
+    frame = rows((2012, 2012, 2012, 2013, 2013, 0, 0, 0)).assign(sex=lambda d: d["year"] % 2)
+    waves = ev.panel(ev.survey_design(frame, psu="gu"), unit="gu", time="year")
+    with pytest.raises(ColumnError, match="'sex' changes within 8 of 8 units of 'gu'"):
+        ev.subgroup_impacts(waves, outcome="y", cohort="first", by="sex")
+
+
+def test_an_infinite_wave_is_told_as_one():
+    frame = rows((2012, 0, 0)).assign(year=lambda d: d["year"].where(d.index != 3, np.inf))
+    design = ev.survey_design(frame, psu="gu")
+    with pytest.raises(ColumnError, match="time 'year' is infinite in 1 rows"):
+        ev.panel(design, unit="gu", time="year")
+
+
+@pytest.mark.parametrize(
+    ("cohorts", "told"),
+    [
+        ((2012,) * 6, "from 2012 on, the first wave after a start, no clusters of 'gu' are untreated"),
+        ((2012, 0), "from 2012 on, the first wave after a start, 1 cluster of 'gu' is untreated"),
+        ((0, 0, 0), "nobody is treated by the last wave"),
+        ((2009, 2009, 2009), "in no wave are two or more clusters of 'gu' untreated"),
+    ],
+)
+def test_waves_that_leave_nothing_to_compare_are_refused_in_their_own_words(cohorts, told):
+    waves = panel_of(cohorts)
+    with pytest.raises(IdentificationError, match=told):
+        ev.comparable_waves(waves, cohort="first", cluster="gu")

@@ -145,6 +145,7 @@ def composition_test(
         weights=weights,
         supported_only=supported_only,
         conf_level=conf_level,
+        verb=VERB,
     )
     parts = [overall_effect(over_time, label, asked) for _, _, label, _ in columns]
     keys = pd.DataFrame({"term": [name for name, *_ in columns]})

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.estimation.arguments import called_as
 from evaluation.impact.credibility.overall import Asked, overall_effect, with_data
 from evaluation.impact.panel import Cohorts, Panel, read_cohorts
 from evaluation.impact.panel import panel as ordered
@@ -61,7 +62,8 @@ def earlier_effect(
         if method == "att_gt":
             return overall_effect(with_data(over_time, data), outcome, own, max_e=shift * (1 - 1e-9)), ""
         before = _rows_before(with_data(over_time, data), cohorts, true, moved)
-        return _of(OTHERS[method], before, outcome, own), ""
+        with called_as(asked.verb, method):
+            return _of(OTHERS[method], before, outcome, own), ""
     except IdentificationError:
         return None, TOO_EARLY
     except EstimationError as error:

@@ -16,7 +16,7 @@ from scipy import optimize, stats
 from evaluation import wording
 from evaluation.design.collapse import mass_by
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.estimation.arguments import column_name, require_arguments, require_number
+from evaluation.estimation.arguments import called_as, column_name, require_arguments, require_number
 from evaluation.impact.credibility.overall import Asked, overall_effect, under_one_another, with_data
 from evaluation.impact.effects import Vcov
 from evaluation.impact.identification import ControlGroup, plan_cells
@@ -226,6 +226,7 @@ def missing_outcome_bounds(
         weights=weights,
         supported_only=supported_only,
         conf_level=conf_level,
+        verb=VERB,
     )
     case = _Case(panel, name, values, missing, cohorts, asked, (low, high))
     rows = [case.row("answered", 0.0), case.row("worst_case", np.nan), *(case.row("shift", one) for one in shifts)]
@@ -340,16 +341,17 @@ class _Case:
     def _aggregated(self) -> Estimates:
         """Return the overall effect with answers of zero for those missing: its weights of cells count everybody."""
         over_time = self._filled({"": np.where(self.missing, self.scale[0], self.values)})
-        effects = att_gt(
-            over_time,
-            outcome=LOWER.format(outcome=self.outcome),
-            cohort=self.asked.cohort,
-            control_group=self.asked.control_group,
-            anticipation=self.asked.anticipation,
-            cluster=self.asked.cluster,
-            vcov=self.asked.vcov,
-        )
-        return aggregate(effects, weights=self.asked.weights, supported_only=self.asked.supported_only)
+        with called_as(VERB, "att_gt", "aggregate"):
+            effects = att_gt(
+                over_time,
+                outcome=LOWER.format(outcome=self.outcome),
+                cohort=self.asked.cohort,
+                control_group=self.asked.control_group,
+                anticipation=self.asked.anticipation,
+                cluster=self.asked.cluster,
+                vcov=self.asked.vcov,
+            )
+            return aggregate(effects, weights=self.asked.weights, supported_only=self.asked.supported_only)
 
     def _filled(self, columns: Mapping[str, Floats]) -> Panel:
         first = next(iter(columns.values()))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.errors import EstimationError, IdentificationError
+from evaluation.estimation.arguments import called_as
 from evaluation.estimation.contrasts import joined
 from evaluation.impact.clusters.jackknife import ClusterJackknife, cluster_jackknife
 from evaluation.impact.effects import Vcov, covariance
@@ -40,6 +41,7 @@ class Asked:
     weights: Weights = "sample"
     supported_only: bool = False
     conf_level: float = 0.95
+    verb: str = "att_gt"
 
     def record(self) -> dict[str, Any]:
         """Return what ``fit`` says."""
@@ -50,19 +52,20 @@ class Asked:
 
 def overall_effect(over_time: Panel, outcome: str, asked: Asked, max_e: float | None = None) -> Estimates:
     """Return the overall effect after treatment, one row; up to some time since treatment."""
-    effects = att_gt(
-        over_time,
-        outcome=outcome,
-        cohort=asked.cohort,
-        covariates=asked.covariates,
-        estimator=asked.estimator,
-        control_group=asked.control_group,
-        anticipation=asked.anticipation,
-        cluster=asked.cluster,
-        vcov=asked.vcov,
-        conf_level=asked.conf_level,
-    )
-    made = aggregate(effects, type="simple", max_e=max_e, weights=asked.weights, supported_only=asked.supported_only)
+    with called_as(asked.verb, "att_gt", "aggregate"):
+        effects = att_gt(
+            over_time,
+            outcome=outcome,
+            cohort=asked.cohort,
+            covariates=asked.covariates,
+            estimator=asked.estimator,
+            control_group=asked.control_group,
+            anticipation=asked.anticipation,
+            cluster=asked.cluster,
+            vcov=asked.vcov,
+            conf_level=asked.conf_level,
+        )
+        made = aggregate(effects, max_e=max_e, weights=asked.weights, supported_only=asked.supported_only)
     return made.take(np.array([0]))
 
 

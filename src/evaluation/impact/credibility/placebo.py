@@ -128,8 +128,9 @@ def placebo_dates(
     if min(sizes) <= 0 or len(set(sizes)) < len(sizes):
         raise EstimationError(f"{verb}: shifts must be above zero and different, got {shifts!r}. Write shifts=[1, 2].")
     asked = Asked(
-        cohort, covariates, estimator, control_group, anticipation, cluster, vcov, weights, supported_only, conf_level
-    )
+        cohort, covariates, estimator, control_group, anticipation, cluster, vcov, weights, supported_only, conf_level,
+        verb=verb,
+    )  # fmt: skip
     require_choice(method, METHODS, f"{verb}: method")
     _refuse_mismatch(panel, method, asked)
     made = [earlier_effect(panel, name, asked, size, method) for size in sizes]
@@ -220,8 +221,9 @@ def placebo_outcomes(
         raise EstimationError(f"{verb} needs at least one outcome that the policy cannot move; none was given.")
     count, chosen = draws_asked(replicates, seed, verb)
     asked = Asked(
-        cohort, covariates, estimator, control_group, anticipation, cluster, vcov, weights, supported_only, conf_level
-    )
+        cohort, covariates, estimator, control_group, anticipation, cluster, vcov, weights, supported_only, conf_level,
+        verb=verb,
+    )  # fmt: skip
     parts = [overall_effect(panel, name, asked) for name in names]
     whole = under_one_another(parts, pd.DataFrame({"term": list(names)}), panel, asked, verb)
     joint = joint_zero(whole, "Wald test of placebo outcomes", "no effect on any placebo outcome")

@@ -111,8 +111,11 @@ def subgroup_impacts(
     require_choice(families, ("all", "column"), f"{VERB}: families")
     count, chosen = draws_asked(replicates, seed, VERB)
     asked = Asked(
-        cohort, covariates, estimator, control_group, anticipation, cluster, vcov, weights, supported_only, conf_level
-    )
+        cohort, covariates, estimator, control_group, anticipation, cluster, vcov, weights, supported_only, conf_level,
+        verb=VERB,
+    )  # fmt: skip
+    for column in columns:
+        _refuse_changing(panel, column)
     rows: list[tuple[Any, Any, Mask]] = [(OVERALL, None, panel.period >= 0)]
     rows += [(column, level, _within(panel, column, level)) for column in columns for level in _levels(panel, column)]
     made = [(overall_effect(panel, name, asked), ""), *(_attempt(panel, own, name, asked) for _, _, own in rows[1:])]
@@ -144,6 +147,22 @@ def _levels(over_time: Panel, column: Any) -> list[Any]:
     return levels
 
 
+def _refuse_changing(over_time: Panel, column: Any) -> None:
+    """Raise a ColumnError where a unit of a panel changes its subgroup: it would lack waves in either."""
+    if over_time.rows is None:
+        return
+    own = pd.factorize(over_time.design.column(column))[0][over_time.rows]
+    moved = (own != own[:, :1]).any(axis=1)
+    if moved.any():
+        rows = over_time.rows[moved].ravel()
+        raise ColumnError(
+            f"{VERB}: '{column}' changes within {int(moved.sum())} of {len(own)} units of '{over_time.unit}'. The "
+            f"subgroups of a panel stay the same: take the value of the first wave, or leave unit out of ev.panel to "
+            f"compare repeated cross-sections.",
+            failures=over_time.design.data.iloc[rows][[str(over_time.unit), over_time.time, column]],
+        )
+
+
 def _within(over_time: Panel, column: Any, level: Any) -> Mask:
     inside = (over_time.design.column(column) == level).to_numpy(dtype=bool, na_value=False)
     return np.asarray(inside & (over_time.period >= 0))
@@ -158,7 +177,8 @@ def _attempt(over_time: Panel, inside: Mask, outcome: str, asked: Asked) -> tupl
     except IdentificationError:
         return None, "no_comparison"
     except EvaluationError as error:
-        raise type(error)(f"{VERB}: {error}", failures=error.failures) from None
+        said = str(error)
+        raise type(error)(said if said.startswith(VERB) else f"{VERB}: {said}", failures=error.failures) from None
 
 
 def _sides(over_time: Panel, inside: Mask, cohort: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.errors import EstimationError
-from evaluation.estimation.arguments import require_arguments
+from evaluation.estimation.arguments import called_as, require_arguments
 from evaluation.impact.effects import ImpactEffects, Refit, Vcov, covariance
 from evaluation.impact.identification import BasePeriod, ControlGroup
 from evaluation.impact.panel import Panel, exact
@@ -380,26 +380,27 @@ def event_study(
     Callaway and Sant'Anna (2021), equation 3.4. R twin: ``did::aggte(type = "dynamic")``.
     """
     require_arguments(event_study, locals())
-    effects = att_gt(
-        panel,
-        outcome=outcome,
-        cohort=cohort,
-        covariates=covariates,
-        estimator=estimator,
-        control_group=control_group,
-        base_period=base_period,
-        anticipation=anticipation,
-        cluster=cluster,
-        vcov=vcov,
-        conf_level=conf_level,
-    )
-    made = aggregate(
-        effects,
-        type="dynamic",
-        balance_e=balance_e,
-        min_e=min_e,
-        max_e=max_e,
-        weights=weights,
-        supported_only=supported_only,
-    )
+    with called_as("event_study", "att_gt", "aggregate"):
+        effects = att_gt(
+            panel,
+            outcome=outcome,
+            cohort=cohort,
+            covariates=covariates,
+            estimator=estimator,
+            control_group=control_group,
+            base_period=base_period,
+            anticipation=anticipation,
+            cluster=cluster,
+            vcov=vcov,
+            conf_level=conf_level,
+        )
+        made = aggregate(
+            effects,
+            type="dynamic",
+            balance_e=balance_e,
+            min_e=min_e,
+            max_e=max_e,
+            weights=weights,
+            supported_only=supported_only,
+        )
     return replace(made, verb="event_study")
