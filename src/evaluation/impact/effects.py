@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Vcov = Literal["design", "cluster", "jackknife"]
 VCOV = ("design", "cluster", "jackknife")
+#: Fewer clusters carry no error.
+FEWEST_CLUSTERS = 3
 #: Entries of ``fit`` with a count for each row.
 COUNTED = ("treated_clusters", "control_clusters")
 
@@ -153,6 +155,53 @@ def part_of(refit: Refit, rows: NDArray[np.int64]) -> Refit:
     )
 
 
+def among_used(refit: Refit, used: Mask, verb: str) -> Refit:
+    """Return the means to ask again with the clusters alone that have respondents behind some row.
+
+    Others, such as places treated since before the first wave, change no estimate when they are left out: as clusters
+    they would only add degrees of freedom.
+
+    Parameters
+    ----------
+    refit : Refit
+    used : ndarray of bool, shape (n,) or (n, k)
+    verb : str
+
+    Raises
+    ------
+    EstimationError
+        Fewer than three clusters are left.
+    """
+    clusters = refit.clusters
+    if clusters is None:
+        return refit
+    behind = (used if used.ndim == 1 else used.any(axis=1)) & (clusters.code >= 0)
+    kept = np.flatnonzero(np.bincount(clusters.code[behind], minlength=len(clusters)) > 0)
+    if len(kept) == len(clusters):
+        return refit
+    if len(kept) < FEWEST_CLUSTERS:
+        raise EstimationError(
+            f"{verb}: only {len(kept)} of {len(clusters)} values of cluster '{clusters.name}' are compared, and an "
+            f"error needs at least {FEWEST_CLUSTERS}. Leave cluster out for the sampling error alone."
+        )
+    place = np.full(len(clusters) + 1, -1, dtype=np.int64)
+    place[kept] = np.arange(len(kept))
+    every, without, reordered = clusters.cohort, refit.without, refit.reordered
+
+    def moved(cohorts: Floats) -> Floats:
+        whole = np.tile(np.asarray(every, dtype=float), (len(cohorts), 1))
+        whole[:, kept] = cohorts
+        return reordered(whole)  # type: ignore[misc]
+
+    levels = tuple(clusters.levels[g] for g in kept)
+    return replace(
+        refit,
+        clusters=Clusters(clusters.name, levels, place[clusters.code], None if every is None else every[kept]),
+        without=None if without is None else lambda: without()[kept],
+        reordered=None if reordered is None or every is None else moved,
+    )
+
+
 def chosen_vcov(verb: str, design: Design, vcov: str | None, cluster: str | None) -> Vcov:
     """Return the rule of the errors: the jackknife where a cluster is named, else the sampling design.
 
@@ -235,6 +284,7 @@ def effects_of(
         As of ``Estimates``; ``fit`` gains ``vcov``, ``cluster``, ``n_clusters`` and, for the jackknife, the rows
         ``without_error`` because they do not exist without some cluster.
     """
+    refit = refit if vcov == "design" else among_used(refit, used, verb)
     engine, contributions = errors_of(refit, vcov)
     matrix, design = covariance(engine, contributions), refit.design
     masks = np.broadcast_to(used[:, None] if used.ndim == 1 else used, (len(design), len(keys)))

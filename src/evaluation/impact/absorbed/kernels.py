@@ -172,6 +172,11 @@ def serial(
     time, waves = found[0], len(found[1])
     if waves < FEWEST_WAVES:
         raise EstimationError(f"{verb}: vcov='{rule.kind}' needs at least {FEWEST_WAVES} waves, got {waves}.")
+    if int(rule.lags or 0) >= waves:
+        raise EstimationError(
+            f"{verb}: vcov='{rule.kind}' with lags={rule.lags}, but '{regression.names['time']}' has {waves} waves: "
+            f"lags from 0 to {waves - 1} can be counted, and far fewer than that should."
+        )
     own, n_units = (np.zeros(len(time), dtype=np.int64), 1)
     if rule.kind == "newey_west" and units is not None:
         own, n_units = units[0], len(units[1])
@@ -211,7 +216,14 @@ def spatial(
         )
     n, k = len(regression.rows), parameters(regression, "all", [])
     factor = _rows_factor(verb, n, k) * n / (n - 1)
-    near = distances(points) <= float(rule.cutoff or 0.0)
+    apart = distances(points)
+    near = apart <= float(rule.cutoff or 0.0)
+    if near.all():
+        raise EstimationError(
+            f"{verb}: vcov='conley' with cutoff={rule.cutoff:g} km, and every place lies within it of every other "
+            f"({len(points):,} places, at most {apart.max():.1f} km apart): the scores of all sum to zero, and so would "
+            f"the error. Take a smaller cutoff, or vcov='jackknife' with a cluster."
+        )
     code = place.ravel().astype(np.int64)
     sums = sum_by(code, len(points), scores) * np.sqrt(factor)
     named = f"Conley, uniform kernel, {rule.cutoff:g} km"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 
@@ -54,6 +54,8 @@ class Records:
         Records without outcome or covariates.
     terms : tuple of str, p
         Names of the columns of ``x``.
+    early : ndarray of int
+        Cohorts of the records left out because they were treated from the first wave on.
     """
 
     over_time: Panel
@@ -67,6 +69,7 @@ class Records:
     formula: str
     n_left_out: int
     terms: tuple[str, ...] = ("(Intercept)",)
+    early: Codes = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def is_panel(self) -> bool:
@@ -106,7 +109,11 @@ def read_records(
         complete = model.used
     candidates = np.flatnonzero(over_time.period >= 0) if over_time.rows is None else over_time.rows
     usable = complete[candidates] if candidates.ndim == 1 else complete[candidates].all(axis=1)
-    rows = candidates if usable.all() else candidates[usable]
+    own = cohorts.code[candidates if candidates.ndim == 1 else candidates[:, 0]]
+    is_early = usable & (cohorts.values[own] <= over_time.times[0])
+    # Without a wave before their treatment they are in no comparison, but their places would count as clusters.
+    early, usable_later = own[is_early], usable & ~is_early
+    rows = candidates if usable_later.all() else candidates[usable_later]
     first = rows if rows.ndim == 1 else rows[:, 0]
     place = np.zeros(len(design), dtype=np.int64) if cluster is None else cluster
     period = over_time.period if rows.ndim == 1 else np.zeros(len(design), dtype=np.int64)
@@ -126,6 +133,7 @@ def read_records(
         "" if model is None else model.formula,
         int((~usable).sum()),
         ("(Intercept)",) if model is None else tuple(model.terms),
+        early,
     )
 
 

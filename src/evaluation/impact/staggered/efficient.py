@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
 from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.clusters.behind import clusters_behind
-from evaluation.impact.effects import ImpactEffects, Refit, chosen_vcov, effects_of
+from evaluation.impact.effects import ImpactEffects, Refit, among_used, chosen_vcov, effects_of
 from evaluation.impact.identification import LAST_COHORT, NO_COMPARISON, NO_PERIOD_BEFORE
 from evaluation.impact.panel import Panel, exact
 from evaluation.impact.staggered.imputed_effects import KEY, Kind
@@ -431,7 +431,7 @@ def _result(random: _Timing, rule: str, conf_level: float, record: dict[str, Any
     used = seen.mask(random.kept[seen.place])
     record["assumes"] = ["random_timing"]
     record["n_left_out"] = seen.n_left_out + seen.over_time.n_left_out
-    refit = random.refit()
+    refit = among_used(random.refit(), used, "efficient_did")
     if rule == "jackknife":
         cluster = None if seen.clusters is None else seen.clusters.name
         chosen = chosen_vcov("efficient_did", refit.design, rule, cluster)

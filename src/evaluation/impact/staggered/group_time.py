@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as entry
 from typing import Any
 
@@ -33,7 +33,7 @@ from evaluation.impact.identification import (
 )
 from evaluation.impact.panel import Cohorts, Panel, cluster_codes, exact, require_panel
 from evaluation.impact.sharing import told_of_sampling
-from evaluation.impact.staggered.cell_table import CellTable, collapse, read_records
+from evaluation.impact.staggered.cell_table import CellTable, Records, collapse, read_records
 from evaluation.impact.staggered.difference import ESTIMATORS, CellError, Estimator, effect
 from evaluation.impact.staggered.fitted import Fitted
 from evaluation.impact.staggered.influence_sums import effect_sums, engine_of
@@ -171,6 +171,8 @@ def att_gt(
     cohorts, cells = cells_of(panel, cohort, control_group, base_period, anticipation)
     clusters = None if cluster is None else _clusters(panel, cohorts, cluster, chosen)
     records = read_records(panel, outcome, covariates, cohorts, None if clusters is None else clusters.code)
+    if clusters is not None:
+        clusters, records = _compared(clusters, records, chosen)
     fitted, reasons = _fit(collapse(records, len(cohorts.values)), cohorts, cells, estimator, clusters, chosen)
     frame = cell_frame(panel, cohorts, cells, None if clusters is None else clusters.code)
     frame = frame.assign(reason=reasons, is_identified=[not reason for reason in reasons])
@@ -184,6 +186,25 @@ def att_gt(
         "anticipation": anticipation,
     }
     return _estimates(fitted, identified, options, conf_level)
+
+
+def _compared(clusters: Clusters, records: Records, vcov: Vcov) -> tuple[Clusters, Records]:
+    """Return the clusters that have records, renumbered: others would only add degrees of freedom."""
+    kept = np.unique(records.cluster)
+    if len(kept) == len(clusters):
+        return clusters, records
+    if vcov != "design" and len(kept) < FEWEST_CLUSTERS:
+        raise EstimationError(
+            f"att_gt: cluster '{clusters.name}' has {len(kept)} values among those with an outcome and a wave before "
+            f"treatment, and errors of clusters need at least {FEWEST_CLUSTERS}. Take vcov='design'."
+        )
+    place = np.full(len(clusters), -1, dtype=np.int64)
+    place[kept] = np.arange(len(kept))
+    code = np.full(len(clusters.code), -1, dtype=np.int64)
+    code[records.rows] = place[clusters.code[records.rows]]
+    levels = tuple(clusters.levels[g] for g in kept)
+    own = None if clusters.cohort is None else clusters.cohort[kept]
+    return Clusters(clusters.name, levels, code, own), replace(records, cluster=place[records.cluster])
 
 
 def _clusters(panel: Panel, cohorts: Cohorts, name: str, vcov: Vcov) -> Clusters:
@@ -267,6 +288,7 @@ def _estimates(
         identified=identified,
         fitted=fitted,
         sums=contributions,
+        bases=fitted.bases([[i] for i in range(len(fitted.cells))]),
     )
 
 
@@ -280,7 +302,7 @@ def _fit_record(
     fitted: Fitted, identified: IdentifiedCells, options: dict[str, Any], keys: pd.DataFrame, vcov: Floats
 ) -> dict[str, Any]:
     records, values, times = fitted.table.records, fitted.cohorts.values, fitted.over_time.times
-    size = np.bincount(records.cohort, minlength=len(values))
+    size = np.bincount(records.cohort, minlength=len(values)) + np.bincount(records.early, minlength=len(values))
     named = {"never" if np.isinf(value) else str(exact(value)): int(n) for value, n in zip(values, size, strict=True)}
     leads = bool((identified.frame["time"] < identified.frame["cohort"] - options["anticipation"]).any())
     record = {

@@ -16,7 +16,7 @@ from evaluation.errors import EstimationError, IdentificationError, did_you_mean
 from evaluation.impact.clusters.behind import clusters_behind, not_treated_yet
 from evaluation.impact.clusters.jackknife import ClusterSums, cluster_sampling
 from evaluation.impact.effects import ImpactEffects, Refit, chosen_vcov, effects_of
-from evaluation.impact.identification import NO_COMPARISON, NO_PERIOD_BEFORE
+from evaluation.impact.identification import NO_ANSWERS, NO_COMPARISON, NO_PERIOD_BEFORE
 from evaluation.impact.panel import exact
 from evaluation.impact.staggered.observations import Observations
 from evaluation.impact.staggered.remarked import remarked
@@ -421,6 +421,8 @@ def _fit_record(imputed: Imputed) -> dict[str, Any]:
         key = (exact(cells.first[q]), exact(cells.times[cells.period[q]]))
         why = SINGLE_TREATED if found[q] else NO_COMPARISON
         reasons[key] = NO_PERIOD_BEFORE if no_period[q] else reasons.get(key, why)
+    for g, t in seen.silent_cells():
+        reasons.setdefault((g, t), NO_ANSWERS)
     records = [{"cohort": g, "time": t, "reason": reason} for (g, t), reason in sorted(reasons.items())]
     return {
         "type": question.kind,

@@ -14,7 +14,7 @@ from evaluation.errors import ColumnError, EstimationError
 from evaluation.estimation.arguments import names_any
 from evaluation.estimation.domains import code_levels, outcomes_of
 from evaluation.impact.effects import Clusters, cohort_by_cluster
-from evaluation.impact.panel import Panel, cluster_codes, read_cohorts, require_panel
+from evaluation.impact.panel import Panel, cluster_codes, exact, read_cohorts, require_panel
 from evaluation.impact.sharing import told_of_sampling
 from evaluation.regression.model import read_model
 
@@ -98,6 +98,13 @@ class Observations:
         whole = np.zeros((len(self.over_time.design), z.shape[1]))
         whole[self.rows] = z
         return whole
+
+    def silent_cells(self) -> list[tuple[float, float]]:
+        """Return cohorts and waves from their start on in which nobody of them has an answer and a weight."""
+        times, there = self.over_time.times, self.weights() > 0
+        seen = set(zip(self.first[there].tolist(), self.time[there].tolist(), strict=True))
+        starts = np.unique(self.first[there & np.isfinite(self.first)])
+        return [(exact(g), exact(t)) for g in starts for t in times[times >= g] if (float(g), float(t)) not in seen]
 
     def told_of_sampling(self, vcov: str) -> dict[str, Any]:
         """Return what ``fit`` says of errors of the sampling design alone."""

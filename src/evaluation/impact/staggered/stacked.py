@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from evaluation.design.collapse import sum_by
 from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.effects import ImpactEffects, Refit
-from evaluation.impact.identification import NO_COMPARISON
+from evaluation.impact.identification import NO_ANSWERS, NO_COMPARISON
 from evaluation.impact.panel import Panel, exact
 from evaluation.impact.staggered.cohort_effects import LinearForm
 from evaluation.impact.staggered.cohort_errors import Vcov, result_of
@@ -111,11 +111,20 @@ def stacked_did(
     """
     require_arguments(stacked_did, locals())
     _check(weights, control_group, window)
-    rows = read_rows(
-        panel, VERB, outcome=outcome, cohort=cohort, covariates=covariates, cluster=cluster, by_cohort=True,
+    asked = partial(
+        read_rows, verb=VERB, outcome=outcome, cohort=cohort, covariates=covariates, cluster=cluster, by_cohort=True,
         needs_comparison=False, needs_start=False,
     )  # fmt: skip
-    fit = _stacked(rows, (float(window[0]), float(window[1])), weights, control_group)
+    edges = (float(window[0]), float(window[1]))
+    rows = asked(panel)
+    fit = _stacked(rows, edges, weights, control_group)
+    idle = ~np.isin(np.arange(len(rows.cohorts)), fit.stacks) & ~fit.controls.any(axis=0)
+    if idle[rows.cohort].any():
+        # Cohorts in no stack: their places would count among the clusters.
+        period = panel.period.copy()
+        period[rows.at[idle[rows.cohort]]] = -1
+        rows = asked(replace(panel, period=period))
+        fit = replace(_stacked(rows, edges, weights, control_group), trimmed=fit.trimmed)
     record = {
         "type": "dynamic",
         "window": [exact(edge) for edge in window],
@@ -146,21 +155,30 @@ def _check(weights: str, control_group: str, window: tuple[float, float]) -> Non
         )
 
 
+def _weighty(rows: CohortRows) -> Mask:
+    """Return the cohorts and waves with answers of some weight, shape (C, T)."""
+    c, t = len(rows.cohorts), len(rows.times)
+    w = rows.over_time.design.domain_weights[rows.at]
+    return np.asarray(np.bincount(rows.cohort * t + rows.period, w, minlength=c * t).reshape(c, t) > 0)
+
+
 def _stacked(rows: CohortRows, window: tuple[float, float], weights: str, control_group: str) -> StackedFit:
     pre, post = window
     since = rows.since
     inside = (since >= -pre) & (since <= post) & np.isfinite(since)
     times = np.unique(since[inside])
     times = times[(times >= -pre) & (times <= post)]
-    stacks, controls, waves, trimmed = [], [], [], []
+    stacks, controls, waves, trimmed, there = [], [], [], [], _weighty(rows)
     for g, first in enumerate(rows.cohorts):
         if np.isinf(first):
             continue
         own = np.flatnonzero(inside[g])
         clean = np.isinf(rows.cohorts) | ((rows.cohorts > first + post) & (control_group == "notyettreated"))
         whole = rows.times[0] <= first - pre and rows.times[-1] >= first + post and len(own) == len(times)
-        if not whole or not clean.any():
-            trimmed.append({"cohort": exact(first), "reason": NO_COMPARISON if whole else OUTSIDE_WINDOW})
+        silent = whole and not (there[g, own].all() and there[clean][:, own].any(axis=0).all())
+        if not whole or not clean.any() or silent:
+            reason = NO_COMPARISON if not clean.any() else NO_ANSWERS
+            trimmed.append({"cohort": exact(first), "reason": reason if whole else OUTSIDE_WINDOW})
             continue
         stacks.append(g)
         controls.append(clean)
