@@ -440,3 +440,17 @@ def test_a_result_is_shown_and_published_in_both_languages(tmp_path, monkeypatch
     monkeypatch.setenv("EVALUATION_RUN", str(tmp_path))
     assert "estimates/effect.json" in ev.publish("effect", result).files
     assert replace(result, conf_level=0.9).summary() != result.summary()
+
+
+def test_lags_beyond_the_waves_are_refused():
+    asked = {key: value for key, value in TWO.items() if key != "cluster"}
+    for kind, more in (("driscoll_kraay", {}), ("newey_west", {"unit": "dong"})):
+        assert ev.fe_regression(survey(people()), **asked, vcov=kind, lags=5, **more).std_error[0] > 0
+        with pytest.raises(EstimationError, match="'year' has 6 waves: lags from 0 to 5"):
+            ev.fe_regression(survey(people()), **asked, vcov=kind, lags=6, **more)
+
+
+def test_a_distance_within_which_everybody_lies_is_refused():
+    asked = {key: value for key, value in TWO.items() if key != "cluster"}
+    with pytest.raises(EstimationError, match="every place lies within it of every other .* Take a smaller cutoff"):
+        ev.fe_regression(survey(people()), **asked, vcov="conley", coordinates=("lat", "lon"), cutoff=20_000)
