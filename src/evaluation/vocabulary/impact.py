@@ -167,7 +167,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "RolloutSimulation": ("모의실험으로 본 검정력과 오류율", "Power and size of the roll-out by simulation"),
     "persons_per_cell": ("지역·조사당 응답자", "persons per place and wave"),
     "infinitely_many": ("무한히 많음", "infinitely many"),
-    "never_treated": ("시행 없음", "never"),
+    "never_treated": ("시행 안 함", "never treated"),
     "share_shocks": ("분산 중 지역 충격 몫 (%)", "share of shocks in the variance (%)"),
     "mde_means": ("시행 전후 평균의 차이", "means before and after"),
     "mde_att_gt": ("집단·시점별 효과의 평균 (CS)", "group-time effects (CS)"),
@@ -191,7 +191,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "mde_floor": ("응답자가 무한히 많을 때", "with infinitely many persons"),
     "mde_asked": ("계획한 응답자 수", "numbers asked for"),
     "test": ("검정", "test"),
-    "test_jackknife": ("지역 하나씩 빼기 (CV3, t)", "leave-one-place-out (CV3, t)"),
+    "test_jackknife": ("지역을 하나씩 뺀 잭나이프 (CV3, t)", "jackknife over places (CV3, t)"),
     "test_randomization": ("무작위화 추론", "randomization inference"),
     "rejected": ("기각 비율 (%)", "rejected (%)"),
     "mc_error": ("모의실험 오차 (%p)", "simulation error (points)"),
@@ -454,6 +454,10 @@ TERMS: dict[str, tuple[str, str]] = {
         "다른 시점과 견주는 기준으로 0으로 정한 값이므로 검정할 것이 없음",
         "this row is the reference that the others are measured against, 0 by construction: there is nothing to test",
     ),
+    "start_unseen": (
+        "처음 시행된 조사 바로 앞 조사에 응답이 없는 군집 {n}개: 시행 시점을 있는 응답에서 읽음",
+        "Clusters without rows in the wave before their first treated one: {n}; dates are read from the rows there are",
+    ),
     # end of inference with few clusters
     "rejected_share": ("기각 비율", "share rejected"),
     # violations of parallel trends
@@ -595,7 +599,7 @@ TERMS: dict[str, tuple[str, str]] = {
     # stacking
     "BaconDecomposition": ("이원고정효과 계수의 2×2 분해", "Two-by-two comparisons in the two-way coefficient"),
     "bacon_comparison": ("비교 (시행 연도)", "comparison (year of the start)"),
-    "bacon_never": ("미시행", "never"),
+    "bacon_never": ("미시행", "never treated"),
     "bacon_type": ("비교의 종류", "kind of comparison"),
     "bacon_estimate": ("2×2 추정값", "2×2 estimate"),
     "bacon_weight": ("가중치", "weight"),
@@ -612,20 +616,20 @@ TERMS: dict[str, tuple[str, str]] = {
     # main table
     "method_group_time": ("시행 집단·연도별 (Callaway–Sant'Anna)", "group-time (Callaway and Sant'Anna)"),
     "method_imputation": ("대체 추정 (Borusyak–Jaravel–Spiess)", "imputation (Borusyak, Jaravel, Spiess)"),
-    "method_two_stage": ("2단계 (Gardner)", "two-stage (Gardner)"),
+    "method_two_stage": ("2단계 이중차분 (Gardner)", "two-stage (Gardner)"),
     "method_sun_abraham": ("상호작용 가중 (Sun–Abraham)", "interaction-weighted (Sun and Abraham)"),
     "method_extended_twfe": ("확장 이원고정효과 (Wooldridge)", "extended two-way (Wooldridge)"),
-    "method_stacked": ("적층 (Wing 외)", "stacked (Wing and others)"),
+    "method_stacked": ("적층 이중차분 (Wing 외)", "stacked (Wing and others)"),
     "method_efficient": (
-        "무작위 시기 효율 추정 (Roth–Sant'Anna)",
+        "무작위 시점 효율 추정 (Roth–Sant'Anna)",
         "efficient under random timing (Roth and Sant'Anna)",
     ),
     "method_synthetic_did": ("합성 이중차분", "synthetic difference-in-differences"),
     "method_twfe": ("이원고정효과 (비교용)", "two-way fixed effects (for comparison)"),
-    "p_jackknife": ("p (지역을 하나씩 뺌)", "p (places left out)"),
+    "p_jackknife": ("p (잭나이프)", "p (jackknife)"),
     "until": ("마지막 조사", "last wave"),
-    "p_randomization": ("p (시행 순서 무작위화)", "p (order of the roll-out)"),
-    "p_wild": ("p (와일드·점수 부트스트랩)", "p (wild or score bootstrap)"),
+    "p_randomization": ("p (무작위화)", "p (randomization)"),
+    "p_wild": ("p (부트스트랩)", "p (bootstrap)"),
     "n_clusters": ("군집 수", "clusters"),
     "placebo_error": ("오차는 비교 지역을 가짜 시행 지역으로 삼아 구함", "error from donors taken as if treated"),
     "no_jackknife": ("군집 하나에 달려 있어 오차 없음", "no error, as it hangs on a single cluster"),
@@ -641,12 +645,18 @@ TERMS: dict[str, tuple[str, str]] = {
         "Later waves ({n}) are left out: fewer than two places are untreated after {until}",
     ),
     "counts_observations": ("n은 지역과 조사의 짝 수", "n counts observations: a place in a wave"),
+    "three_p_values": (
+        "p값: 지역을 하나씩 뺀 잭나이프와 t(G-1), 시행 순서의 무작위화, 와일드 군집 부트스트랩 (회귀가 아닌 행은 점수 "
+        "부트스트랩)",
+        "p-values: jackknife over places with t(G-1), randomization of the order of the roll-out, wild "
+        "cluster bootstrap (of scores in rows that are no regression)",
+    ),
     "counts_answers": ("n은 응답 수", "n counts answers"),
     "VarianceLayers": ("분산의 두 층: 표본과 지역 충격", "Two layers of the variance: sampling and shocks of places"),
     "variance_layer": ("층", "layer"),
     "component": ("분산", "variance"),
     "layer_share": ("지금 분산 대비", "share of today's variance"),
-    "layer_total": ("전체 (지역 하나씩 빼기)", "total (leave-one-place-out)"),
+    "layer_total": ("전체 (지역을 하나씩 뺀 잭나이프)", "total (jackknife over places)"),
     "layer_sampling": ("표본 (층·조사구·가중치)", "sampling (strata, units, weights)"),
     "layer_shocks": ("지역 충격 (차이)", "shocks of places (difference)"),
     "layer_larger": ("표본이 {times}배라면", "with {times} times the sample"),
@@ -830,6 +840,12 @@ TERMS: dict[str, tuple[str, str]] = {
     "treatment_not_a_number": (
         "숫자 열에 글자가 있음: 고치거나 빈칸으로 둘 것",
         "text where numbers are expected: correct it or leave it blank",
+    ),
+    "treatment_not_a_period": (
+        "조사 연도나 처음 시행된 연도가 수가 아님(예/아니오, 0/1, 날짜, 연월, 음수): 2015처럼 조사와 같은 단위의 수로 적고, "
+        "시행되지 않은 곳은 0",
+        "a wave or first treated period that is no number of the waves' kind (yes or no, 0/1, a date, year and month, "
+        "below zero): write it as the waves are written, such as 2015, and 0 for never",
     ),
     "treatment_missing_values": (
         "단위, 조사 연도 또는 처치가 빠진 행: 채우거나 제외할 것",

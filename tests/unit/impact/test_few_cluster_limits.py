@@ -141,6 +141,8 @@ def test_tables_and_figures_of_few_clusters_name_the_outcome() -> None:
     assert "respondents" not in str(few)
     assert "n = " in str(few)
     assert "Taylor linearization" in str(few)
+    assert not few.frame.iloc[:, 0].str.startswith("CR2").any()
+    assert "CR2, Satterthwaite · CR3, Satterthwaite: not available, for regressions only" in str(few)
     assert ev.table(ev.leave_one_out(overall), lang="en").title.endswith(": y")
     orders = ev.randomization_inference(overall, draws=99, seed=1)
     assert "y, overall" in str(ev.table(orders, lang="en"))
@@ -149,10 +151,20 @@ def test_tables_and_figures_of_few_clusters_name_the_outcome() -> None:
 
 def test_clusters_without_a_part_in_an_estimate_are_told() -> None:
     people = staged()
-    people.loc[people["gu"] < 2, "start"] = 2013
-    overall = ev.aggregate(
-        ev.att_gt(ev.panel(ev.survey_design(people, psu="gu"), time="year"), outcome="y", cohort="start", cluster="gu")
+    made = ev.event_study(
+        ev.panel(ev.survey_design(people, psu="gu"), time="year"), outcome="y", cohort="start", cluster="gu"
     )
-    shown = ev.few_cluster_table(overall, draws=99, orders=99, seed=1)
-    assert shown.idle == 2
-    assert "2 of the clusters have no part in this estimate" in shown.counts("en")
+    shown = ev.few_cluster_table(made, row={"event_time": 3}, draws=99, orders=99, seed=1)
+    assert (shown.sides.treated, shown.sides.control, shown.idle) == (8, 10, 6)
+    assert "6 of the clusters have no part in this estimate" in shown.counts("en")
+    assert ev.few_cluster_table(made, draws=99, orders=99, seed=1).idle == 0
+
+
+def test_a_date_that_is_read_from_the_rows_there_are_is_told() -> None:
+    places = noise(8, 1)
+    whole = ev.randomization_inference(regressed(places), draws="all")
+    assert whole.facts["start_unseen"] == 0
+    part = ev.randomization_inference(regressed(places[(places["gu"] != 0) | (places["year"] != 2)]), draws="all")
+    assert part.facts["start_unseen"] == 1
+    assert "first treated one: 1;" in part.convention("en")
+    assert "first treated one" not in whole.convention("en")

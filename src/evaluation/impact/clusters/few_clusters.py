@@ -152,14 +152,15 @@ class FewClusterTable:
         return told
 
     def layout(self, lang: str) -> tuple[dict[str, list[str]], list[str]]:
-        """Return the table's columns of text, and its notes."""
+        """Return the table's columns of text, and its notes, which say what cannot be had."""
+        lines = [line for line in self.lines if not line.reason or np.isfinite(line.std_error)]
         columns = {
-            term("method", lang): [term(f"p_{line.method}", lang) for line in self.lines],
-            term("few_how", lang): [_rule(line, lang) for line in self.lines],
-            term("std_error", lang): [self.mark or _shown(line.std_error, 4) for line in self.lines],
-            term("df", lang): [_shown(line.df, int(line.df % 1 > 0)) for line in self.lines],
-            term("p_value", lang): [probability(line.p_value) for line in self.lines],
-            term("interval", lang): [self.mark or _interval(line) for line in self.lines],
+            term("method", lang): [term(f"p_{line.method}", lang) for line in lines],
+            term("few_how", lang): [_rule(line, lang) for line in lines],
+            term("std_error", lang): [self.mark or _shown(line.std_error, 4) for line in lines],
+            term("df", lang): [_shown(line.df, int(line.df % 1 > 0)) for line in lines],
+            term("p_value", lang): [probability(line.p_value) for line in lines],
+            term("interval", lang): [self.mark or _interval(line) for line in lines],
         }
         return columns, [
             f"{term('estimate', lang)} {self.mark or f'{self.estimate:.4g}'}",

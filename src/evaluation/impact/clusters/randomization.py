@@ -153,7 +153,8 @@ def reorder_regression(
     """
     made, is_all = orders(start.astype(float), draws, seed, VERB)
     drawn = _by_regression(result, place, scores, made, statistic)
-    return _tested(result, place, drawn, null, level, _facts(result, statistic, is_all, seed))
+    facts = {**_facts(result, statistic, is_all, seed), "start_unseen": _starts_unseen(result.regression, start)}
+    return _tested(result, place, drawn, null, level, facts)
 
 
 def reorder_estimator(
@@ -249,6 +250,14 @@ def _starts(regression: Regression) -> Codes | None:
     start = np.where(on > 0, np.arange(t), t).min(axis=1)
     expected = np.where(np.arange(t) >= start[:, None], there, 0)
     return start if bool((on == expected).all()) else None
+
+
+def _starts_unseen(regression: Regression, start: Codes) -> int:
+    """Return how many clusters have no row in the wave before their first treated one, so may have started earlier."""
+    g, t = len(regression.labels["cluster"]), len(regression.labels["time"])
+    there = np.bincount(regression.levels["cluster"] * t + regression.levels["time"], minlength=g * t).reshape(g, t)
+    moved = np.flatnonzero((start > 0) & (start < t))
+    return int((there[moved, start[moved] - 1] == 0).sum())
 
 
 @dataclass(frozen=True, eq=False)

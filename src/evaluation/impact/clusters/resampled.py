@@ -33,8 +33,8 @@ class ResampledTest:
     p_value : float
         Two-sided, by the tie rule of the verb.
     p_strict, p_weak, p_equal_tailed, p_lower, p_upper : float
-        Draws as extreme as the observed one not counted, counted; twice the smaller tail (ties not counted); one-sided,
-        ties counted.
+        Shares of the draws alone (``p_value`` of random draws counts the observed one as a draw too): as extreme as the
+        observed one not counted, counted; twice the smaller tail (ties not counted); one-sided, ties counted.
     conf_low, conf_high, conf_level : float
         Interval by inversion; NaN where there is none, infinite where it has no end.
     n_draws : int
@@ -99,6 +99,8 @@ class ResampledTest:
         parts += [term(f"ties_{self.facts['ties']}", lang).format(n=self.n_ties)]
         if self.facts.get("none_rejected"):
             parts.append(none_rejected(self.facts, self.conf_level, lang))
+        if self.facts.get("start_unseen"):
+            parts.append(term("start_unseen", lang).format(n=self.facts["start_unseen"]))
         if self.facts.get("shares_held"):
             parts.append(term("shares_held", lang))
         if self.n_missing:
