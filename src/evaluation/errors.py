@@ -117,6 +117,10 @@ class SharedTreatmentWarning(EvaluationWarning):
     """Respondents share their treatment, but the error counts them as independent."""
 
 
+class DoseWarning(EvaluationWarning):
+    """A treatment has values that neither a 0/1 treatment nor a share can have."""
+
+
 class ReplicateWarning(EvaluationWarning):
     """Some replicates give no estimate, so a variance rests on the others."""
 

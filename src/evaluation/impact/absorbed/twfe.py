@@ -11,6 +11,7 @@ from evaluation.impact.absorbed.coefficients import AbsorbedEffects
 from evaluation.impact.absorbed.fixed_effects import Roles, read_columns
 from evaluation.impact.absorbed.regression import estimated
 from evaluation.impact.absorbed.rules import DegreesOfFreedom, RegressionVcov, SmallSample, read_rule
+from evaluation.impact.dose_range import heed_range
 
 
 def twfe(
@@ -80,6 +81,8 @@ def twfe(
         Fewer than 6 clusters are treated, or fewer than 6 are there to compare with.
     SharedTreatmentWarning
         "iid" or "HC1" where all respondents of a cell share the treatment, or where it stays on in a unit.
+    DoseWarning
+        A treatment that is zero somewhere is below 0 elsewhere, or its shares are mixed with values above 1.
 
     Notes
     -----
@@ -120,6 +123,9 @@ def twfe(
     )
     roles = Roles({"unit": unit, "time": time}, rule.clusters, {}, "unit" if trends else None)
     regression = read_columns(design, outcome, treatment, covariates, roles)
+    for name, values in zip(regression.terms[: regression.n_treatments], regression.columns[1:], strict=False):
+        if ":" not in name:
+            heed_range("twfe", name, values)
     told = {
         "outcome": regression.outcome,
         "treatment": ", ".join(regression.terms[: regression.n_treatments]),

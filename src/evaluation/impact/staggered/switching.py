@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
 from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.clusters.behind import compared_places
+from evaluation.impact.dose_range import heed_range
 from evaluation.impact.effects import ImpactEffects, Refit, Vcov, chosen_vcov, cohort_by_cluster, effects_of
 from evaluation.impact.identification import NO_COMPARISON
 from evaluation.impact.panel import Panel, exact
@@ -110,6 +111,11 @@ def switching_did(
     IdentificationError
         No treatment switches, or no switch has a comparison.
 
+    Warns
+    -----
+    DoseWarning
+        A treatment below 0, or shares mixed with values above 1.
+
     Notes
     -----
     For a place that first switches at F, with treatment d in the first wave,
@@ -144,6 +150,7 @@ def switching_did(
     seen = read_observations(panel, "switching_did", outcome=outcome, cohort=None, place=place, cluster=cluster)
     require_nested(seen, "switching_did")
     path = read_path(seen, treatment, "treatment", "switching_did")
+    heed_range("switching_did", treatment, path[seen.place, seen.period])
     rule = chosen_vcov("switching_did", panel.design, vcov, cluster)
     told = seen.told_of_sampling(rule)
     seen, path, units = merge_alike(seen, path)
@@ -424,16 +431,17 @@ class _Switching:
         return compared_places(found)
 
     def respondents(self) -> tuple[Mask, NDArray[np.int64]]:
-        """Return who is behind each row, shape (m, k), and how many of them are in places that switch, shape (k,)."""
+        """Return who is behind each row, shape (m, k), and how many in its smallest group and wave, shape (k,)."""
         cell, shape = self.table.cell, self.table.mass.shape
         used, bases = np.zeros((len(cell), len(self.plan.rows)), dtype=bool), []
+        asked = np.bincount(cell, minlength=self.table.mass.size).reshape(shape)
         for row, parts in enumerate(self.plan.rows.values()):
-            all_, moved = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+            all_, sizes = np.zeros(shape, dtype=bool), []
             for part in parts:
                 at = change(self.table, part.comparison).comparison
                 for wave in (at.after, at.before):
                     all_[at.movers, wave] = all_[at.stayers, wave] = True
-                moved[at.movers, at.after] = True
+                    sizes += [int(asked[group, wave].sum()) for group in (at.movers, at.stayers) if len(group)]
             used[:, row] = all_.ravel()[cell]
-            bases.append(int(moved.ravel()[cell].sum()))
+            bases.append(min(sizes, default=0))
         return used, np.array(bases, dtype=np.int64)
