@@ -134,7 +134,9 @@ class ImpactEffects(Estimates):
         for name in COUNTED:
             if len(fit.get(name, ())) == len(self):
                 fit[name] = [fit[name][row] for row in np.arange(len(self))[rows]]
-        refit = None if self.refit is None else part_of(self.refit, rows)
+        # Results put side by side have more rows than any one estimator can be asked for.
+        can_ask = self.refit is not None and len(self.refit.estimate) == len(self)
+        refit = part_of(self.refit, rows) if self.refit is not None and can_ask else None
         return replace(taken, fit=fit, refit=refit)  # type: ignore[return-value, call-arg]
 
     def _groups_told(self) -> list[str]:
