@@ -438,11 +438,18 @@ def test_a_cell_without_answers_is_listed():
         assert result.fit["not_identified"] == [{"cohort": 2016, "time": 2013, "reason": "no_answers"}]
 
 
-def test_rows_say_on_how_many_treated_they_rest():
+def test_rows_say_on_how_few_of_a_group_and_wave_they_rest():
     result = ev.sun_abraham(sections(persons()), outcome="y", cohort="first", type="group")
     frame = persons()
     after = frame[(frame["first"] > 0) & (frame["year"] >= frame["first"])]
-    assert result.base_sizes.tolist() == [len(after), *after.groupby("first").size()]
+    now = after.groupby(["first", "year"]).size()
+    before = frame[frame["year"] == frame["first"] - 1].groupby("first").size()
+    free = frame[frame["first"] == 0].groupby("year").size()
+    smallest = [
+        min(now[g].min(), before[g], free[now[g].index].min(), free[g - 1])
+        for g in now.index.get_level_values(0).unique()
+    ]
+    assert result.base_sizes.tolist() == [min(smallest), *smallest]
 
 
 # what is refused

@@ -221,8 +221,8 @@ def spatial(
     if near.all():
         raise EstimationError(
             f"{verb}: vcov='conley' with cutoff={rule.cutoff:g} km, and every place lies within it of every other "
-            f"({len(points):,} places, at most {apart.max():.1f} km apart): the scores of all sum to zero, and so would "
-            f"the error. Take a smaller cutoff, or vcov='jackknife' with a cluster."
+            f"({len(points):,} places, at most {apart.max():.1f} km apart): the scores of all sum to zero, and so "
+            f"would the error. Take a smaller cutoff, or vcov='jackknife' with a cluster."
         )
     code = place.ravel().astype(np.int64)
     sums = sum_by(code, len(points), scores) * np.sqrt(factor)

@@ -289,6 +289,7 @@ def _aggregated(effects: GroupTimeEffects, scheme: _Scheme, weights: Weights) ->
         | _places_behind(effects, scheme)
         | {"rows_without_error": keys.loc[np.isnan(np.diag(vcov))].to_dict("records")},
         refit=refit,
+        bases=fitted.bases([scheme.overall_cells(), *(scheme.rows if scheme.kind != "simple" else [])]),
     )
 
 

@@ -18,9 +18,10 @@ from evaluation.impact.effects import ImpactEffects, Refit, chosen_vcov, covaria
 from evaluation.impact.identification import NO_ANSWERS
 from evaluation.impact.panel import exact
 from evaluation.impact.sharing import told_of_sampling
+from evaluation.impact.smallest_cells import last_of, smallest_averaged
 from evaluation.impact.staggered.cohort_effects import CohortEffects, LinearForm, averaged_effects, cohort_effects
 from evaluation.impact.staggered.cohort_moments import CohortRows
-from evaluation.impact.staggered.cohort_regression import answered
+from evaluation.impact.staggered.cohort_regression import answered, counts
 
 Floats = NDArray[np.float64]
 Vcov = Literal["design", "cluster", "jackknife", "CR0", "CR1", "CR2", "CR3", "CV3J"]
@@ -135,7 +136,7 @@ def result_of(fit: Fit, verb: str, vcov: str | None, conf_level: float, record: 
     made = effects_of(asked, rule if own else "design", verb=verb, **options)  # type: ignore[arg-type]
     shares = fit.effective_clusters
     columns = {} if shares is None else {"effective_clusters": shares}
-    made = replace(made, bases=fit.bases, columns=columns, refit=refit)
+    made = replace(made, bases=_smallest(fit, whole), columns=columns, refit=refit)
     if rule in SANDWICHES:
         made = _with_sandwich(fit, made, rule)
     form = fit.form()
@@ -145,6 +146,20 @@ def result_of(fit: Fit, verb: str, vcov: str | None, conf_level: float, record: 
     kind = "CR0" if rule == "cluster" else rule
     written = cohort_effects(made, form, Rule(kind, () if kind == "design" else cluster, df=USUAL[kind]))
     return _corrected(written, rule) if rule in CORRECTED else written
+
+
+def _smallest(fit: Fit, record: dict[str, Any]) -> NDArray[np.int64]:
+    """Return respondents in the smallest cohort and wave behind each row, on either side, now and before."""
+    rows = fit.rows
+    before = answered(rows) & (rows.since < -float(record["anticipation"] or 0)) & np.isfinite(rows.cohorts)[:, None]
+    base = last_of(before)
+    if record.get("reference"):
+        named = before & np.isin(rows.since, record["reference"])
+        base = np.where(named.any(axis=1, keepdims=True), named, base)
+    elif "family" in record and record.get("control_group") == "notyettreated":
+        base = before
+    never = "compared_with" in record or record.get("control_group") == "nevertreated"
+    return np.minimum(fit.bases, smallest_averaged(counts(rows), fit.cells, fit.serves(never), base))
 
 
 def _behind(fit: Fit, record: dict[str, Any]) -> dict[str, list[int]]:

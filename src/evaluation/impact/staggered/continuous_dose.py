@@ -326,12 +326,12 @@ class _Dosed:
         )
 
     def respondents(self) -> tuple[Mask, int]:
-        """Return who is behind the rows, shape (m,), and how many of them are treated."""
-        used, moved = np.zeros((2, *self.table.mass.shape), dtype=bool)
+        """Return who is behind the rows, shape (m,), and how many in the smallest group and wave."""
+        used, cell, sizes = np.zeros(self.table.mass.shape, dtype=bool), self.table.cell, []
+        asked = np.bincount(cell, minlength=used.size).reshape(used.shape)
         for each in self.asked:
             at = change(self.table, each).comparison
             for wave in (at.after, at.before):
                 used[at.movers, wave] = used[at.stayers, wave] = True
-            moved[at.movers, at.after] = True
-        cell = self.table.cell
-        return used.ravel()[cell], int(moved.ravel()[cell].sum())
+                sizes += [int(asked[group, wave].sum()) for group in (at.movers, at.stayers) if len(group)]
+        return used.ravel()[cell], min(sizes, default=0)

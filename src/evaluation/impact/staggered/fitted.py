@@ -13,6 +13,7 @@ from evaluation.design.design import each_replicate
 from evaluation.impact.effects import Clusters, Refit, Vcov
 from evaluation.impact.identification import Cell
 from evaluation.impact.panel import Cohorts, Panel
+from evaluation.impact.smallest_cells import counts_of, smallest_compared
 from evaluation.impact.staggered.cell_table import CellTable
 from evaluation.impact.staggered.cohort_orders import PlaceSums, cohort_codes, membership, place_sums
 from evaluation.impact.staggered.difference import CellError, Effect, Estimator, effect
@@ -166,6 +167,14 @@ class Fitted:
             else:
                 df[i] = len(self.clusters or ()) - 1
         return n_obs, df
+
+    def bases(self, groups: Sequence[Sequence[int] | Codes]) -> Codes:
+        """Return respondents in the smallest group and wave behind groups of cells, shape (r,)."""
+        records, shape = self.table.records, (len(self.cohorts.values), len(self.over_time.times))
+        counts = counts_of(records.cohort, records.period, shape)
+        if records.is_panel:
+            counts = np.repeat(counts[:, :1], shape[1], axis=1)
+        return smallest_compared(counts, self.cells, groups)
 
 
 def _estimate(

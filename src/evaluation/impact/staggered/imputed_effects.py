@@ -18,6 +18,7 @@ from evaluation.impact.clusters.jackknife import ClusterSums, cluster_sampling
 from evaluation.impact.effects import ImpactEffects, Refit, chosen_vcov, effects_of
 from evaluation.impact.identification import NO_ANSWERS, NO_COMPARISON, NO_PERIOD_BEFORE
 from evaluation.impact.panel import exact
+from evaluation.impact.smallest_cells import counts_of, smallest_averaged
 from evaluation.impact.staggered.observations import Observations
 from evaluation.impact.staggered.remarked import remarked
 from evaluation.impact.staggered.untreated_model import (
@@ -151,15 +152,29 @@ class Imputed:
         """Count the clusters behind each row; nothing where none were named."""
         if self.seen.clusters is None:
             return {}
+        cells = self.cells
+        cohorts, code, rows = self._by_cohort()
+        there = cells.mass > 0
+        serves = not_treated_yet(cohorts, cells.times, anticipation=self.question.anticipation)
+        return clusters_behind(cells.cluster[there], code[there], cells.period[there], rows, serves)
+
+    def smallest(self) -> Codes:
+        """Return respondents in the smallest cohort and wave behind each row, on either side, now and before."""
+        cells, ahead = self.cells, self.question.anticipation
+        cohorts, code, rows = self._by_cohort()
+        asked = counts_of(code[cells.row_of], cells.period[cells.row_of], rows.shape[1:])
+        before = (cells.times[None, :] < cohorts[:, None] - ahead) & np.isfinite(cohorts)[:, None]
+        return smallest_averaged(asked, rows, not_treated_yet(cohorts, cells.times, anticipation=ahead), before)
+
+    def _by_cohort(self) -> tuple[Floats, Codes, Mask]:
+        """Return cohorts, that of each cell, and the cohorts and waves that each row averages, shape (k, C, T)."""
         cells, averaged = self.cells, self._averaged()
         cohorts, code = np.unique(cells.first, return_inverse=True)
         code = code.ravel()
         rows = np.zeros((averaged.shape[1], len(cohorts), len(cells.times)), dtype=bool)
         at, row = np.nonzero(averaged)
         rows[row, code[at], cells.period[at]] = True
-        there = cells.mass > 0
-        serves = not_treated_yet(cohorts, cells.times, anticipation=self.question.anticipation)
-        return clusters_behind(cells.cluster[there], code[there], cells.period[there], rows, serves)
+        return cohorts, code, rows
 
     def _averaged(self) -> Mask:
         """Return the cells that each row averages, shape (Q, k)."""
@@ -393,7 +408,7 @@ def imputed_result(
         conf_level=conf_level,
         fit={**fit, **_fit_record(imputed), **imputed.behind(), **seen.told_of_sampling(rule)},
     )
-    made = remarked(replace(made, bases=members.sum(axis=0)))
+    made = remarked(replace(made, bases=np.minimum(members.sum(axis=0), imputed.smallest())))
     if contributions is None or seen.clusters is None:
         return made
     clusters, scores = seen.clusters, contributions(imputed)
