@@ -229,9 +229,19 @@ def caption(
     if conf_level is not None:
         interval = interval_name(conf_level, lang) + ("s" if lang == "en" else "")
         parts.append(f"{term(marks, lang)}: {interval}" if marks else interval)
-    parts += notes
     notice = provenance.notice.get(lang) or next(filter(None, provenance.notice.values()), "")
-    return "; ".join(parts) + (f". {notice}" if notice else "")
+    return _with_sentences("; ".join(parts), [*notes, *filter(None, [notice])], last=notice)
+
+
+def _with_sentences(start: str, notes: list[str], last: str) -> str:
+    """Join notes by semicolons; from the first one that holds a whole sentence on, each is one of its own."""
+    told, is_sentence = start, False
+    for note in notes:
+        is_sentence = is_sentence or note is last or note.endswith(".") or ". " in note
+        told = (
+            f"{told.removesuffix('.')}. {note if note is last else capital(note)}" if is_sentence else f"{told}; {note}"
+        )
+    return told
 
 
 def term_label(name: object, labels: Labels, lang: str | None = None) -> str:
@@ -347,10 +357,24 @@ def result_keys(result: Estimates, lang: str | None = None) -> pd.DataFrame:
     if "method" in keys and is_unweighted(result.provenance):
         plain = rung_name("raw", result.provenance, lang)
         words["method"] = words["method"].where(keys["method"] != "raw", plain)
+    if result.verb == "survey_trend":
+        words = _with_cohorts(result, words, lang)
     for column in _OWN_KEYS.get(result.verb, set()):
         label = value_label if column == "value" else _compared_codes
         pairs = zip(keys["term"], keys[column], strict=True)
         words[column] = [label(owner, own, labels, lang) for owner, own in pairs]
+    return words
+
+
+def _with_cohorts(result: Estimates, words: pd.DataFrame, lang: str) -> pd.DataFrame:
+    """Return words in which 0, among years in which a policy started, says that it never did."""
+    time = str(result.fit.get("time", ""))
+    for column in result.keys.columns.difference([time, "term", "level", "segment"]):
+        values = pd.to_numeric(result.keys[column], errors="coerce").reset_index(drop=True)
+        waves = pd.to_numeric(result.keys.get(time, pd.Series(dtype=float)), errors="coerce")
+        never, started = values == 0, values[values != 0].dropna()
+        if never.any() and len(started) and (started >= waves.min()).all() and waves.min() > 0:
+            words[column] = words[column].where(~never | (words[column] != "0"), term("never_treated", lang))
     return words
 
 

@@ -123,7 +123,7 @@ def _arranged(result: Estimates, time: str, lang: str | None) -> pd.DataFrame:
     waves = pd.to_numeric(rows[time], errors="coerce")
     if waves.isna().any():
         raise ColumnError(f"'{time}' holds {rows[time][waves.isna()].iloc[0]!r}; a trend needs waves that are numbers.")
-    words = wording.label_keys(result.keys.reset_index(drop=True), result.provenance.labels, lang)
+    words = wording.result_keys(result, lang)
     others = [column for column in words if column not in {"term", time}]
     group = [" · ".join(filter(None, cells)) for cells in words[others].itertuples(index=False, name=None)]
     return rows.assign(panel=words["term"], group=group, reference=np.nan, x=waves.astype(float))

@@ -30,6 +30,7 @@ class EstimatorTable(Estimates):
         if self.fit.get("n_waves_left_out"):
             until = wave_label(self.columns["until"][0])
             lines.append(term("waves_left_out", lang).format(until=until, n=self.fit["n_waves_left_out"]))
+        lines.append(term("three_p_values", lang))
         lines.append(term("counts_observations" if self.fit.get("is_panel") else "counts_answers", lang))
         ahead = float(self.fit.get("anticipation") or 0)
         if ahead:

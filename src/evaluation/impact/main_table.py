@@ -222,6 +222,12 @@ def impact_table(
             if unknown
             else "impact_table: name at least one estimator."
         )
+    if place is not None:
+        panel.design.column(place)
+    if anticipation < 0 or draws < 1:
+        raise EstimationError(
+            f"impact_table: anticipation is 0 or more and draws 1 or more, got {anticipation}, {draws}."
+        )
     _require_never(panel, cohort, control_group)
     n_waves = len(panel.times)
     panel = comparable_waves(panel, cohort=cohort, cluster=cluster, until=until)

@@ -842,8 +842,8 @@ TERMS: dict[str, tuple[str, str]] = {
         "text where numbers are expected: correct it or leave it blank",
     ),
     "treatment_not_a_period": (
-        "조사 연도나 처음 시행된 연도가 수가 아님(예/아니오, 0/1, 날짜, 연월, 음수): 2015처럼 조사와 같은 단위의 수로 적고, "
-        "시행되지 않은 곳은 0",
+        "조사 연도나 처음 시행된 연도가 수가 아님(예/아니오, 0/1, 날짜, 연월, 음수): 2015처럼 조사와 같은 단위로 적고, "
+        "적고, 시행되지 않은 곳은 0",
         "a wave or first treated period that is no number of the waves' kind (yes or no, 0/1, a date, year and month, "
         "below zero): write it as the waves are written, such as 2015, and 0 for never",
     ),
@@ -914,6 +914,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "sample_size": ("표본 크기", "size of the sample"),
     "bounds_of_missing": ("효과의 범위", "bounds of the effect"),
     "layer_today_short": ("지금", "today's"),
+    "uneven_bases": (
+        "조사 간격이 고르지 않아 집단마다 비교 기준 시점이 다름 (시행 시점에서 {bases}): 같은 경과 시점의 효과라도 기준이 다름",
+        "Waves are unevenly spaced, so cohorts are measured from different times (since their start: {bases})",
+    ),
     # Errors that are too small.
     "sampling_error_alone": (
         "표본오차만 들어 있음: 지역 전체가 함께 겪는 충격은 빠져 있어 오차가 지나치게 작을 수 있음. "

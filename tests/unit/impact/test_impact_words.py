@@ -7,8 +7,8 @@ import pytest
 import evaluation as ev
 from evaluation import tables, wording
 from evaluation.declared.estimates import VERBS as DECLARED
-from evaluation.errors import EstimationError, FewClustersWarning, IdentificationError
-from evaluation.results import PlainLabels
+from evaluation.errors import ColumnError, EstimationError, FewClustersWarning, IdentificationError
+from evaluation.results import PlainLabels, Provenance
 
 WAVES = range(2012, 2019)
 STARTS = {2015: 8, 2017: 8, 0: 9}
@@ -163,7 +163,7 @@ def test_the_main_table_tells_below_what_all_rows_share_and_its_file_keeps_it(co
     assert "Clusters 25, places treated 16" in shown.caption
     assert "last wave 2018" in shown.caption
     assert "Not adjusted for covariates: efficient" in shown.caption
-    assert "공변량을 쓰지 않음: 무작위 시기" in ev.table(compared, lang="ko").caption
+    assert "공변량을 쓰지 않음: 무작위 시점" in ev.table(compared, lang="ko").caption
     assert {"n_clusters", "n_treated_clusters", "until", "reason", "without"} <= set(shown.data.columns)
 
 
@@ -203,3 +203,30 @@ def test_an_error_of_placebos_is_no_jackknife(panel):
     assert made.columns["reason"][0] == "placebo_error"
     assert np.isnan(made.columns["p_jackknife"][0])
     assert made.df[0] == np.inf
+
+
+def test_a_trend_by_cohort_says_who_is_never_treated(waves):
+    trend = ev.survey_trend(waves.design, "y", time="year", by="first")
+    assert "never treated" in ev.table(trend, lang="en").frame.to_numpy()
+    assert "시행 안 함" in ev.table(trend, lang="ko").frame.to_numpy()
+    assert "시행 안 함" in ev.plot(trend, lang="ko").data["group"].tolist()
+    by_sex = ev.survey_trend(
+        replace(waves.design, data=waves.design.data.assign(kids=lambda f: (f["sex"] == "f") * 1)),
+        "y", time="year", by="kids",
+    )  # fmt: skip
+    assert set(ev.table(by_sex, lang="en").frame["kids"]) == {"0", "1"}
+
+
+def test_notes_below_a_figure_are_clauses_until_one_is_a_sentence():
+    told = wording.caption(Provenance("s"), None, "en", notes=["bars", "It holds. So it is.", "lines"])
+    assert told == "s; bars. It holds. So it is. Lines"
+
+
+def test_wrong_places_and_numbers_are_refused_by_the_main_table(waves):
+    asked = {"outcome": "y", "cohort": "first", "cluster": "place"}
+    with pytest.raises(ColumnError, match="nosuch"):
+        ev.impact_table(waves, **asked, place="nosuch")
+    with pytest.raises(EstimationError, match="0 or more"):
+        ev.impact_table(waves, **asked, anticipation=-1)
+    with pytest.raises(EstimationError, match="1 or more"):
+        ev.impact_table(waves, **asked, draws=-1)
