@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.vocabulary import comparison, evidence, impact, results, surveys
+from evaluation.vocabulary import comparison, evidence, impact, results, robustness, rollout, surveys
 from evaluation.vocabulary.verbs import VERBS
 
 __all__ = ["TERMS", "VERBS"]
@@ -13,5 +13,7 @@ TERMS: dict[str, tuple[str, str]] = {
     **comparison.TERMS,
     **evidence.TERMS,
     **impact.TERMS,
+    **rollout.TERMS,
+    **robustness.TERMS,
     **surveys.TERMS,
 }
