@@ -238,3 +238,18 @@ def test_exposure_refuses_unknown_districts_and_taken_names(rollout):
         ev.exposure(ev.survey_design(frame.assign(dose=1.0)), rollout)
     with pytest.raises(ColumnError, match="expected numbers"):
         ev.exposure(ev.survey_design(frame.assign(year="last")), rollout, outside=[999])
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "told"),
+    [
+        ("districts.csv", "140,11140,", "district 140 stands twice"),
+        ("rollout_stages.csv", "1,2015-07-01,", "stage 1 stands twice"),
+    ],
+)
+def test_a_row_that_stands_twice_is_told(copied, file, row, told):
+    text = (project.survey_folder("seoul_2016") / file).read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith(row))
+    copied(file, line, f"{line}\n{line}")
+    with pytest.raises(SurveyError, match=rf"(?s)\(1 fault\).*{told}"):
+        ev.read_rollout("seoul_2016")

@@ -296,22 +296,34 @@ def read_cohorts(over_time: Panel, name: str) -> Cohorts:
 def _refuse_indicator(over_time: Panel, name: str, values: Floats) -> None:
     """Raise a ColumnError for a column that tells whether, not when, somebody is treated."""
     times, finite = over_time.times, np.unique(values[np.isfinite(values)])
-    if list(finite) == [1.0] and times[0] > 1:
+    misread = misread_cohort(finite, times)
+    if misread == "indicator":
         raise ColumnError(
             f"cohort '{name}' holds 0 and 1 only, which tells whether somebody is treated, not from when; the waves "
             f"run from {times[0]:g} to {times[-1]:g}. Name a column of the first treated period, 0 for never."
         )
-    month = finite % 100
-    if (
-        len(finite)
-        and finite[0] > times[-1]
-        and ((finite // 100 >= times[0]) & (finite // 100 <= times[-1]) & (month >= 1) & (month <= 12)).all()
-    ):
+    if misread == "year_month":
         raise ColumnError(
             f"cohort '{name}' looks like year and month ({finite[0]:g}), but the waves run from {times[0]:g} to "
             f"{times[-1]:g}. Give the first treated wave in the unit of '{over_time.time}', such as "
             f"{finite[0] // 100:g}."
         )
+
+
+def misread_cohort(finite: Floats, times: Floats) -> Literal["", "indicator", "year_month"]:
+    """Tell what first treated periods really are where they are none: whether, not when, or year and month in one.
+
+    Examples
+    --------
+    >>> waves = np.array([2014.0, 2015.0])
+    >>> misread_cohort(np.array([1.0]), waves), misread_cohort(np.array([201507.0]), waves)
+    ('indicator', 'year_month')
+    """
+    if list(finite) == [1.0] and times[0] > 1:
+        return "indicator"
+    year, month = finite // 100, finite % 100
+    whole = (year >= times[0]) & (year <= times[-1]) & (month >= 1) & (month <= 12)
+    return "year_month" if len(finite) and finite[0] > times[-1] and whole.all() else ""
 
 
 def _refuse_changing(over_time: Panel, name: str, values: Floats) -> None:

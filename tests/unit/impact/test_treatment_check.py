@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation.errors import ColumnError, EstimationError, IdentificationError
+from evaluation.errors import ColumnError, EstimationError, EvaluationError, IdentificationError
 
 
 @pytest.fixture
@@ -132,3 +132,47 @@ def test_the_report_is_a_table_in_both_languages(frame, lang, words, tmp_path, m
     assert check.to_dict()["rows"][0]["problem"] == "switches_off"
     monkeypatch.setenv("EVALUATION_RUN", str(tmp_path))
     assert "tables/treatment.csv" in ev.publish("treatment", check).files
+
+
+@pytest.mark.parametrize(
+    "cohort",
+    [
+        lambda g: g.where(g == 0, g * 100 + 7),
+        lambda g: g > 0,
+        lambda g: (g > 0).astype(int),
+        lambda g: -g,
+        lambda g: pd.to_datetime(g.where(g > 0).astype("Int64").astype("string"), format="%Y"),
+    ],
+    ids=["year and month", "yes or no", "indicator", "negative", "date"],
+)
+def test_a_cohort_that_every_estimator_refuses_is_a_fault(frame, cohort):
+    spoiled = frame.assign(g=cohort(frame["g"]))
+    found = problems(spoiled, treatment=None, dose=None)
+    assert found.index.tolist() == ["not_a_period"]
+    with pytest.raises(ColumnError, match="such as 2015, and 0 for never"):
+        ev.check_treatment(spoiled, unit="gu", time="year", cohort="g", refuse=True)
+    waves = ev.panel(ev.survey_design(spoiled.assign(y=range(16)), psu="gu"), unit="gu", time="year")
+    with pytest.raises(ColumnError):
+        ev.att_gt(waves, outcome="y", cohort="g")
+
+
+def test_a_missing_dose_and_a_column_that_stands_twice_are_told(frame):
+    spoiled = frame.assign(dose=frame["dose"].where(frame.index != 6))
+    assert problems(spoiled).loc["missing_values", "n_rows"] == 1
+    twice = pd.concat([frame, frame[["d"]]], axis=1)
+    with pytest.raises(ColumnError, match="2 columns called 'd'"):
+        ev.check_treatment(twice, **COLUMNS)
+    waves = ev.panel(ev.survey_design(frame), time="year")
+    with pytest.raises(EstimationError, match=r"name unit=\.\.\., what is treated\.$"):
+        ev.check_treatment(waves, treatment="d")
+
+
+def test_what_is_no_roll_out_is_refused_by_name(frame):
+    design = ev.survey_design(frame)
+    with pytest.raises(EstimationError, match="exposure needs a roll-out, got None"):
+        ev.exposure(design, None)
+    with pytest.raises(EstimationError, match="check_schedule needs a roll-out, got 7"):
+        ev.check_schedule(7, frame)
+    for wrong in (None, 7):
+        with pytest.raises(EvaluationError, match="survey_id must be the id of a survey"):
+            ev.read_rollout(wrong)

@@ -14,7 +14,7 @@ from evaluation.errors import ColumnError, EstimationError, SurveyError, did_you
 from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.rollout.files import DONGS
 from evaluation.impact.rollout.schedule import codes_of, numbers_of, refuse_unknown
-from evaluation.impact.rollout.table import DoseOf, Rollout, RolloutLabels, Schedule
+from evaluation.impact.rollout.table import DoseOf, Rollout, RolloutLabels, Schedule, require_rollout
 from evaluation.impact.rollout.timing import wave_of_interviews
 from evaluation.results import Provenance
 
@@ -90,6 +90,7 @@ def exposure(
     """
     require_arguments(exposure, locals())
     require_design(design, "exposure")
+    require_rollout(rollout, "exposure")
     _refuse_taken(design, covered, dong, own_cohort, date, neighbours)
     if rollout.pilots == "leave_out" and dong is None:
         raise EstimationError("exposure: the roll-out leaves pilots out; name dong=..., the column that tells them.")

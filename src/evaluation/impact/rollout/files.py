@@ -43,8 +43,9 @@ class Faults:
         lines = [f"{fault['file']}, row {fault['row']}: {fault['fault']}" for fault in self.rows[:10]]
         more = [f"and {len(self.rows) - 10} more."] if len(self.rows) > 10 else []
         told = "\n  ".join([*lines, *more])
+        number = f"{len(self.rows)} fault{'' if len(self.rows) == 1 else 's'}"
         raise SurveyError(
-            f"the roll-out in surveys/{self.survey_id} contradicts itself ({len(self.rows)} faults):\n  {told}\n"
+            f"the roll-out in surveys/{self.survey_id} contradicts itself ({number}):\n  {told}\n"
             f"  Correct the files; no figure is made from a roll-out that does not add up.",
             failures=pd.DataFrame(self.rows),
         )
@@ -90,7 +91,7 @@ def typed(
 
 def check_cells(cells: pd.DataFrame, districts: pd.DataFrame, faults: Faults) -> None:
     """Hold the numbers of each district and date against the district's dongs, and the October rule."""
-    total = districts.set_index("district")["dongs"]
+    total = districts.drop_duplicates("district").set_index("district")["dongs"]
     for at, row in enumerate(cells.to_dict("records"), start=2):
         if row["district"] not in total.index:
             faults.add(FILE, at, f"district {row['district']} does not stand in {DISTRICTS}", "district")
@@ -107,9 +108,13 @@ def check_cells(cells: pd.DataFrame, districts: pd.DataFrame, faults: Faults) ->
     for second in np.flatnonzero(cells.duplicated(["district", "date"]).to_numpy()):
         told = f"district {cells['district'].iloc[second]} stands twice on that date"
         faults.add(FILE, int(second) + 2, told, "district")
+    for second in np.flatnonzero(districts.duplicated("district").to_numpy()):
+        faults.add(
+            DISTRICTS, int(second) + 2, f"district {districts['district'].iloc[second]} stands twice", "district"
+        )
     counts = cells.groupby("date")["district"].nunique()
-    for date, number in counts[counts < len(districts)].items():
-        told = f"{pd.Timestamp(str(date)).date()} has {number} of {len(districts)} districts"
+    for date, number in counts[counts < len(total)].items():
+        told = f"{pd.Timestamp(str(date)).date()} has {number} of {len(total)} districts"
         faults.add(FILE, "-", told, "district")
 
 
@@ -124,6 +129,8 @@ def check_order(cells: pd.DataFrame, faults: Faults) -> None:
 
 def check_stages(cells: pd.DataFrame, stages: pd.DataFrame, faults: Faults) -> None:
     """Hold the published totals against the sums over districts."""
+    for second in np.flatnonzero(stages.duplicated("stage").to_numpy()):
+        faults.add(STAGES, int(second) + 2, f"stage {stages['stage'].iloc[second]} stands twice", "stage")
     for at, stage in enumerate(stages.to_dict("records"), start=2):
         if pd.notna(stage["to"]) and stage["to"] < stage["from"]:
             faults.add(STAGES, at, f"ends on {stage['to'].date()}, before it begins", "to")
@@ -160,7 +167,7 @@ def read_dongs(path: Path, faults: Faults) -> pd.DataFrame | None:
 
 def check_dongs(dongs: pd.DataFrame, cells: pd.DataFrame, districts: pd.DataFrame, faults: Faults) -> None:
     """Hold single dongs against the districts' numbers and stocks on every date."""
-    total = districts.set_index("district")["dongs"]
+    total = districts.drop_duplicates("district").set_index("district")["dongs"]
     for at, row in enumerate(dongs.to_dict("records"), start=2):
         if row["district"] not in total.index:
             faults.add(DONGS, at, f"district {row['district']} does not stand in {DISTRICTS}", "district")

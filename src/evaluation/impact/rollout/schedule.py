@@ -11,9 +11,9 @@ import pandas as pd
 
 from evaluation import project
 from evaluation.design.design import Design
-from evaluation.errors import ColumnError, SurveyError, did_you_mean
-from evaluation.estimation.arguments import require_arguments
-from evaluation.impact.rollout.table import Rollout, Schedule
+from evaluation.errors import ColumnError, EstimationError, SurveyError, did_you_mean
+from evaluation.estimation.arguments import came, require_arguments
+from evaluation.impact.rollout.table import Rollout, Schedule, require_rollout
 from evaluation.results import Provenance, card_html, frame_html
 from evaluation.survey.codebook import code_text
 from evaluation.survey.reading import Survey
@@ -131,6 +131,9 @@ def check_schedule(
         A district is unknown to the roll-out, or the file says two things about one district and year.
     """
     require_arguments(check_schedule, locals())
+    require_rollout(rollout, "check_schedule")
+    if not isinstance(data, (pd.DataFrame, Design, Survey)):
+        raise EstimationError(f"check_schedule needs a design, a survey or a frame, got {came(data)}.")
     frame = data if isinstance(data, pd.DataFrame) else data.data
     carried = _carried(frame, [district, time, cohort, *([] if dose is None else [dose])])
     carried.columns = pd.Index(["district", "time", "cohort", *([] if dose is None else ["dose"])])

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from evaluation import project
-from evaluation.errors import EstimationError, SourceError, did_you_mean
+from evaluation.errors import EstimationError, ProjectError, SourceError, did_you_mean
+from evaluation.estimation.arguments import came
 from evaluation.impact.rollout.files import (
     CELL_COLUMNS,
     DISTRICT_COLUMNS,
@@ -370,6 +371,12 @@ def require_schedule(schedule: str) -> None:
         raise EstimationError(f"roll-out: no schedule {schedule!r}. {did_you_mean(schedule, get_args(Schedule))}")
 
 
+def require_rollout(rollout: object, verb: str) -> None:
+    """Raise an EstimationError unless a verb was given a roll-out."""
+    if not isinstance(rollout, Rollout):
+        raise EstimationError(f"{verb} needs a roll-out, got {came(rollout)}. Read it first: ev.read_rollout('...').")
+
+
 def read_rollout(survey_id: str, *, timing: Timing = OCTOBER, pilots: Pilots = "count") -> Rollout:
     """Read and check the roll-out table of a survey.
 
@@ -414,6 +421,8 @@ def read_rollout(survey_id: str, *, timing: Timing = OCTOBER, pilots: Pilots = "
     require_timing(timing)
     if pilots not in get_args(Pilots):
         raise EstimationError(f"read_rollout: pilots must be 'count' or 'leave_out', got {pilots!r}.")
+    if not isinstance(survey_id, str) or not survey_id:
+        raise ProjectError(f"read_rollout: survey_id must be the id of a survey, got {came(survey_id)}.")
     folder = project.survey_folder(survey_id)
     faults = Faults(survey_id)
     districts = typed(folder / DISTRICTS, DISTRICT_COLUMNS, faults, whole=("dongs",))

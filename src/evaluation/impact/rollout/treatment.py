@@ -15,17 +15,19 @@ from evaluation.design.design import Design
 from evaluation.design.sampling import require_column
 from evaluation.errors import ColumnError, EstimationError, EvaluationError, IdentificationError, require_flag
 from evaluation.estimation.arguments import column_names, require_arguments
-from evaluation.impact.panel import Panel
+from evaluation.impact.panel import Panel, misread_cohort
 from evaluation.results import Provenance, card_html, frame_html, plain
 from evaluation.wording import term as word
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+_DATES = (pd.DatetimeTZDtype, pd.PeriodDtype)
 
 #: Faults in the order in which they are told, and the error that each raises on refusal.
 FAULTS: dict[str, type[EvaluationError]] = {
     "not_a_date": ColumnError,
     "not_a_number": ColumnError,
+    "not_a_period": ColumnError,
     "missing_values": ColumnError,
     "duplicated": ColumnError,
     "unbalanced": ColumnError,
@@ -201,7 +203,10 @@ def check_treatment(
     unit = unit or (over_time.unit if over_time is not None else None)
     time = time or (over_time.time if over_time is not None else None)
     if unit is None or time is None:
-        raise EstimationError("check_treatment: name unit=..., what is treated, and time=..., the wave.")
+        lacking = [
+            told for told, name in (("unit=..., what is treated", unit), ("time=..., the wave", time)) if not name
+        ]
+        raise EstimationError(f"check_treatment: name {' and '.join(lacking)}.")
     named = [name for name in (treatment, cohort, dose) if name is not None]
     if not named and not dates:
         raise EstimationError("check_treatment: name treatment=..., cohort=..., dose=... or dates=[...] to check.")
@@ -262,6 +267,11 @@ def _read(found: _Report, named: list[str], waves: Sequence[str | None], dates: 
     frame = found.frame
     for name in (found.unit, found.time, *named, *dates):
         require_column(frame, name)
+        if isinstance(frame[name], pd.DataFrame):
+            raise ColumnError(
+                f"check_treatment: the data have {frame[name].shape[1]} columns called '{name}'. Rename or drop "
+                f"all but one of them."
+            )
     values = {name: _numbers(found, name, is_wave=name in waves) for name in (found.time, *named)}
     for name in dates:
         column = frame[name]
@@ -274,6 +284,9 @@ def _read(found: _Report, named: list[str], waves: Sequence[str | None], dates: 
 
 def _numbers(found: _Report, name: str, *, is_wave: bool) -> Floats:
     column = found.frame[name]
+    if is_wave and (pd.api.types.is_bool_dtype(column) or isinstance(column.dtype, _DATES) or column.dtype.kind == "M"):
+        found.add("not_a_period", column.notna().to_numpy(), [name])
+        return np.full(len(column), np.nan)
     if pd.api.types.is_bool_dtype(column):
         return column.to_numpy(dtype=float)
     numbers = pd.to_numeric(column, errors="coerce")
@@ -305,6 +318,7 @@ def _check_values(
     if dose is not None:
         value = columns.values[dose]
         found.add("dose_outside", (value < 0) | (value > 1), [dose])
+        found.add("missing_values", usable & columns.shown[dose].isna().to_numpy(), [dose])
     first = None
     if cohort is not None:
         first = _check_cohort(found, columns, cohort, unit, usable)
@@ -317,6 +331,12 @@ def _check_cohort(found: _Report, columns: _Columns, cohort: str, unit: NDArray[
     value, time = columns.values[cohort], columns.time
     first = np.where(np.isnan(value) | (value == 0), np.inf, value)
     if not usable.any():
+        return first
+    misread = misread_cohort(np.unique(first[usable & np.isfinite(first)]), np.unique(time[usable]))
+    wrong = usable & ((first < 0) | (np.isfinite(first) & bool(misread)))
+    found.add("not_a_period", wrong, [cohort])
+    first = np.where(wrong, np.inf, first)
+    if wrong.any():
         return first
     groups = pd.Series(first[usable]).groupby(unit[usable])
     changing = np.zeros(len(first), dtype=bool)
