@@ -325,4 +325,9 @@ TERMS: dict[str, tuple[str, str]] = {
         "Sampling error alone: shocks of whole places are not in it, so it may be far too small. Name cluster=, the "
         "column of the treated places",
     ),
+    "uneven_bases": (
+        "조사 간격이 고르지 않아 집단마다 비교 기준 시점이 다름 (시행 시점에서 {bases}): 같은 경과 시점의 효과라도 기준이 "
+        "다름",
+        "Waves are unevenly spaced, so cohorts are measured from different times (since their start: {bases})",
+    ),
 }

@@ -197,8 +197,4 @@ TERMS: dict[str, tuple[str, str]] = {
     "sample_size": ("표본 크기", "size of the sample"),
     "bounds_of_missing": ("효과의 범위", "bounds of the effect"),
     "layer_today_short": ("지금", "today's"),
-    "uneven_bases": (
-        "조사 간격이 고르지 않아 집단마다 비교 기준 시점이 다름 (시행 시점에서 {bases}): 같은 경과 시점의 효과라도 기준이 다름",
-        "Waves are unevenly spaced, so cohorts are measured from different times (since their start: {bases})",
-    ),
 }
