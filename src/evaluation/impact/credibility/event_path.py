@@ -192,6 +192,12 @@ def path_of(verb: str, effects: Any, window: Window = (None, None)) -> EventPath
             f"last period untreated, so that steps before and after treatment are not the same thing. Estimate with "
             f"base_period='universal'."
         )
+    if bases := effects.fit.get("uneven_bases"):
+        raise EstimationError(
+            f"{verb}: waves are unevenly spaced, so cohorts are measured from different times since their start "
+            f"({_listed(bases)}), and effects at one event time stand for steps of different length. Take waves that "
+            f"are evenly spaced, or one cohort at a time."
+        )
     times = pd.to_numeric(effects.keys["event_time"], errors="coerce").to_numpy(dtype=float)
     own = np.flatnonzero(np.isfinite(times))
     rows, times = effects.take(own), times[own]

@@ -23,6 +23,7 @@ from evaluation.impact.staggered.influence_sums import size_sums
 from evaluation.impact.staggered.remarks import moves, remarks
 
 Codes = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Kind = Literal["simple", "group", "dynamic", "calendar"]
 
@@ -171,13 +172,20 @@ def _scheme(
         kept &= (since >= 0) & (since <= upper)
     by = {"simple": np.zeros_like(since), "group": first, "dynamic": since, "calendar": time}[kind]
     keys = [float(value) for value in np.unique(by[kept])]
-    rows = [np.flatnonzero(kept & (by == value)) for value in keys]
+    reference = np.array([cell.is_reference for cell in fitted.cells])
+    rows = [_without_references(np.flatnonzero(kept & (by == value)), reference) for value in keys]
     counted = np.array([i for i, value in enumerate(keys) if kind != "dynamic" or value >= 0], dtype=np.int64)
     if not len(counted):
         raise EstimationError(
             "aggregate: no effect after treatment is left to sum up. Widen balance_e, min_e or max_e."
         )
     return _Scheme(kind, keys, rows, counted, np.array([cell.cohort for cell in fitted.cells]))
+
+
+def _without_references(cells: Codes, reference: Mask) -> Codes:
+    """Return the cells of a row; zeros by construction stay out where they would water other cells down."""
+    own = reference[cells]
+    return cells if own.all() else cells[~own]
 
 
 def _dates(fitted: Fitted) -> tuple[Floats, Floats]:

@@ -126,6 +126,7 @@ def result_of(fit: Fit, verb: str, vcov: str | None, conf_level: float, record: 
         **record,
         **_behind(fit, record),
         **_told_of_sampling(rows, rule),
+        **_uneven_bases(rows),
         "n_used": len(rows.at),
         "n_left_out": int((rows.over_time.design.present).sum()) - len(rows.at),
     }
@@ -169,6 +170,13 @@ def _behind(fit: Fit, record: dict[str, Any]) -> dict[str, list[int]]:
         return {}
     never = "compared_with" in record or record.get("control_group") == "nevertreated"
     return clusters_behind(rows.clusters.code[rows.at], rows.cohort, rows.period, fit.cells, fit.serves(never))
+
+
+def _uneven_bases(rows: CohortRows) -> dict[str, Any]:
+    """Return the times since the start that effects are measured from, where cohorts differ in them."""
+    starts = rows.cohorts[np.isfinite(rows.cohorts) & (rows.cohorts > rows.times[0])]
+    bases = sorted({exact(rows.times[rows.times < start].max() - start) for start in starts})
+    return {"uneven_bases": bases} if len(bases) > 1 else {}
 
 
 def _told_of_sampling(rows: CohortRows, rule: str) -> dict[str, Any]:

@@ -312,6 +312,7 @@ def _fit_record(
         "cohort_sizes": named,
         "treated_throughout": [exact(value) for value in values[values <= times[0]]],
         "treated_later": [exact(value) for value in values[np.isfinite(values) & (values > times[-1])]],
+        **_uneven_bases(fitted),
         "leads_against": LEADS_AGAINST[options["base_period"]] if leads else "",
         "not_identified": identified.frame.loc[
             ~identified.frame["is_identified"], ["cohort", "time", "reason"]
@@ -331,6 +332,14 @@ def _fit_record(
             {**_cell_key(keys, int(row)), "hangs_on": _hangs_on(fitted, int(row))} for row in lost
         ]
     return record
+
+
+def _uneven_bases(fitted: Fitted) -> dict[str, Any]:
+    """Return the times since the start that effects are measured from, where cohorts differ in them."""
+    values, times = fitted.cohorts.values, fitted.over_time.times
+    after = [cell for cell in fitted.cells if times[cell.time] >= values[cell.cohort]]
+    bases = sorted({exact(times[cell.base] - values[cell.cohort]) for cell in after})
+    return {"uneven_bases": bases} if len(bases) > 1 else {}
 
 
 def _cell_key(keys: pd.DataFrame, row: int) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def remarks(effects: Estimates, lang: str | None = None) -> tuple[str, ...]:
         _anticipated(fit, lang),
         _weighted(fit, lang),
         _leads(effects, lang),
+        _bases(fit, lang),
         _not_identified(fit.get("not_identified", ()), lang),
         _cohorts("treated_throughout", fit, lang),
         _cohorts("treated_later", fit, lang),
@@ -81,6 +82,11 @@ def _leads(effects: Estimates, lang: str | None) -> str:
     early = "event_time" in effects.keys or {"cohort", "time"} <= set(effects.keys)
     against = str(effects.fit.get("leads_against", ""))
     return term(against, lang) if early and against else ""
+
+
+def _bases(fit: Mapping[str, Any], lang: str | None) -> str:
+    bases = fit.get("uneven_bases", ())
+    return term("uneven_bases", lang).format(bases=", ".join(map(str, bases))) if bases else ""
 
 
 def _not_identified(cells: Sequence[Mapping[str, Any]], lang: str | None) -> str:
