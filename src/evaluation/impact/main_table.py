@@ -249,7 +249,7 @@ def impact_table(
     adjusted = [found[name] for name in found if name in ADJUSTED and found[name] != _NOT_AHEAD]
     if asked.covariates and adjusted and all(isinstance(one, str) for one in adjusted):
         raise EstimationError(f"impact_table: no estimator takes these covariates. {adjusted[0]}")
-    made = _table(asked, found, list(counted or ()), draws, seed)
+    made = _table(asked, found, [] if counted is None else list(counted), draws, seed)
     return replace(made, fit={**made.fit, "n_waves_left_out": n_waves - len(panel.times)})
 
 

@@ -21,6 +21,7 @@ WRONG = {
     "mapping": {"a": 1},
     "frame": pd.DataFrame({"a": [1.0, 2.0]}),
     "array": np.array([1.0, 2.0]),
+    "names": np.array(["x", "z"]),
 }
 SEEDED = {"draws": 19, "seed": 1}
 SCHEDULE = {"A": 2012, "B": 2012, "C": 2013, "D": 2013, "E": 0, "F": 0}
@@ -176,3 +177,9 @@ def test_waves_that_leave_nothing_to_compare_are_refused_in_their_own_words(coho
     waves = panel_of(cohorts)
     with pytest.raises(IdentificationError, match=told):
         ev.comparable_waves(waves, cohort="first", cluster="gu")
+
+
+def test_a_placebo_date_takes_no_negative_anticipation():
+    waves = panel_of((2012, 2012, 2013, 0, 0, 0))
+    with pytest.raises(EstimationError, match="placebo_dates: anticipation must be a number of 0 or more, got -1"):
+        ev.placebo_dates(waves, outcome="y", cohort="first", shifts=1, anticipation=-1)

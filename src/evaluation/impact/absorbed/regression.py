@@ -190,7 +190,7 @@ def fe_regression(
 def _roles(
     verb: str, effects: str | Sequence[str], trends: str | None, unit: str | None, time: str | None, rule: Rule
 ) -> Roles:
-    names = [effects] if isinstance(effects, (str, int)) else list(effects or ())
+    names = [effects] if isinstance(effects, (str, int)) else [] if effects is None else list(effects)
     if len(set(names)) < len(names):
         raise ColumnError(f"{verb}: an effect was named twice: {names}.")
     if trends is not None and time is None:

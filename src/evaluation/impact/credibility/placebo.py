@@ -17,6 +17,7 @@ from evaluation.estimation.arguments import (
     column_names,
     require_arguments,
     require_choice,
+    require_number,
     require_numbers,
 )
 from evaluation.estimation.multiplicity import adjusted, draws_asked, romano_wolf
@@ -132,6 +133,7 @@ def placebo_dates(
         verb=verb,
     )  # fmt: skip
     require_choice(method, METHODS, f"{verb}: method")
+    require_number(anticipation, f"{verb}: anticipation", least=0)
     _refuse_mismatch(panel, method, asked)
     made = [earlier_effect(panel, name, asked, size, method) for size in sizes]
     keys = pd.DataFrame({"term": name, "shift": pd.Series([exact(size) for size in sizes], dtype=object)})
