@@ -80,6 +80,12 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "DonorPlacebos": ("위약 검정: 비교 지역을 시행 지역으로 놓음", "Placebos: donors in the place of the treated"),
     "placebos_title": ("시행 지역과 위약의 격차", "Gaps of the treated and of placebos"),
+    "placebo_no_ratio": (
+        "{n}개 중 {exact}개는 시행 전에 오차 없이 맞아 시행 전후 차이의 비가 반올림 오차에 달려 있으므로 순위를 매기지 않음; "
+        "효과 크기로는 p = {p_effect}.",
+        "{exact} of {n} fit without error before the start, so the ratio of gaps after and before would hang on rounding "
+        "and nothing is ranked by it; by size of the effect p = {p_effect}.",
+    ),
     "placebo_statement": (
         "시행 후와 전의 격차 비가 시행 지역 이상인 곳은 시행 지역을 포함한 {n}개 가운데 {rank}개 (순위에 따른 p = {p}, "
         "효과 크기로는 p = {p_effect}). 시행 지역이 이 가운데 임의로 정해졌다면 성립하는 p값임.",
@@ -326,8 +332,8 @@ TERMS: dict[str, tuple[str, str]] = {
         "column of the treated places",
     ),
     "uneven_bases": (
-        "조사 간격이 고르지 않아 집단마다 비교 기준 시점이 다름 (시행 시점에서 {bases}): 같은 경과 시점의 효과라도 기준이 "
-        "다름",
+        "조사 간격이 고르지 않아 집단마다 비교 기준 시점이 다름 (시행 시점에서 {bases}): 같은 경과 시점의 효과라도 "
+        "기준이 다름",
         "Waves are unevenly spaced, so cohorts are measured from different times (since their start: {bases})",
     ),
 }
