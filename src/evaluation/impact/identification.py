@@ -14,6 +14,7 @@ from evaluation.errors import EstimationError, IdentificationError
 from evaluation.estimation.arguments import require_arguments
 from evaluation.impact.panel import Cohorts, Panel, cluster_codes, exact, read_cohorts, require_panel
 from evaluation.results import Provenance, frame_html
+from evaluation.wording import ABSENT, is_absent
 from evaluation.wording import term as word
 
 Codes = NDArray[np.int64]
@@ -164,7 +165,8 @@ class IdentifiedCells:
     ----------
     frame : pandas.DataFrame
         One row per cohort and time: ``cohort time base_time is_identified reason n_treated n_control`` and, where a
-        cluster was named, ``n_treated_clusters n_control_clusters``.
+        cluster was named, ``n_treated_clusters n_control_clusters``. Counts of a side with fewer than ``min_cell``
+        respondents in one of its waves are missing, and so are those of its cohort, which would give it away.
     provenance : Provenance
         For captions.
     """
@@ -186,7 +188,8 @@ class IdentifiedCells:
         return {"verb": "identified_cells", "provenance": self.provenance.to_dict(), "rows": rows}
 
     def _worded(self) -> pd.DataFrame:
-        return self.frame.assign(reason=[word(reason) if reason else "" for reason in self.frame["reason"]])
+        counts = {name: _counted(self.frame[name]) for name in ("n_treated", "n_control") if name in self.frame}
+        return self.frame.assign(reason=[word(reason) if reason else "" for reason in self.frame["reason"]], **counts)
 
     def __repr__(self) -> str:
         return self.summary()
@@ -328,9 +331,27 @@ def cell_frame(over_time: Panel, cohorts: Cohorts, cells: Sequence[Cell], cluste
             record["n_treated_clusters"] = int(places[cell.cohort, waves].any(axis=0).sum())
             record["n_control_clusters"] = int(places[np.ix_(controls, waves)].any(axis=(0, 1)).sum())
         records.append(record)
+    _hide_few(records, cells, n, over_time.design.provenance.min_cell)
     frame = pd.DataFrame(records)
     dates = {name: pd.Series([r[name] for r in records], dtype=object) for name in ("cohort", "time", "base_time")}
     return frame.assign(**dates)
+
+
+def _counted(values: pd.Series[Any]) -> list[Any]:
+    return [ABSENT if is_absent(value) else int(value) for value in values]
+
+
+def _hide_few(records: list[dict[str, Any]], cells: Sequence[Cell], n: Codes, least: int) -> None:
+    """Take out counts that tell of a wave with fewer than ``least`` respondents.
+
+    Sums of two waves share waves with their neighbours: a cohort with one such wave shows no count at all.
+    """
+    few: Mask = np.asarray(((n > 0) & (n < least)).any(axis=1))
+    for record, cell in zip(records, cells, strict=True):
+        if few[cell.cohort]:
+            record["n_treated"] = None
+        if few[list(cell.controls)].any():
+            record["n_control"] = None
 
 
 def _first_rows(over_time: Panel) -> Mask:

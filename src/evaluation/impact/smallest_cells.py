@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.impact.identification import Cell
-from evaluation.results import Provenance
 
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -100,14 +98,3 @@ def last_of(waves: Mask) -> Mask:
     """
     later: Codes = np.cumsum(waves[:, ::-1], axis=1)[:, ::-1] - waves
     return np.asarray(waves & (later == 0))
-
-
-def hidden_counts(frame: pd.DataFrame, provenance: Provenance, smallest: Codes, names: Sequence[str]) -> pd.DataFrame:
-    """Return a table whose counts are missing in the rows that rest on fewer than ``min_cell`` respondents.
-
-    A count that sums several waves gives a small wave away beside its neighbours, so it goes with it.
-    """
-    few = (smallest > 0) & (smallest < provenance.min_cell)
-    if not few.any():
-        return frame
-    return frame.assign(**{name: frame[name].astype("Int64").mask(few) for name in names if name in frame})

@@ -75,3 +75,44 @@ def test_places_that_switch_are_counted_by_wave() -> None:
     made = ev.switching_did(waves_of(3), outcome="y", treatment="on", place="gu")
     assert 0 < made.base_sizes.min() <= 3
     assert "[c]" in made.marks
+
+
+def test_units_that_come_again_are_counted_in_every_wave() -> None:
+    cells = [(g, year, start) for g, start in enumerate(STARTS) for year in range(2012, 2018)]
+    places = pd.DataFrame(cells, columns=["gu", "year", "start"]).assign(y=lambda d: d["gu"] * 0.1 + d["year"] % 3)
+    design = ev.survey_design(places, psu="gu")
+    design = replace(design, provenance=replace(design.provenance, min_cell=4))
+    made = ev.att_gt(ev.panel(design, unit="gu", time="year"), **NAMED)
+    assert set(made.base_sizes.tolist()) == {3}
+    assert set(made.marks) == {"[c]"}
+
+
+def test_identified_cells_print_no_count_that_gives_a_small_wave_away() -> None:
+    found = ev.identified_cells(waves_of(3), cohort="start")
+    frame = found.tidy().set_index(["cohort", "time"])
+    assert frame.loc[2015, "n_treated"].isna().all()
+    assert frame.loc[(2014, 2016), "n_treated"] == 240
+    assert frame.loc[(2014, 2014), "n_control"] is None or np.isnan(frame.loc[(2014, 2014), "n_control"])
+    assert "nan" not in repr(found).lower()
+    shown = ev.identified_cells(waves_of(3, min_cell=1), cohort="start").tidy()
+    assert shown["n_treated"].notna().all()
+
+
+def test_weights_of_cells_with_few_respondents_are_hidden() -> None:
+    asked = {"outcome": "y", "treatment": "on", "unit": "start", "time": "year"}
+    found = ev.twfe_weights(waves_of(3).design, **asked)
+    frame = found.tidy().set_index(["start", "year"])
+    assert frame.loc[(2015, 2016), ["share", "weight"]].isna().all()
+    assert frame.drop(index=[(2015, 2016)]).notna().all(axis=None)
+    plain = ev.twfe_weights(waves_of(3, min_cell=1).design, **asked)
+    assert found.statement() == plain.statement()
+
+
+def test_a_place_below_the_base_is_left_out_without_a_number() -> None:
+    people = waves_of(120, min_cell=1, min_base=1).design.data
+    kept = (people["gu"] != 10) | (people.groupby(["gu", "year"]).cumcount() < 3)
+    design = ev.survey_design(people[kept].reset_index(drop=True))
+    design = replace(design, provenance=replace(design.provenance, min_cell=5, min_base=30))
+    made = ev.event_study(ev.panel(design, time="year"), cluster="gu", **NAMED)
+    frame = ev.leave_one_out(made.take(np.array([0]))).tidy()
+    assert frame.set_index("gu")["change"].isna().tolist() == [False] * 10 + [True]

@@ -148,13 +148,14 @@ def twfe_weights(design: Design, *, outcome: str, treatment: str, unit: str, tim
     weight = np.where(np.abs(weight) > ZERO * np.abs(weight).max(), weight, 0.0)
     spread = float(np.sqrt((share * (weight / share - 1) ** 2).sum()))
     coefficient = float(solved.coefficients[0])
+    few = np.bincount(cell, minlength=size)[here] < design.provenance.min_cell
     frame = pd.DataFrame(
         {
             unit: regression.labels["unit"][here // times],
             time: regression.labels["time"][here % times],
             "treatment": dose[here] / mass[here],
-            "share": share,
-            "weight": weight,
+            "share": np.where(few, np.nan, share),
+            "weight": np.where(few, np.nan, weight),
         }
     )
     return TreatmentWeights(frame, coefficient, abs(coefficient) / spread if spread > 0 else np.inf, design.provenance)

@@ -412,6 +412,16 @@ def leave_one_out(result: Estimates) -> LeaveOneOut:
         if engine.left_out is not None and engine.left_out.coefficients.shape == result.contributions.shape:
             columns["leverage"] = engine.left_out.leverage
             columns["partial_leverage"] = engine.left_out.partial_leverage[:, row]
-        parts.append(pd.DataFrame(columns))
+        parts.append(_without_small(result, engine, pd.DataFrame(columns)))
     outcome = str(result.fit.get("outcome", ""))
     return LeaveOneOut(pd.concat(parts, ignore_index=True), result.provenance, outcome)
+
+
+def _without_small(result: Estimates, engine: ClusterJackknife, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what each cluster does without numbers of those with fewer than ``min_base`` respondents in the data."""
+    least = max(result.provenance.min_base, result.provenance.min_cell)
+    codes = engine.sampling.stages[0].unit
+    few = np.bincount(codes[codes >= 0], minlength=engine.sampling.n_units) < least
+    hidden = [name for name in ("estimate", "change", "leverage", "partial_leverage") if name in frame]
+    frame.loc[few, hidden] = np.nan
+    return frame
