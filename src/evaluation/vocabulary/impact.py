@@ -81,10 +81,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "DonorPlacebos": ("위약 검정: 비교 지역을 시행 지역으로 놓음", "Placebos: donors in the place of the treated"),
     "placebos_title": ("시행 지역과 위약의 격차", "Gaps of the treated and of placebos"),
     "placebo_no_ratio": (
-        "{n}개 중 {exact}개는 시행 전에 오차 없이 맞아 시행 전후 차이의 비가 반올림 오차에 달려 있으므로 순위를 매기지 않음; "
-        "효과 크기로는 p = {p_effect}.",
-        "{exact} of {n} fit without error before the start, so the ratio of gaps after and before would hang on rounding "
-        "and nothing is ranked by it; by size of the effect p = {p_effect}.",
+        "{n}개 중 {exact}개는 시행 전에 오차 없이 맞아 시행 전후 차이의 비가 반올림 오차에 달려 있으므로 순위를 매기지 "
+        "않음; 효과 크기로는 p = {p_effect}.",
+        "{exact} of {n} fit without error before the start, so the ratio of gaps after and before would hang on "
+        "rounding and nothing is ranked by it; by size of the effect p = {p_effect}.",
     ),
     "placebo_statement": (
         "시행 후와 전의 격차 비가 시행 지역 이상인 곳은 시행 지역을 포함한 {n}개 가운데 {rank}개 (순위에 따른 p = {p}, "
