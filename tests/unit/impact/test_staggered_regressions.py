@@ -430,6 +430,20 @@ def test_a_cohort_in_one_district_has_no_jackknife_error():
     assert np.isnan(group.std_error).tolist() == [True, False, True, False]
 
 
+@pytest.mark.parametrize("verb", ["sun_abraham", "stacked"])
+def test_rows_without_a_jackknife_say_why_in_print_and_below_the_table(verb):
+    frame = districts(dates=[2014, 2014, 2015, 2016, 2016, 0, 0, 0], noise=1.0)
+    result = asked(verb, waves(frame), cluster="gu")
+    said = result.remarks("en")
+    assert len(said) == 1
+    assert "overall" in said[0]
+    assert "gu" in said[0]
+    assert result.remarks("ko")[0] in repr(result) or said[0] in repr(result)
+    assert said[0] in repr(ev.table(result, lang="en"))
+    whole = districts(dates=[2014, 2014, 2016, 2016, 0, 0, 0], noise=1.0)
+    assert asked(verb, waves(whole), cluster="gu").remarks("en") == ()
+
+
 def test_a_cell_without_answers_is_listed():
     frame = persons()
     frame = frame[~((frame["first"] == 2016) & (frame["year"] == 2013))]

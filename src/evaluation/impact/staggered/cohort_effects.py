@@ -17,6 +17,7 @@ from evaluation.impact.absorbed.rules import Rule, Uncertainty
 from evaluation.impact.absorbed.sandwich import uncertainty
 from evaluation.impact.effects import ImpactEffects
 from evaluation.impact.staggered.cohort_moments import CohortRows
+from evaluation.impact.staggered.remarks import rows_without_error
 from evaluation.wording import term
 
 Floats = NDArray[np.float64]
@@ -110,7 +111,11 @@ class AveragedEffects(ImpactEffects):
 
     def _groups_told(self) -> list[str]:
         """Return besides what every result tells: what was left out and why."""
-        return [*super()._groups_told(), *left_out_lines(self.fit)]
+        return [*super()._groups_told(), *left_out_lines(self.fit), *self.remarks()]
+
+    def remarks(self, lang: str | None = None) -> tuple[str, ...]:
+        """Return which rows have no error and why, in the language of the run or the one named."""
+        return rows_without_error(self, lang)
 
 
 class CohortEffects(AbsorbedEffects):
@@ -129,8 +134,12 @@ class CohortEffects(AbsorbedEffects):
 
     def _groups_told(self) -> list[str]:
         """Return besides what every regression tells: what was left out and why, and what rows are mixed of."""
-        told = [*super()._groups_told(), *left_out_lines(self.fit)]
+        told = [*super()._groups_told(), *left_out_lines(self.fit), *self.remarks()]
         return [*told, str(self.fit["contaminated"])] if "contaminated" in self.fit else told
+
+    def remarks(self, lang: str | None = None) -> tuple[str, ...]:
+        """Return which rows have no error and why, in the language of the run or the one named."""
+        return rows_without_error(self, lang)
 
     def take(self, rows: NDArray[np.int64]) -> CohortEffects:
         """Return the estimates at ``rows``, in that order, with their covariances and the means to refit them."""

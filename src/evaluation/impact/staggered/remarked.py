@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-import numpy as np
-
 from evaluation.impact.effects import ImpactEffects
-from evaluation.impact.staggered.remarks import NAMED, remarks, row_name
-from evaluation.wording import language_of, term
+from evaluation.impact.staggered.remarks import remarks, rows_without_error
+from evaluation.wording import term
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,15 +27,7 @@ class RemarkedEffects(ImpactEffects):
             lines.append(term("cells_without_answers", lang).format(n=f"{fit['n_without_answers']:,}"))
         if fit.get("n_places_left_out"):
             lines.append(term("places_left_out", lang).format(places=f"{fit['n_places_left_out']:,}"))
-        lost = np.flatnonzero(np.isnan(np.diag(self.vcov)) & np.isfinite(self.estimate))
-        if len(lost) and fit.get("vcov") == "jackknife":
-            rows = [row_name(self, int(row), lang) for row in lost]
-            shown = ", ".join(rows[:NAMED])
-            if len(rows) > NAMED:
-                shown = term("list_and_more", lang).format(shown=shown, n=len(rows) - NAMED)
-            cluster = self.provenance.labels.variable(fit["cluster"], language_of(lang))
-            lines.append(term("rows_without_error", lang).format(rows=shown, cluster=cluster))
-        return tuple(lines)
+        return (*lines, *rows_without_error(self, lang))
 
     def _groups_told(self) -> list[str]:
         return [*super()._groups_told(), *self.remarks()]

@@ -62,6 +62,16 @@ def row_name(effects: Estimates, row: int, lang: str | None = None) -> str:
     return named or term_label(keys["term"], effects.provenance.labels, lang)
 
 
+def rows_without_error(effects: Estimates, lang: str | None = None) -> tuple[str, ...]:
+    """Return which rows have no jackknife because they do not exist without some cluster; nothing where all have."""
+    lost = np.flatnonzero(np.isnan(np.diag(effects.vcov)) & np.isfinite(effects.estimate))
+    if not len(lost) or effects.fit.get("vcov") != "jackknife":
+        return ()
+    rows = _listed([row_name(effects, int(row), lang) for row in lost], lang)
+    cluster = effects.provenance.labels.variable(effects.fit["cluster"], language_of(lang))
+    return (term("rows_without_error", lang).format(rows=rows, cluster=cluster),)
+
+
 def moves(effects: Estimates, lang: str | None = None) -> tuple[str, ...]:
     """Return which verbs help where the jackknife is refused, for who writes code."""
     lost = np.isnan(np.diag(effects.vcov)).any() and effects.fit.get("without_error")
