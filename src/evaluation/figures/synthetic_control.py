@@ -225,5 +225,6 @@ def _draw_ratios(axes: Axes, rows: pd.DataFrame, *, as_rows: bool) -> None:
     else:
         finite = rows["ratio"][np.isfinite(rows["ratio"])]
         axes.hist(finite[~own[finite.index]], bins=30, range=(0, float(finite.max())), color="#C9C9C9", zorder=2)
-        axes.axvline(float(rows["ratio"][own].iloc[0]), color=BLUE, linewidth=2.2, zorder=3)
+        if finite[own[finite.index]].size:
+            axes.axvline(float(rows["ratio"][own].iloc[0]), color=BLUE, linewidth=2.2, zorder=3)
     axes.set_xlim(left=0)

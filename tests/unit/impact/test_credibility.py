@@ -467,6 +467,19 @@ def test_layers_need_places(persons):
         ev.variance_layers(ev.survey_mean(sampled(persons), "y"))
 
 
+def test_places_that_are_the_sampling_units_have_no_layers():
+    frame = pd.DataFrame(
+        [(g, t, 3 * (g < 6)) for g in range(12) for t in range(1, 5)], columns=["place", "year", "first"]
+    )
+    frame["y"] = np.random.default_rng(1).normal(size=len(frame))
+    frame["region"] = frame["place"] // 2
+    for psu in ("place", "region"):
+        design = ev.survey_design(frame, psu=psu)
+        made = ev.aggregate(ev.att_gt(ev.panel(design, time="year"), outcome="y", cohort="first", cluster="place"))
+        with pytest.raises(EstimationError, match=f"samples 'place' as a whole .psu: {psu}."):
+            ev.variance_layers(made)
+
+
 # all of them
 
 

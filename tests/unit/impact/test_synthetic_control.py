@@ -322,3 +322,17 @@ def test_where_all_districts_start_the_next_move_is_outside_donors_or_fewer_wave
         ev.synthetic_did(
             ev.panel(waves, time="year"), outcome="knows_center", cohort="district_cohort", place="district"
         )
+
+
+def test_a_rank_that_rounding_would_decide_is_refused():
+    frame = cities(n=12, waves=8, first=(4,), effect=1.0)
+    near = ev.donor_placebos(ev.synthetic_control(over_time(frame), outcome="y", cohort="first"))
+    assert np.isfinite(near.p_value)
+    exact = frame.copy()
+    before = exact["year"] < exact.loc[exact["first"] > 0, "first"].min()
+    exact.loc[before, "y"] = exact.loc[before, "year"] * 0.1 + 1 / 3
+    found = ev.donor_placebos(ev.synthetic_control(over_time(exact), outcome="y", cohort="first"))
+    assert np.isnan(found.p_value)
+    assert np.isfinite(found.p_value_effect)
+    assert "hang on rounding" in found.statement("en")
+    assert "반올림" in found.statement("ko")

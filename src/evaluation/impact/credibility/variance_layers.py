@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation import wording
+from evaluation.design.design import Design
 from evaluation.errors import EstimationError
 from evaluation.estimation.arguments import require_arguments, require_conf_level, require_numbers
-from evaluation.impact.effects import ImpactEffects, covariance, errors_of
+from evaluation.impact.effects import Clusters, ImpactEffects, covariance, errors_of
 from evaluation.results import Provenance, plain
 
 Floats = NDArray[np.float64]
@@ -149,7 +150,8 @@ def variance_layers(
     Raises
     ------
     EstimationError
-        No effects, no cluster, or an effect that does not exist without some place.
+        No effects, no cluster, sampling units that are the places or contain them, or an effect that does not exist
+        without some place.
 
     Notes
     -----
@@ -180,6 +182,7 @@ def variance_layers(
         raise EstimationError(
             f"{VERB}: the effects name no places whose shocks could be told from sampling. Estimate with cluster=..."
         )
+    _refuse_sampled_places(refit.design, refit.clusters)
     multiples = require_numbers(samples, f"{VERB}: samples", least=1.0)
     level = require_conf_level(conf_level, VERB)
     total = _variances(effects, "jackknife")
@@ -197,6 +200,21 @@ def variance_layers(
     ]
     frame = pd.concat(frames, ignore_index=True)
     return VarianceLayers(frame, refit.clusters.name, g, level, effects.provenance)
+
+
+def _refuse_sampled_places(design: Design, clusters: Clusters) -> None:
+    """Raise an EstimationError where the sampling units are the places or contain them."""
+    if design.replicates is not None or not design.sampling.psu:
+        return
+    counted = clusters.code >= 0
+    unit, place = design.sampling.stages[0].unit[counted], clusters.code[counted]
+    if len(np.unique(np.column_stack([unit, place]), axis=0)) == len(np.unique(place)):
+        raise EstimationError(
+            f"{VERB}: the design samples '{clusters.name}' as a whole (psu: {', '.join(design.sampling.psu)}), so the "
+            f"error of the sampling design holds the shocks of places already, and the two cannot be told apart. If "
+            f"the places themselves are no sample, declare the units drawn within them: ev.survey_design(..., psu=..., "
+            f"strata='{clusters.name}')."
+        )
 
 
 def _variances(effects: ImpactEffects, rule: str) -> Floats:

@@ -26,6 +26,10 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+#: Gaps before the start smaller than this share of the largest outcome are the noise of floating point.
+EXACT = 1e-9
+
+
 @dataclass(frozen=True, eq=False)
 class PlaceboEngine(ReplicateEngine):
     """Variance of the effects that donors seem to have; contributions as of replicates, the full estimates last."""
@@ -116,6 +120,7 @@ class DonorPlacebos:
         ``places, is_treated, event_time, gap``.
     p_value, p_value_effect : float
         Share of all sets, the treated included, whose ratio (whose effect in size) is at least that of the treated.
+        Where the treated fit exactly before the start ``p_value`` is not a number: rounding would rank them.
     std_error : float
         Of the overall effect: the spread of the placebos.
     told : str
@@ -141,6 +146,10 @@ class DonorPlacebos:
     def statement(self, lang: str | None = None) -> str:
         """Return in a sentence how the treated stand among the placebos."""
         n = len(self.frame)
+        if np.isnan(self.p_value):
+            exact_fits, p_effect = int(np.isinf(self.frame["ratio"]).sum()), f"{self.p_value_effect:.3f}"
+            text = word("placebo_no_ratio", lang or project.language())
+            return text.format(exact=exact_fits, n=n, p_effect=p_effect)
         text = word("placebo_statement", lang or project.language())
         rank = round(self.p_value * n)
         return text.format(rank=rank, n=n, p=f"{self.p_value:.3f}", p_effect=f"{self.p_value_effect:.3f}")
@@ -212,7 +221,7 @@ def donor_placebos(
     since = model.layout.event_times
     names = [", ".join(model.places.names(model.roles.donors[members])) for members in drawn.sets]
     treated = ", ".join(model.places.names(model.roles.treated))
-    frame = _frame([treated, *names], np.vstack([own, others]), since)
+    frame = _frame([treated, *names], np.vstack([own, others]), since, float(np.nanmax(np.abs(model.outcome))))
     kept = np.ones(len(frame), dtype=bool)
     if most_misfit is not None:
         misfit = frame["rmspe_before"].to_numpy()
@@ -223,7 +232,7 @@ def donor_placebos(
     return DonorPlacebos(
         shown,
         gaps[gaps["places"].isin(shown["places"])].reset_index(drop=True),
-        _share_at_least(shown["ratio"].to_numpy()),
+        _rank_of(shown["ratio"].to_numpy()),
         _share_at_least(shown["estimate"].abs().to_numpy()),
         float(np.sqrt(spread[0, 0])),
         drawn.told(),
@@ -244,12 +253,13 @@ def _starts(model: Model, size: int | None) -> Floats:
     return np.full(size, first[0])
 
 
-def _frame(names: Sequence[str], estimates: Floats, since: Floats) -> pd.DataFrame:
+def _frame(names: Sequence[str], estimates: Floats, since: Floats, scale: float) -> pd.DataFrame:
     gaps = estimates[:, 2:]
     before = np.sqrt(np.mean(gaps[:, since < 0] ** 2, axis=1))
     after = np.sqrt(np.mean(gaps[:, since >= 0] ** 2, axis=1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(before > 0, after / before, np.inf)
+    # A gap that is rounding alone would rank sets by chance: such a fit is exact.
+    fits = before > EXACT * scale
+    ratio = np.where(fits, after / np.where(fits, before, 1.0), np.inf)
     return pd.DataFrame(
         {
             "places": names,
@@ -273,6 +283,11 @@ def _gaps(names: Sequence[str], gaps: Floats, since: Floats) -> pd.DataFrame:
             "gap": gaps.ravel(),
         }
     )
+
+
+def _rank_of(ratios: Floats) -> float:
+    """Return the share of ratios at least that of the treated; not a number where the treated fit exactly before."""
+    return float("nan") if np.isinf(ratios[0]) else _share_at_least(ratios)
 
 
 def _share_at_least(values: Floats) -> float:
