@@ -103,6 +103,9 @@ def statement(result: Estimates | TestResult | Claimed | Telling, lang: str | No
     for row in range(len(result)):
         named = [str(words[column].iloc[row]) for column in words if column != "quantity"]
         what = ", ".join(word for word in named if word)
+        if result.verb in _OF_THE_TREATED and _since(result, row) < 0 and result.std_error[row] == 0:
+            sentences.append(_reference(what, lang))
+            continue
         if not math.isfinite(result.std_error[row]):
             sentences.append(_without_error(result, lang, what, row))
             continue
@@ -425,6 +428,8 @@ def _sentence(result: Estimates, lang: str, what: str, verb: str, numbers: tuple
     n, interval = _count(result, row), wording.interval_name(result.conf_level, lang)
     population = result.provenance.population.get(lang, "")
     notice = result.provenance.notice.get(lang, "")
+    if result.verb in _OF_THE_TREATED:
+        population, verb = _those_that_started(population, lang), _of_time(result, row, verb, lang)
     if lang == "ko":
         whom = f"{population}의 " if population else ""
         said = f"{whom}{what} {_with_topic(verb)} {_with_direction(value)} 추정된다"
@@ -434,6 +439,45 @@ def _sentence(result: Estimates, lang: str, what: str, verb: str, numbers: tuple
         subject = f"{wording.capital(what)}: the {verb}{whom}"
         text = f"{subject} is estimated at {value} ({interval} {low} to {high}; n = {n})."
     return f"{text} {notice}".strip()
+
+
+def _those_that_started(population: str, lang: str) -> str:
+    """Return whom effects of a policy are about: the treated, not all of the population."""
+    if lang == "ko":
+        return f"{population} 중 시행한 곳" if population else "시행한 곳"
+    return f"the treated of {population}" if population else "the treated"
+
+
+def _since(result: Estimates, row: int) -> float:
+    """Return the time since the start that a row is about; zero where it is about several or later ones."""
+    keys = result.keys.iloc[row]
+    if not wording.is_absent(keys.get("event_time")):
+        return float(keys["event_time"])
+    if wording.is_absent(keys.get("cohort")) or wording.is_absent(keys.get("time")):
+        return 0.0
+    return float(keys["time"]) - float(keys["cohort"])
+
+
+def _of_time(result: Estimates, row: int, verb: str, lang: str) -> str:
+    """Return what a row estimates: before the start it is no effect of the policy."""
+    if _since(result, row) >= 0:
+        return verb
+    return (
+        "시행 전 차이 (정책 효과가 아님)" if lang == "ko" else "difference before the start, no effect of the policy,"
+    )
+
+
+def _reference(what: str, lang: str) -> str:
+    if lang == "ko":
+        return f"{what}: 시행 전 기준 시점이며 정의에 따라 0."
+    return f"{wording.capital(what)}: the reference period before the start, 0 by construction."
+
+
+#: Verbs whose estimates are means over the treated, each against others not treated yet.
+_OF_THE_TREATED = frozenset(
+    {"att_gt", "aggregate", "event_study", "event_study_twfe", "sun_abraham", "extended_twfe", "stacked_did"}
+    | {"imputation_did", "two_stage_did", "efficient_did", "dose_did"}
+)
 
 
 def _count(result: Estimates, row: int) -> str:

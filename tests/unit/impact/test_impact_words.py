@@ -230,3 +230,20 @@ def test_wrong_places_and_numbers_are_refused_by_the_main_table(waves):
         ev.impact_table(waves, **asked, anticipation=-1)
     with pytest.raises(EstimationError, match="1 or more"):
         ev.impact_table(waves, **asked, draws=-1)
+
+
+def test_a_sentence_is_about_the_treated_and_rows_before_the_start_are_no_effect(panel):
+    path = ev.event_study(panel, outcome="y", cohort="first", cluster="place")
+    path = replace(path, provenance=replace(path.provenance, population={"ko": "25개 지역", "en": "the 25 places"}))
+    times = path.keys["event_time"].tolist()
+    for lang, whom, before, reference in (
+        ("en", "among the treated of the 25 places", "before the start, no effect", "0 by construction"),
+        ("ko", "25개 지역 중 시행한 곳의", "시행 전 차이 (정책 효과가 아님)", "정의에 따라 0"),
+    ):
+        said = dict(zip(times, ev.statement(path, lang=lang).sentences, strict=False))
+        assert whom in said[None]
+        assert whom in said[1]
+        assert before not in said[1]
+        assert before in said[-2]
+        assert reference in said[-1]
+        assert "95%" not in said[-1]
