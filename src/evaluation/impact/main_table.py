@@ -84,6 +84,19 @@ def _group_time(asked: Asked) -> ImpactEffects:
     return replace(supported, fit={**supported.fit, _PART: True}) if len(supported) else overall
 
 
+def _imputed(verb: Callable[..., ImpactEffects], asked: Asked) -> ImpactEffects:
+    """Sum up all effects, or where these hang on a single cluster those that do not."""
+    arguments = {**asked.placed, "anticipation": asked.anticipation}
+    overall = verb(asked.panel, **arguments)
+    if np.isfinite(overall.std_error[0]):
+        return overall
+    try:
+        supported = verb(asked.panel, **arguments, supported_only=True)
+    except EstimationError:
+        return overall
+    return replace(supported, fit={**supported.fit, _PART: True})
+
+
 def _twfe(asked: Asked) -> ImpactEffects:
     design, reached = asked.panel.design, f"{asked.cohort}_reached"
     first, time = read_cohorts(asked.panel, asked.cohort), design.data[asked.panel.time].to_numpy(dtype=float)
@@ -130,8 +143,8 @@ def _stacked(asked: Asked) -> ImpactEffects:
 #: Estimators of the main table, the one in charge first, the two-way regression last.
 ESTIMATORS: Mapping[str, Callable[[Asked], ImpactEffects]] = {
     "group_time": _group_time,
-    "imputation": lambda asked: imputation_did(asked.panel, **asked.placed, anticipation=asked.anticipation),
-    "two_stage": lambda asked: two_stage_did(asked.panel, **asked.placed, anticipation=asked.anticipation),
+    "imputation": lambda asked: _imputed(imputation_did, asked),
+    "two_stage": lambda asked: _imputed(two_stage_did, asked),
     "sun_abraham": lambda asked: sun_abraham(asked.panel, **asked.placed, type="simple"),
     "extended_twfe": lambda asked: extended_twfe(
         asked.panel, **asked.placed, type="simple", control_group=asked.control_group

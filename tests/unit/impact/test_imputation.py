@@ -191,7 +191,7 @@ def test_what_cannot_be_imputed_is_refused(change, told):
 
 @pytest.mark.parametrize("wrong", [0, [0], True, "3"])
 def test_leads_that_are_no_leads_are_refused(wrong):
-    with pytest.raises(EstimationError, match="pretrends (is|must be)"):
+    with pytest.raises(EstimationError, match=r"pretrends (is|must be)"):
         ev.imputation_did(panel_of(noisy()), **OPTIONS, type="dynamic", pretrends=wrong)
 
 

@@ -452,5 +452,5 @@ def test_lags_beyond_the_waves_are_refused():
 
 def test_a_distance_within_which_everybody_lies_is_refused():
     asked = {key: value for key, value in TWO.items() if key != "cluster"}
-    with pytest.raises(EstimationError, match="every place lies within it of every other .* Take a smaller cutoff"):
+    with pytest.raises(EstimationError, match=r"every place lies within it of every other .* Take a smaller cutoff"):
         ev.fe_regression(survey(people()), **asked, vcov="conley", coordinates=("lat", "lon"), cutoff=20_000)
