@@ -21,7 +21,8 @@ class EstimatorTable(Estimates):
     @property
     def in_remarks(self) -> frozenset[str]:
         """Columns that the remarks tell, so that a table need not."""
-        return frozenset(name for name in SHARED if self._is_shared(name)) | {"reason", "without"}
+        counted = {f"n_{name}" for name in self.fit.get("counted", {})}
+        return frozenset(name for name in SHARED if self._is_shared(name)) | {"reason", "without"} | counted
 
     def remarks(self, lang: str | None = None) -> tuple[str, ...]:
         """Return what the rows share, what they count, and by reason which of them lack what."""
@@ -48,6 +49,8 @@ class EstimatorTable(Estimates):
             for name in SHARED
             if self._is_shared(name) and not _is_nothing(self.columns[name][0])
         ]
+        labels = self.provenance.labels
+        said += [f"{labels.variable(name, lang)} {n:,}" for name, n in self.fit.get("counted", {}).items()]
         return capital(", ".join(said))
 
     def _is_shared(self, name: str) -> bool:

@@ -61,6 +61,17 @@ class Asked:
         }
 
     @property
+    def numbers(self) -> list[str]:
+        """The covariates as a list of columns."""
+        return [self.covariates] if isinstance(self.covariates, str) else list(self.covariates)
+
+    @property
+    def has_numbers_alone(self) -> bool:
+        """Whether every covariate is a column of numbers."""
+        data = self.panel.design.data
+        return all(name in data.columns and pd.api.types.is_numeric_dtype(data[name]) for name in self.numbers)
+
+    @property
     def placed(self) -> dict[str, Any]:
         """Those of estimators with effects of places."""
         return {**self.common, "covariates": self.covariates, "place": self.place}
@@ -121,7 +132,7 @@ def _synthetic(asked: Asked) -> ImpactEffects:
         outcome=asked.outcome,
         cohort=asked.cohort,
         place=place,
-        covariates=[asked.covariates] if isinstance(asked.covariates, str) else list(asked.covariates),
+        covariates=asked.numbers if asked.has_numbers_alone else (),
         conf_level=asked.conf_level,
     )
 
@@ -303,12 +314,12 @@ def _table(
     left_out = np.array([one is not None and isinstance(one.engine, ClusterJackknife) for one in results])
     df = np.array([np.nan if one is None else one.df[0] for one in results])
     ratio = np.abs(_over(results, np.sqrt(np.diag(matrix))))
-    sides, sizes = _sides(results), _sizes(results, asked)
+    sides, sizes, places = _sides(results), _sizes(results, asked), _counts(asked, counted)
     columns: dict[str, NDArray[Any]] = {
         "p_jackknife": np.where(left_out, 2 * stats.t.sf(ratio, len(levels) - 1), np.nan),
         "p_randomization": np.array([_reordered(one, draws, seed) for one in results]),
         "p_wild": np.array([_wild(one, draws, seed) for one in results]),
-        **{f"n_{name}": np.full(len(results), n) for name, n in _counts(asked, counted).items()},
+        **{f"n_{name}": np.full(len(results), n) for name, n in places.items()},
         "n_clusters": np.full(len(results), len(levels)),
         **sides,
         "effective_clusters": np.array([_effective(one) for one in results]),
@@ -339,6 +350,7 @@ def _table(
             "is_panel": asked.panel.unit is not None,
             "draws": draws,
             "seed": seed,
+            "counted": places,
             "not_available": {name: one for name, one in found.items() if isinstance(one, str)},
         },
     )
@@ -421,6 +433,7 @@ def _without(asked: Asked, name: str, one: ImpactEffects | str) -> str:
     """Return what a row leaves aside that it was asked for."""
     if isinstance(one, str):
         return ""
-    if asked.covariates and name not in ADJUSTED:
+    is_bare = name not in ADJUSTED or (name == "synthetic_did" and not asked.has_numbers_alone)
+    if asked.covariates and is_bare:
         return "takes_no_covariates"
     return "compares_all_untreated" if asked.control_group == "nevertreated" and name not in CHOOSING else ""
