@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.design.collapse import crossed, mass_by
+from evaluation.design.collapse import crossed, mass_by, sum_by
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.impact.effects import Clusters, cohort_by_cluster
 from evaluation.impact.identification import LAST_COHORT, NO_PERIOD_BEFORE
@@ -355,3 +355,12 @@ def memberships(rows: CohortRows, cohorts: Floats) -> tuple[Floats, Mask]:
     code = np.minimum(np.searchsorted(known, first), len(known) - 1)
     fits = (known[code] == first).all(axis=1)
     return (code[fits][:, None, :] == np.arange(len(known))[None, :, None]).astype(float), fits
+
+
+def scores_by_cluster(rows: CohortRows, influence: Floats) -> Floats:
+    """Return weighted influence, shape (n, r), summed per cluster, shape (G, r)."""
+    clusters = rows.clusters
+    if clusters is None:
+        raise EstimationError("scores by cluster need cluster=..., the column of the treated places.")
+    z = influence[rows.at] * rows.over_time.design.domain_weights[rows.at][:, None]
+    return sum_by(clusters.code[rows.at], len(clusters), z)

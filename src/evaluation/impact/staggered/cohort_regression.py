@@ -188,12 +188,41 @@ def check_kind(verb: str, kind: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class CohortFit:
-    """A regression by cohort, fitted, and the averages asked of it."""
+class AveragedFit:
+    """Rows of a regression by cohort, its columns, and the averages asked of it."""
 
     rows: CohortRows
     columns: Columns
     averages: Averages
+
+    @property
+    def cells(self) -> Mask:
+        """Cohorts and waves that each row averages, shape (r, C, T)."""
+        return self.averages.cells
+
+    def serves(self, never: bool) -> Mask:
+        """Return which cohorts a cohort is compared with in a wave, shape (C, T, C)."""
+        return not_treated_yet(self.rows.cohorts, self.rows.times, never=never)
+
+    @property
+    def keys(self) -> pd.DataFrame:
+        """What each average is of, r rows."""
+        return self.averages.keys
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the regression."""
+        return len(self.rows.at)
+
+    @property
+    def bases(self) -> Codes:
+        """Rows in the cells of each average, shape (r,)."""
+        return self.averages.count(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class CohortFit(AveragedFit):
+    """A linear regression by cohort, fitted."""
 
     @cached_property
     def moments(self) -> Moments:
@@ -227,30 +256,6 @@ class CohortFit:
     def estimate(self) -> Floats:
         """Averages, shape (r,)."""
         return np.asarray(self.weights @ self.system[1])
-
-    @property
-    def cells(self) -> Mask:
-        """Cohorts and waves that each row averages, shape (r, C, T)."""
-        return self.averages.cells
-
-    def serves(self, never: bool) -> Mask:
-        """Return which cohorts a cohort is compared with in a wave, shape (C, T, C)."""
-        return not_treated_yet(self.rows.cohorts, self.rows.times, never=never)
-
-    @property
-    def keys(self) -> pd.DataFrame:
-        """What each average is of, r rows."""
-        return self.averages.keys
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of the regression."""
-        return len(self.rows.at)
-
-    @property
-    def bases(self) -> Codes:
-        """Rows in the cells of each average, shape (r,)."""
-        return self.averages.count(self.rows)
 
     @property
     def n_parameters(self) -> int:

@@ -7,16 +7,14 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.design.collapse import crossed, mass_by, sum_by
+from evaluation.design.collapse import crossed, mass_by
 from evaluation.errors import EstimationError, IdentificationError
-from evaluation.impact.clusters.behind import not_treated_yet
 from evaluation.impact.effects import Refit
 from evaluation.impact.staggered.cohort_effects import LinearForm
-from evaluation.impact.staggered.cohort_moments import CohortRows, memberships
-from evaluation.impact.staggered.cohort_regression import Averages, Columns, answered, independent
+from evaluation.impact.staggered.cohort_moments import memberships, scores_by_cluster
+from evaluation.impact.staggered.cohort_regression import AveragedFit, answered, independent
 from evaluation.regression.families import curvature, inverse_link
 from evaluation.regression.fitting import fit
 from evaluation.regression.matrix import Dense
@@ -41,7 +39,7 @@ class _Solution:
 
 
 @dataclass(frozen=True, eq=False)
-class GlmFit:
+class GlmFit(AveragedFit):
     """A generalized linear regression by cohort on distinct rows, and the averages asked of it.
 
     Attributes
@@ -53,34 +51,7 @@ class GlmFit:
     family : {"poisson", "binomial"}
     """
 
-    rows: CohortRows
-    columns: Columns
-    averages: Averages
     family: Family
-
-    @property
-    def cells(self) -> Mask:
-        """Cohorts and waves that each row averages, shape (r, C, T)."""
-        return self.averages.cells
-
-    def serves(self, never: bool) -> Mask:
-        """Return which cohorts a cohort is compared with in a wave, shape (C, T, C)."""
-        return not_treated_yet(self.rows.cohorts, self.rows.times, never=never)
-
-    @property
-    def keys(self) -> pd.DataFrame:
-        """What each average is of, r rows."""
-        return self.averages.keys
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of the regression."""
-        return len(self.rows.at)
-
-    @property
-    def bases(self) -> Codes:
-        """Rows in the cells of each average, shape (r,)."""
-        return self.averages.count(self.rows)
 
     @property
     def n_parameters(self) -> int:
@@ -222,11 +193,7 @@ class GlmFit:
 
     def scores(self) -> Floats:
         """Return weighted influence summed per cluster, shares of cells held, shape (G, r)."""
-        clusters, design = self.rows.clusters, self.rows.over_time.design
-        if clusters is None:
-            raise EstimationError("scores by cluster need cluster=..., the column of the treated places.")
-        z = self.influence(fixed=True)[self.rows.at] * design.domain_weights[self.rows.at][:, None]
-        return sum_by(clusters.code[self.rows.at], len(clusters), z)
+        return scores_by_cluster(self.rows, self.influence(fixed=True))
 
     @cached_property
     def effective_clusters(self) -> Floats | None:

@@ -19,7 +19,14 @@ from evaluation.impact.identification import NO_ANSWERS, NO_COMPARISON
 from evaluation.impact.panel import Panel, exact
 from evaluation.impact.staggered.cohort_effects import LinearForm
 from evaluation.impact.staggered.cohort_errors import Vcov, result_of
-from evaluation.impact.staggered.cohort_moments import CohortRows, arranged, memberships, raw_moments, read_rows
+from evaluation.impact.staggered.cohort_moments import (
+    CohortRows,
+    arranged,
+    memberships,
+    raw_moments,
+    read_rows,
+    scores_by_cluster,
+)
 from evaluation.impact.staggered.cohort_regression import effective, solved
 
 Floats = NDArray[np.float64]
@@ -398,11 +405,7 @@ class StackedFit:
 
     def scores(self) -> Floats:
         """Return weighted influence summed per cluster, weights of comparisons held, shape (G, r)."""
-        clusters, design = self.rows.clusters, self.rows.over_time.design
-        if clusters is None:
-            raise EstimationError("scores by cluster need cluster=..., the column of the treated places.")
-        z = self.influence(fixed=True)[self.rows.at] * design.domain_weights[self.rows.at][:, None]
-        return sum_by(clusters.code[self.rows.at], len(clusters), z)
+        return scores_by_cluster(self.rows, self.influence(fixed=True))
 
     @cached_property
     def effective_clusters(self) -> Floats | None:
