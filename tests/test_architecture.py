@@ -11,6 +11,7 @@ SOURCE = ROOT / "src" / "evaluation"
 LINES = [
     ["errors"],
     ["project"],
+    ["recording"],
     ["specification"],
     ["results"],
     ["vocabulary"],
@@ -29,10 +30,13 @@ LINES = [
     ["disclosure", "second_opinion", "typesetting"],
     ["tables", "figures"],
     ["publication"],
+    ["gathering"],
     ["claims"],
     ["comparator"],
     ["study"],
+    ["releases"],
     ["review", "report"],
+    ["terminal"],
     ["cli"],
 ]
 LEVEL = {name: level for level, names in enumerate(LINES) for name in names}
