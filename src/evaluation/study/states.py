@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-State = Literal["ok", "failed", "timed-out", "died", "stopped-early", "blocked", "cancelled", "skipped"]
+State = Literal["ok", "cached", "failed", "timed-out", "died", "stopped-early", "blocked", "cancelled", "skipped"]
 STATES: tuple[State, ...] = get_args(State)
+#: States of a step whose results may be used.
+GOOD: tuple[State, ...] = ("ok", "cached")
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,18 @@ class Progress:
         Code cells that have run, and code cells there are.
     state : State or "running"
         ``"running"`` until the step has ended.
+    why : tuple of str
+        With the first sign of a step: why it has to run; empty where nobody asked the cache.
+    failure : Failure or None
+        With the last sign of a step that is not ok: where it stopped.
     """
 
     step: str
     done: int
     cells: int
     state: State | Literal["running"] = "running"
+    why: tuple[str, ...] = ()
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +91,12 @@ class StepOutcome:
     step, notebook : str
         Name, and stem of the notebook.
     state : State
-        ``"ok"`` only where every cell ran without an error; ``"skipped"`` where data that the user brings are absent.
+        ``"ok"`` only where every cell ran without an error; ``"cached"`` where nothing it depends on had changed since
+        it was ok, so that its results were taken from then; ``"skipped"`` where data that the user brings are absent.
     done, cells : int
         Code cells that ran, and code cells there are.
     seconds : float
-        Wall time; 0 for a step that did not start.
+        How long it ran; 0 for a step that did not start.
     failure : Failure or None
         Where it stopped.
     warnings : tuple of CellWarning
@@ -96,6 +105,8 @@ class StepOutcome:
         Steps that had to be ok first and were not.
     skipped_because : str
         Where to get the data that are absent, and where to put them; empty where the step was not skipped.
+    peak_memory_bytes : int
+        The most memory its kernel held; 0 where that is not known.
     """
 
     step: str
@@ -108,6 +119,12 @@ class StepOutcome:
     warnings: tuple[CellWarning, ...] = ()
     blocked_by: tuple[str, ...] = ()
     skipped_because: str = ""
+    peak_memory_bytes: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether its results may be used: it is ok, now or when it last ran."""
+        return self.state in GOOD
 
     @property
     def reason(self) -> str:
@@ -117,14 +134,13 @@ class StepOutcome:
         return f"needs {', '.join(self.blocked_by)}" if self.blocked_by else self.skipped_because
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record of the step that goes into the manifest."""
-        failure = None if self.failure is None else vars(self.failure)
+        """Return the record of the step that goes into the manifest: no times, and cached is ok."""
+        failure = None if self.failure is None else dict(vars(self.failure))
         return {
-            "state": self.state,
+            "state": "ok" if self.is_good else self.state,
             "notebook": f"notebooks/{self.notebook}.ipynb",
             "cells": self.cells,
             "cells_run": self.done,
-            "duration_seconds": round(self.seconds, 3),
             "failure": failure,
             "blocked_by": list(self.blocked_by),
             "warnings": [dict(vars(warning)) for warning in self.warnings],
@@ -140,7 +156,6 @@ class StepOutcome:
             state=record["state"],
             done=record["cells_run"],
             cells=record["cells"],
-            seconds=record["duration_seconds"],
             failure=Failure(**record["failure"]) if record["failure"] else None,
             warnings=tuple(CellWarning(**warning) for warning in record["warnings"]),
             blocked_by=tuple(record["blocked_by"]),
