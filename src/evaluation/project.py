@@ -21,6 +21,8 @@ LANGUAGES: tuple[Language, ...] = ("ko", "en")
 PROJECT_VARIABLE = "EVALUATION_PROJECT"
 RUN_VARIABLE = "EVALUATION_RUN"
 STEP_VARIABLE = "EVALUATION_STEP"
+#: Label of the instance, ``110_2016``, where a matrix fans the step out; else unset or empty.
+INSTANCE_VARIABLE = "EVALUATION_INSTANCE"
 
 #: What every kernel is started with, so that equal input gives equal bytes: one BLAS thread, fixed hashes, UTF-8.
 KERNEL_SETTINGS = {

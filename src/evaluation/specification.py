@@ -24,6 +24,8 @@ from evaluation.errors import StudyError, did_you_mean
 RESOLVED = "study.json"
 
 Scalar = str | int | float | bool | None
+#: A value that a matrix fans a step out over.
+MatrixValue = str | int | float | bool
 #: Parts of a notebook that need more than a survey; cells tagged ``if-<section>`` run for studies that name it.
 Section = Literal[
     "comparisons",
@@ -134,11 +136,36 @@ class EstimateSpecification(BaseModel):
 
 
 class StepSpecification(Strict):
-    """One notebook of the study, what it needs first, and parameters that only it receives."""
+    """One notebook of the study, what it needs first, and parameters that only it receives.
+
+    With ``matrix`` the notebook runs once for each combination of values: a list for each parameter, or
+    ``all``, every answer code of the variable of that name in the survey's codebook. ``published`` names
+    the values whose notebooks are kept with the reference; without it, all are.
+    """
 
     notebook: str
     needs: list[str] = []
     parameters: dict[str, Scalar] = {}
+    matrix: dict[str, list[MatrixValue] | Literal["all"]] = {}
+    published: dict[str, list[MatrixValue]] = {}
+
+
+class ExplainedChange(Strict):
+    """Why published numbers differ from those of the study before: addresses (``*`` for any), and the reason."""
+
+    address: str
+    reason: Text
+
+
+class PreviousStudy(Strict):
+    """The study that this one is compared with, and how far a number may move before it must be explained.
+
+    ``threshold`` counts standard errors of the difference between two independent waves.
+    """
+
+    study: str
+    threshold: float = Field(3.0, gt=0)
+    explained: list[ExplainedChange] = []
 
 
 class StudySpecification(Strict):
@@ -157,6 +184,7 @@ class StudySpecification(Strict):
     designs: dict[str, DesignSpecification]
     estimates: dict[str, dict[str, EstimateSpecification]] = {}
     steps: dict[str, StepSpecification]
+    compared_with: PreviousStudy | None = None
 
     def samples_of(self, design: str) -> tuple[str | None, ...]:
         """Return the samples that a design is drawn on, through however many others; None is a survey's only one."""
@@ -328,8 +356,12 @@ def _place(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    models: dict[str, type[BaseModel]] = {"designs": DesignSpecification, "steps": StepSpecification}
-    model = models.get(str(location[0]), Text) if location else StudySpecification
+    models: dict[str, type[BaseModel]] = {
+        "designs": DesignSpecification,
+        "steps": StepSpecification,
+        "compared_with": ExplainedChange if "explained" in location else PreviousStudy,
+    }
+    model = Text if "reason" in location else models.get(str(location[0]), Text) if location else StudySpecification
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

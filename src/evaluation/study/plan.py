@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evaluation.errors import StudyError, did_you_mean
 from evaluation.prespecification import prespecification_file
@@ -30,20 +30,30 @@ _NUMBER = re.compile(r"^\d+_")
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One notebook that will run.
+    """One notebook that will run: a step, or one instance of a step that a matrix fans out.
 
     Attributes
     ----------
     name, notebook : str
-        Name of the step, and stem of its notebook.
+        Name, ``weighting`` or ``district/110_2016``, and stem of the template.
     needs : tuple of str
-        Steps that must be ok first.
+        Names of those that must be ok first.
     declared : dict of str to Parameter
         What the notebook's ``parameters`` cell declares.
     given : dict of str to value
         What the study sets; these are injected. In the notebook's order, of the declared types.
     cells : int
         Code cells that will run, the injected one included.
+    step : str
+        Name of the step in the study file, ``district``.
+    output : str
+        Path of the executed notebook below ``notebooks/``, without its suffix: ``60_district/110_2016``.
+    values : dict of str to value
+        Values of the matrix, in its order; empty without a matrix.
+    label : str
+        The values in one word, ``110_2016``; empty without a matrix.
+    published : bool
+        Whether its notebook is kept with the reference.
     """
 
     name: str
@@ -52,6 +62,15 @@ class PlannedStep:
     declared: Mapping[str, Parameter]
     given: Mapping[str, Scalar]
     cells: int
+    step: str = ""
+    output: str = ""
+    values: Mapping[str, Scalar] = field(default_factory=dict)
+    label: str = ""
+    published: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "step", self.step or self.name)
+        object.__setattr__(self, "output", self.output or self.notebook)
 
     @property
     def parameters(self) -> dict[str, Scalar]:
