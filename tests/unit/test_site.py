@@ -215,3 +215,43 @@ def test_everything_that_loads_or_runs_is_found(page):
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(ProjectError, match="no run folder"):
         build_site(tmp_path)
+
+
+def test_the_instances_of_a_step_stand_on_a_page_of_their_own(run, tmp_path):
+    matrix = {"notebook": "60_district", "matrix": {"district": [680, 110], "lang": ["ko", "en"]}}
+    study = STUDY | {"survey": "seoul_2016", "steps": STUDY["steps"] | {"district": matrix}}
+    (tmp_path / "study.json").write_text(json.dumps(study | {"parameters": {"lang": "en"}}), encoding="utf-8")
+    (tmp_path / "notebooks" / "60_district").mkdir(parents=True)
+    steps = {}
+    for label, state in (("680_ko", "ok"), ("680_en", "ok"), ("110_ko", "failed")):
+        notebook = f"notebooks/60_district/{label}.ipynb"
+        (tmp_path / notebook).write_bytes((run / "notebooks" / "50_report.ipynb").read_bytes())
+        (tmp_path / "tables").mkdir(exist_ok=True)
+        (tmp_path / "tables" / f"items__{label}.csv").write_text("a\n1\n", encoding="utf-8")
+        code, lang = label.split("_")
+        output = {"name": f"items__{label}", "file": f"tables/items__{label}.csv", "sha256": ""}
+        steps[f"district/{label}"] = {
+            "state": state,
+            "notebook": notebook,
+            "parameters": {"district": int(code), "lang": lang},
+            "outputs": [output],
+        }
+    (tmp_path / "manifest.json").write_text(json.dumps({"steps": steps}), encoding="utf-8")
+    start = build_site(tmp_path)
+
+    page = start.read_text(encoding="utf-8")
+    assert '<a href="notebooks/60_district/index.html">보고서의 제목</a> (3) <span class="state">failed</span>' in page
+    assert "items__680_ko" not in page
+    assert page.count("60_district/") == 2, "navigation and list of notebooks name the group once each"
+    group = start.parent / "notebooks" / "60_district" / "index.html"
+    listed = group.read_text(encoding="utf-8")
+    for name in ("Gangnam-gu, 한국어", "Gangnam-gu, English", "Jongno-gu, 한국어"):
+        assert f">{name}</a>" in listed
+    assert listed.count('<span class="state">failed</span>') == 1
+    instance = (group.parent / "680_en.html").read_text(encoding="utf-8")
+    assert "<title>Gangnam-gu, English: " in instance
+    for one in (group, group.parent / "680_en.html"):
+        reader = Addresses()
+        reader.feed(one.read_text(encoding="utf-8"))
+        for address in reader.found:
+            assert address.startswith("data:image/") or (one.parent / address).is_file(), address

@@ -13,35 +13,27 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import nbformat
 from fontTools import subset
 from fontTools.ttLib import TTFont
-from nbconvert import HTMLExporter
 from PIL import Image
-from traitlets.config import Config
 
-from evaluation import project, wording
+from evaluation import project
 from evaluation.errors import ProjectError, PublishError
 from evaluation.figures.fonts import font_files
 from evaluation.project import MANIFEST
 from evaluation.publication import Item, read_items
+from evaluation.report.pages import TEMPLATES, Page, entries_of, read_pages
 from evaluation.specification import RESOLVED, StudySpecification
 
 _HERE = Path(__file__).parent
-_TEMPLATES = _HERE / "templates"
 _STYLE = _HERE / "assets" / "style.css"
 _OFL = _HERE / "assets" / "OFL-1.1.txt"
-#: Tag of the cells whose words stand first on the start page.
-HEADLINE = "headline"
 #: Name of the cut-down font, in its file and in the style sheet.
 FAMILY = "Workbench Gothic"
-_NUMBERED = re.compile(r"^\d+_")
-_HEADING = re.compile(r"^#\s+(.+)$", re.MULTILINE)
 
 #: Whatever makes a browser fetch something from elsewhere, or run something. A link to click on does not.
 _LOADS = re.compile(
@@ -50,31 +42,6 @@ _LOADS = re.compile(
     re.IGNORECASE,
 )
 _EMBEDDED = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=]+")
-
-
-@dataclass(frozen=True)
-class Page:
-    """One executed notebook.
-
-    Attributes
-    ----------
-    step, file, title, short : str
-        Its step, the stem of its files, its first heading, and its name in the navigation.
-    state : str
-        What became of it, where a manifest says so.
-    lead : tuple of str
-        What the cells tagged ``headline`` say.
-    body : str
-        Its cells as HTML.
-    """
-
-    step: str
-    file: str
-    title: str
-    short: str
-    state: str
-    lead: tuple[str, ...]
-    body: str
 
 
 def build_site(run_folder: Path) -> Path:
@@ -101,7 +68,7 @@ def build_site(run_folder: Path) -> Path:
     study = _read_study(run)
     lang = str(study.parameters.get("lang", project.language()))
     manifest = _read_json(run / MANIFEST)
-    pages = _pages(run, study, lang, manifest)
+    pages = read_pages(run, study, lang, manifest)
     written = _render(run, study, lang, manifest, pages, list(read_items(run)))
     for name, text in written.items():
         require_offline(name, text)
@@ -124,70 +91,6 @@ def _read_json(file: Path) -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
 
-def _pages(run: Path, study: StudySpecification, lang: str, manifest: Mapping[str, Any]) -> list[Page]:
-    files = {file.stem: file for file in sorted((run / "notebooks").glob("*.ipynb"))}
-    steps = {specification.notebook: step for step, specification in study.steps.items()}
-    order = [stem for stem in steps if stem in files] + [stem for stem in files if stem not in steps]
-    exporter = _exporter()
-    pages = []
-    for stem in order:
-        notebook = nbformat.read(files[stem], as_version=4)  # type: ignore[no-untyped-call]
-        words = {"code_word": "코드" if lang == "ko" else "Code"}
-        body, _ = exporter.from_notebook_node(notebook, resources=words)
-        step, title = steps.get(stem, _NUMBERED.sub("", stem)), _first_heading(notebook) or stem
-        state = str(manifest.get("steps", {}).get(step, {}).get("state", ""))
-        pages.append(Page(step, stem, title, _short_name(step, title, lang), state, _lead(notebook), body))
-    return pages
-
-
-def _short_name(step: str, title: str, lang: str) -> str:
-    """Return what the navigation calls a step: our word for it, or its heading up to a colon."""
-    key = f"step_{step}"
-    return wording.term(key, lang) if wording.knows(key) else title.partition(":")[0].strip()
-
-
-def _lead(notebook: Any) -> tuple[str, ...]:
-    """Return the text of the cells that say what the notebook found."""
-    outputs = [
-        output
-        for cell in notebook.cells
-        if cell.cell_type == "code" and HEADLINE in cell.metadata.get("tags", [])
-        for output in cell.outputs
-        if output.output_type == "execute_result"
-    ]
-    return tuple(line for output in outputs for line in output.data.get("text/plain", "").splitlines() if line)
-
-
-def _exporter() -> HTMLExporter:
-    config = Config()
-    config.NbConvertBase.display_data_priority = [
-        "text/html",
-        "image/svg+xml",
-        "image/png",
-        "image/jpeg",
-        "text/markdown",
-        "text/plain",
-    ]
-    return HTMLExporter(  # type: ignore[no-untyped-call]
-        config=config,
-        template_name="workbench",
-        extra_template_basedirs=[str(_TEMPLATES)],
-        embed_images=True,
-        exclude_anchor_links=True,
-        mathjax_url="",
-        require_js_url="",
-        mermaid_js_url="",
-    )
-
-
-def _first_heading(notebook: Any) -> str:
-    for cell in notebook.cells:
-        found = _HEADING.search(cell.source) if cell.cell_type == "markdown" else None
-        if found:
-            return re.sub(r"[*_`]", "", found[1]).strip()
-    return ""
-
-
 def _render(
     run: Path,
     study: StudySpecification,
@@ -198,13 +101,16 @@ def _render(
 ) -> dict[str, str]:
     """Return every page as HTML, by path in ``report/``."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
     say: Callable[[str, str], str] = lambda ko, en: ko if lang == "ko" else en  # noqa: E731
     report = next((step for step in study.steps if study.steps[step].notebook.endswith("_report")), "")
-    by_step = {page.step: page for page in pages}
-    frame = {"study": study, "lang": lang, "pages": pages, "say": say, "synthetic": study.data == "synthetic"}
-    shown = [item for item in items if item.step == report] or items
+    entries = entries_of(pages)
+    single = [page for page in pages if not page.instance]
+    by_step = {page.step: page for page in single}
+    frame = {"study": study, "lang": lang, "entries": entries, "say": say, "synthetic": study.data == "synthetic"}
+    alone = [item for item in items if "/" not in item.step]
+    shown = [item for item in alone if item.step == report] or alone
     steps = manifest.get("steps", {}).values()
     start = environment.get_template("index.html.j2").render(
         **frame,
@@ -212,19 +118,48 @@ def _render(
         up="",
         title=study.title.in_language(lang),
         report=by_step.get(report),
-        others=[page for page in pages if page.lead and page.step != report],
-        names={page.step: page.short for page in pages},
+        others=[page for page in single if page.lead and page.step != report],
+        names={page.step: page.short for page in single},
         headline={"figures": _figures(run, shown), "tables": _tables(shown)},
-        published=items,
+        published=alone,
         parameters=dict(study.parameters),
         inputs=manifest.get("inputs", []),
         facts=_facts(manifest, say),
         skipped=next((step["skipped_because"] for step in steps if step.get("skipped_because")), ""),
     )
-    page_of = environment.get_template("page.html.j2")
-    texts = {f"notebooks/{p.file}.html": page_of.render(**frame, here=p.file, up="../", title=p.title, body=p.body)
-             for p in pages}  # fmt: skip
-    return {"index.html": start, **texts}
+    page_of, group_of = (environment.get_template(name) for name in ("page.html.j2", "group.html.j2"))
+    texts = {
+        f"notebooks/{p.file}.html": page_of.render(**frame, here=_place(p), up=p.up, title=_title(p), body=p.body)
+        for p in pages
+    }
+    groups = {
+        f"notebooks/{entry.file}.html": group_of.render(
+            **frame,
+            here=entry.file,
+            up="../../",
+            title=entry.title,
+            entry=entry,
+            files={page.file: _files(page, items) for page in entry.pages},
+        )
+        for entry in entries
+        if entry.is_group
+    }
+    return {"index.html": start, **texts, **groups}
+
+
+def _place(page: Page) -> str:
+    """Return the line of the navigation that a page belongs to."""
+    return f"{page.file.partition('/')[0]}/index" if page.instance else page.file
+
+
+def _title(page: Page) -> str:
+    return f"{page.instance}: {page.title}" if page.instance else page.title
+
+
+def _files(page: Page, items: Iterable[Item]) -> list[str]:
+    """Return what an instance published."""
+    step = f"{page.step}/{page.file.partition('/')[2]}"
+    return [file for item in items if item.step == step for file in item.files]
 
 
 def _figures(run: Path, items: Iterable[Item]) -> list[dict[str, str]]:
