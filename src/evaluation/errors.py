@@ -97,6 +97,10 @@ class StudyError(EvaluationError):
     """A study file, its steps or its parameters are wrong; found before anything ran."""
 
 
+class CacheDamage(EvaluationError):
+    """A kept result is not what was kept; it is removed, and its step runs."""
+
+
 class PublishError(EvaluationError):
     """Something cannot leave a notebook in this form or under this name."""
 
