@@ -10,7 +10,7 @@ import yaml
 import evaluation as ev
 from evaluation.declared.checks import check_declarations
 from evaluation.declared.estimates import declared_verb
-from evaluation.errors import CalibrationError, EvaluationError, MarginError, ProjectError, StudyError
+from evaluation.errors import CalibrationError, ColumnError, EvaluationError, MarginError, ProjectError, StudyError
 from evaluation.specification import EstimateSpecification, read_study
 
 ROOT = Path(__file__).parents[2]
@@ -326,3 +326,23 @@ def test_a_calibration_to_estimated_totals_is_replayed_from_its_written_form(pro
     np.testing.assert_allclose(again.weights, calibrated.weights, rtol=1e-10)
     ours, theirs = (ev.survey_mean(design, "api00") for design in (again, calibrated))
     np.testing.assert_allclose(ours.std_error, theirs.std_error, rtol=1e-8)
+
+
+def test_a_design_reads_only_the_variables_that_are_needed_and_estimates_the_same():
+    """What the design, its chain, gates and derivations name is read besides; nothing else has a column."""
+    whole = ev.study_design("seoul_2016", "citizens_final")
+    narrow = ev.study_design("seoul_2016", "citizens_final", variables=["stay", "age_class"])
+    assert {"stay", "age_class", "age_group", "sex", "district", "weight_design", "block_draw"} <= set(narrow.data)
+    assert not {"person_id", "happy", "trust_neighbours"} & set(narrow.data)
+    np.testing.assert_array_equal(narrow.weights, whole.weights)
+    for by in ("district", "age_class"):
+        ours, theirs = (ev.survey_mean(design, "stay", by=by) for design in (narrow, whole))
+        np.testing.assert_array_equal(ours.vcov, theirs.vcov)
+        assert ours.keys.equals(theirs.keys)
+
+
+def test_a_variable_that_the_sample_lacks_cannot_be_asked_for():
+    with pytest.raises(ColumnError, match=r"no variable 'hapy' for this sample\. Did you mean 'happy'"):
+        ev.study_design("seoul_2016", variables=["hapy"])
+    with pytest.raises(ColumnError, match="no variable 'project_type' for this sample"):
+        ev.read_survey("seoul_2016", variables=["project_type"])

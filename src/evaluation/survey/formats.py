@@ -293,7 +293,7 @@ def _read_parquet(path: Path, encoding: str | None, sheet: str | None) -> Table:
         table = pyarrow.parquet.read_table(path, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(path, "parquet", error) from None
-    return Table(_plain_columns(table.to_pandas(ignore_metadata=True)))
+    return Table(_plain_columns(table.to_pandas(ignore_metadata=True, split_blocks=True)))
 
 
 def _read_spss(path: Path, encoding: str | None, sheet: str | None) -> Table:
@@ -345,11 +345,19 @@ def _plain_columns(frame: pd.DataFrame) -> pd.DataFrame:
         if pd.api.types.is_bool_dtype(column):
             column = column.astype("Int64").astype("float64" if column.isna().any() else "int64")
         elif not pd.api.types.is_numeric_dtype(column):
-            column = pd.Series([_value_text(value) for value in column], index=column.index, dtype=TEXT)
+            column = _as_text(column)
         elif pd.api.types.is_extension_array_dtype(column):
             column = column.astype("float64")
         columns[name] = column
-    return pd.DataFrame(columns, index=frame.index)
+    return pd.DataFrame(columns, index=frame.index, copy=False)
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    """Return a column as text; only values that are none yet are looked at one by one."""
+    if pd.api.types.infer_dtype(column, skipna=True) != "string":
+        return pd.Series([_value_text(value) for value in column], index=column.index, dtype=TEXT)
+    text = column.astype(TEXT)
+    return text.mask(text.str.strip() == "")
 
 
 def _value_text(value: Any) -> str | None:

@@ -137,7 +137,7 @@ class Survey:
         return card_html(self._card())
 
 
-def read_survey(survey_id: str, *, sample: str | None = None) -> Survey:
+def read_survey(survey_id: str, *, sample: str | None = None, variables: Sequence[str] | None = None) -> Survey:
     """Read a sample of a survey of the project, and enforce its codebook.
 
     Parameters
@@ -146,6 +146,9 @@ def read_survey(survey_id: str, *, sample: str | None = None) -> Survey:
         Folder in ``surveys/`` with ``survey.yml`` and ``codebook.csv``.
     sample : str, optional
         A name under ``samples`` in survey.yml; else its ``default_sample``.
+    variables : list of str, optional
+        Variables of the codebook that are needed; others are neither held against the codebook nor kept, which is
+        what makes large files quick. What their gates and derivations name is read too. Default: all.
 
     Returns
     -------
@@ -177,10 +180,12 @@ def read_survey(survey_id: str, *, sample: str | None = None) -> Survey:
     chosen = description.samples[name]
     path = locate(survey_id, chosen, description.obtain)
     place = f"surveys/{survey_id}/{path.relative_to(project.survey_folder(survey_id)).as_posix()}"
-    findings = verify(path, chosen, place)
+    form = {"format": chosen.format, "encoding": chosen.encoding, "sheet": chosen.sheet}
+    table = read_table(path, **form) if chosen.generated else None
+    findings = verify(path, chosen, place, table)
     if findings:
         warnings.warn(findings[project.language()], SourceWarning, stacklevel=2)
-    table = read_table(path, format=chosen.format, encoding=chosen.encoding, sheet=chosen.sheet)
+    table = table or read_table(path, **form)
     if chosen.rows is not None and chosen.rows != len(table.frame) and not findings:
         raise SourceError(
             f"{place}: survey.yml says {chosen.rows:,} rows, the file has {len(table.frame):,}. Correct it."
@@ -189,6 +194,9 @@ def read_survey(survey_id: str, *, sample: str | None = None) -> Survey:
     if chosen.id is not None and chosen.id not in codebook:
         hint = did_you_mean(chosen.id, codebook.variables)
         raise SurveyError(f"surveys/{survey_id}/survey.yml: id '{chosen.id}' is no variable of the codebook. {hint}")
+    not_read = _not_read(table.frame, codebook)
+    if variables is not None:
+        codebook = _narrowed(codebook, variables)
     enforced = enforce(table.frame, codebook, place=place, id=chosen.id)
     texts = {lang: f"{description.title.in_language(lang)}: {chosen.title.in_language(lang)}" for lang in ("ko", "en")}
     return Survey(
@@ -212,8 +220,25 @@ def read_survey(survey_id: str, *, sample: str | None = None) -> Survey:
         min_cell=description.min_cell,
         min_base=description.min_base,
         findings=findings,
-        not_read=_not_read(table.frame, codebook),
+        not_read=not_read,
     )
+
+
+def _narrowed(codebook: Codebook, variables: Sequence[str]) -> Codebook:
+    """Return the entries of some variables, and of those that their gates and derivations name."""
+    wanted, found = list(dict.fromkeys(variables)), set[str]()
+    while wanted:
+        name = wanted.pop()
+        if name not in codebook:
+            hint = did_you_mean(name, codebook.variables)
+            raise ColumnError(f"{codebook.place} declares no variable '{name}' for this sample. {hint}")
+        if name in found:
+            continue
+        found.add(name)
+        entry = codebook[name]
+        wanted += [condition.variable for condition in entry.gate if condition.variable in codebook]
+        wanted += [entry.derived.source] if entry.derived is not None else []
+    return Codebook({name: entry for name, entry in codebook.variables.items() if name in found}, codebook.place)
 
 
 def _codebook_of(survey_id: str) -> Codebook:

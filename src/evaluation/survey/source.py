@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from evaluation import project
 from evaluation.errors import ProjectError, SourceError, SurveyError, did_you_mean
 from evaluation.specification import Text
-from evaluation.survey.formats import read_table
+from evaluation.survey.formats import Table, read_table
 
 #: What a caption says of made-up data where survey.yml says nothing of its own.
 SYNTHETIC_NOTICE = Text(ko="합성 자료: 실제 응답자가 아님", en="Synthetic data: no real respondents")
@@ -256,10 +256,11 @@ _OTHER_EXTRACT = Text(
 )
 
 
-def verify(path: Path, sample: SampleSource, place: str) -> dict[str, str]:
+def verify(path: Path, sample: SampleSource, place: str, table: Table | None = None) -> dict[str, str]:
     """Hold the file's SHA-256 against the one that survey.yml states.
 
-    A generated file is known by its values: the same ones may be stored in other bytes elsewhere.
+    A generated file is known by its values: the same ones may be stored in other bytes elsewhere. ``table`` is what
+    was read from it, where it was read already.
 
     Returns
     -------
@@ -272,7 +273,7 @@ def verify(path: Path, sample: SampleSource, place: str) -> dict[str, str]:
         Any other file is not the one described.
     """
     if sample.generated:
-        _verify_values(path, sample, place)
+        _verify_values(table or read_table(path, format=sample.format, encoding=sample.encoding), sample, place)
         return {}
     found, expected = sha256_of(path), sample.files.get(path.name, sample.sha256)
     if found == expected:
@@ -294,10 +295,10 @@ def verify(path: Path, sample: SampleSource, place: str) -> dict[str, str]:
     )
 
 
-def _verify_values(path: Path, sample: SampleSource, place: str) -> None:
+def _verify_values(table: Table, sample: SampleSource, place: str) -> None:
     from evaluation.synthetic.files import values_sha256
 
-    found = values_sha256(read_table(path, format=sample.format, encoding=sample.encoding).frame)
+    found = values_sha256(table.frame)
     if found != sample.sha256:
         raise SourceError(
             f"{place} does not hold the values that survey.yml describes: expected SHA-256 {sample.sha256[:12]}..., "

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from evaluation import project
 from evaluation.design.declaration import survey_design
 from evaluation.design.design import Design, require_design
 from evaluation.design.frames import join_frames
 from evaluation.design.steps import WeightingStep
 from evaluation.errors import EvaluationError, StudyError, WeightingError, did_you_mean
 from evaluation.specification import DesignSpecification, StudySpecification, read_study, require_arguments
+from evaluation.survey.codebook import read_codebook
 from evaluation.survey.margins import Margins, read_margins
 from evaluation.survey.reading import read_survey
+from evaluation.survey.source import read_description
 from evaluation.weighting.calibration import calibrate
 from evaluation.weighting.eligibility import adjust_unknown_eligibility
 from evaluation.weighting.estimated_totals import joined_margins, totals_of
@@ -36,7 +39,14 @@ VERBS: dict[str, Callable[..., Design]] = {
 }
 
 
-def study_design(study: str, name: str | None = None, *, weighted: bool = True, **parameters: Any) -> Design:
+def study_design(
+    study: str,
+    name: str | None = None,
+    *,
+    weighted: bool = True,
+    variables: Sequence[str] | None = None,
+    **parameters: Any,
+) -> Design:
     """Make a design that a study declares: read its sample and replay its weighting chain.
 
     Parameters
@@ -47,6 +57,9 @@ def study_design(study: str, name: str | None = None, *, weighted: bool = True, 
         One of the study's designs; without it, its headline design.
     weighted : bool, default True
         False stops before the first weighting step.
+    variables : list of str, optional
+        Variables that are needed besides those of the design and of its chain; of a large file the others are then
+        not read, and have no column. Default: all. The estimates are the same.
     **parameters
         Values of the study's parameters to use instead of those in its file, where the chain refers
         to them (``upper: $trim_upper``).
@@ -69,7 +82,29 @@ def study_design(study: str, name: str | None = None, *, weighted: bool = True, 
     specification = read_study(study)
     name = name or specification.headline
     values = _parameters(specification, parameters)
-    return _build(specification, name, values, weighted)
+    return _build(specification, name, values, weighted, None if variables is None else tuple(variables))
+
+
+def _needed(
+    specification: StudySpecification, sample: str | None, variables: Sequence[str], values: Mapping[str, Any]
+) -> list[str]:
+    """Return the variables asked for, and those of the sample that a word of any design of the study may mean."""
+    book = read_codebook(project.survey_folder(specification.survey) / "codebook.csv")
+    words = {*_words([design.model_dump() for design in specification.designs.values()]), *_words(values)}
+    held = [name for name, entry in book.variables.items() if not entry.samples or sample in entry.samples]
+    return list(dict.fromkeys([*variables, *(name for name in held if name in words)]))
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Yield every text in nested arguments; of crossed margins, such as "sex:age_group", each part."""
+    if isinstance(value, Mapping):
+        for key, own in value.items():
+            yield from (*_words(key), *_words(own))
+    elif isinstance(value, (list, tuple)):
+        for own in value:
+            yield from _words(own)
+    elif isinstance(value, str):
+        yield from (part.strip() for part in value.split(":"))
 
 
 def _parameters(specification: StudySpecification, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,18 +117,24 @@ def _parameters(specification: StudySpecification, given: Mapping[str, Any]) -> 
     return {**specification.parameters, **given}
 
 
-def _build(specification: StudySpecification, name: str, values: Mapping[str, Any], weighted: bool) -> Design:
+def _build(
+    specification: StudySpecification,
+    name: str,
+    values: Mapping[str, Any],
+    weighted: bool,
+    read: tuple[str, ...] | None = None,
+) -> Design:
     if name not in specification.designs:
         raise StudyError(
             f"study '{specification.study}' declares no design '{name}'. {did_you_mean(name, specification.designs)}"
         )
     declared = specification.designs[name]
     if declared.source is not None:
-        design = _build(specification, declared.source, values, weighted)
+        design = _build(specification, declared.source, values, weighted, read)
     elif declared.join is not None:
-        design = _joined(specification, name, declared, declared.join, values, weighted)
+        design = _joined(specification, name, declared, declared.join, values, weighted, read)
     else:
-        design = _drawn(specification, name, declared)
+        design = _drawn(specification, name, declared, values, read)
     if not weighted:
         return design
     named = any(names_margins(arguments) for step in declared.chain for arguments in step.values())
@@ -111,8 +152,9 @@ def _joined(
     parts: Mapping[str, str],
     values: Mapping[str, Any],
     weighted: bool,
+    read: tuple[str, ...] | None,
 ) -> Design:
-    frames = {frame: _build(specification, part, values, weighted) for frame, part in parts.items()}
+    frames = {frame: _build(specification, part, values, weighted, read) for frame, part in parts.items()}
     try:
         return join_frames(frames, overlap=declared.overlap, share=declared.share, frame=declared.frame)
     except EvaluationError as error:
@@ -126,8 +168,16 @@ def names_margins(arguments: Mapping[str, Any]) -> bool:
     return given is not None and not isinstance(given, Mapping)
 
 
-def _drawn(specification: StudySpecification, name: str, declared: DesignSpecification) -> Design:
-    survey = read_survey(specification.survey, sample=declared.sample)
+def _drawn(
+    specification: StudySpecification,
+    name: str,
+    declared: DesignSpecification,
+    values: Mapping[str, Any],
+    read: tuple[str, ...] | None,
+) -> Design:
+    sample = declared.sample or read_description(specification.survey).default_sample
+    needed = None if read is None else _needed(specification, sample, read, values)
+    survey = read_survey(specification.survey, sample=sample, variables=needed)
     try:
         return survey_design(
             survey,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pyreadstat
 import pytest
 
 from evaluation.errors import CodebookError, SourceError
+from evaluation.survey.formats import read_table
 from evaluation.survey.reading import read_survey_file, reverse_scale
 
 KOREAN = pd.DataFrame(
@@ -213,3 +215,13 @@ def test_quoted_separators_and_line_breaks_stay_inside_their_value(tmp_path: Pat
     data = read_survey_file(tmp_path / "quoted.csv").data
     assert data["a"].tolist() == ["x, y", "NA"]
     assert data["b"].iloc[0] == "line 1\nline 2"
+
+
+def test_text_of_a_parquet_file_keeps_its_blanks_missing_and_its_zeros(tmp_path):
+    frame = pd.DataFrame({"text": ["007", "", "  ", None, " a "], "day": [date(2016, 10, 1), None, None, None, None]})
+    frame.to_parquet(tmp_path / "x.parquet")
+    frame = read_table(tmp_path / "x.parquet").frame
+    read = frame["text"]
+    assert frame["day"].dropna().tolist() == ["2016-10-01"]
+    assert read.isna().tolist() == [False, True, True, True, False]
+    assert read.dropna().tolist() == ["007", " a "]
