@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Protocol, Self
 
-from jupyter_client.manager import AsyncKernelManager
+from evaluation.study.kernels.provisioner import StudyManager
+from evaluation.study.kernels.sockets import SocketFolder
+from evaluation.study.kernels.warm import ForkedProcess, WarmProcess
 
 Kind = Literal["forked", "plain"]
 
-#: A path of a Unix socket holds 107 bytes; what stands after the folder's name needs some of them.
-_LONGEST_FOLDER = 80
+#: Bytes a path of a Unix socket may have, less what a kernel puts behind it.
+_LONGEST_STEM = 100
 
 
 class _Child(Protocol):
     """What a kernel's process offers: the part of ``subprocess.Popen`` that is needed here."""
 
-    pid: int
+    @property
+    def pid(self) -> int: ...
 
     def poll(self) -> int | None: ...
 
@@ -53,11 +53,11 @@ class KernelProcess:
         """End the kernel and what it started; nothing happens where it has ended already."""
         if self._child.poll() is not None:
             return
+        if isinstance(self._child, ForkedProcess) or not hasattr(os, "killpg"):
+            self._child.kill()
+            return
         with contextlib.suppress(ProcessLookupError):
-            if hasattr(os, "killpg"):
-                os.killpg(self.pid, signal.SIGKILL)
-            else:
-                self._child.kill()
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 class Kernels:
@@ -67,13 +67,13 @@ class Kernels:
     ----------
     kind : {"forked", "plain"}
         ``"forked"`` forks kernels from a process that has imported the third-party packages; it is
-        started at the first kernel. On other systems than Linux, and on any failure, kernels are
-        plain: an ordinary new interpreter each.
+        started at the first kernel. On other systems than Linux, and on any failure, a kernel is
+        plain: a new interpreter.
 
     Attributes
     ----------
     fell_back : str
-        Why plain kernels are used though forked ones were asked for; else empty.
+        Why a plain kernel was last used though a forked one was asked for; else empty.
 
     Examples
     --------
@@ -85,8 +85,9 @@ class Kernels:
     def __init__(self, kind: Kind = "forked") -> None:
         self.kind: Kind = kind
         self.fell_back = ""
+        self.warm = WarmProcess() if kind == "forked" else None
         self._lock = threading.Lock()
-        self._folder: Path | None = None
+        self._folder: SocketFolder | None = None
         self._started = 0
 
     def __enter__(self) -> Self:
@@ -98,11 +99,13 @@ class Kernels:
         self.close()
 
     def close(self) -> None:
-        """End the warm process and take away the folder of sockets; kernels that still run end too."""
+        """End the warm process, with it the forked kernels that still run, and take away the folder of sockets."""
+        if self.warm is not None:
+            self.warm.close()
         with self._lock:
             folder, self._folder = self._folder, None
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.close()
 
     def client_options(self, log: IO[bytes]) -> dict[str, Any]:
         """Return the keyword arguments of ``nbclient.NotebookClient`` that give it a kernel from here.
@@ -112,11 +115,14 @@ class Kernels:
         log : binary file
             Receives what the kernel writes to its terminal.
         """
-        place = self._place()
-        launch = {"stdout": log, "stderr": log}
-        manager = type("StudyKernelManager", (_Manager,), {"place": place, "launch": launch})
+        given = {
+            "place": self._place(),
+            "launch": {"stdout": log, "stderr": log},
+            "warm": self.warm,
+            "on_fall_back": staticmethod(self._fall_back),
+        }
         return {
-            "kernel_manager_class": manager,
+            "kernel_manager_class": type("StudyManagerOfRun", (StudyManager,), given),
             "extra_arguments": ["--log-level=ERROR"],
             "shutdown_kernel": "immediate",
         }
@@ -127,30 +133,19 @@ class Kernels:
         child = getattr(getattr(getattr(client, "km", None), "provisioner", None), "process", None)
         return None if child is None else KernelProcess(child)
 
+    def _fall_back(self, reason: str) -> None:
+        self.fell_back = reason
+
     def _place(self) -> Mapping[str, str]:
         """Return where the next kernel listens: sockets in a private folder, each kernel under a name of its own."""
         if sys.platform == "win32":
             return {}
         with self._lock:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="evaluation-"))
+                self._folder = SocketFolder()
             self._started += 1
-            stem = self._folder / f"k{self._started}"
-        listens = {"connection_file": f"{stem}.json"}
-        if len(os.fsencode(stem)) <= _LONGEST_FOLDER:
-            listens |= {"transport": "ipc", "ip": str(stem)}
-        return listens
-
-
-class _Manager(AsyncKernelManager):  # type: ignore[misc]
-    """A kernel manager that knows where its kernel listens and where it writes."""
-
-    place: Mapping[str, str] = {}
-    launch: Mapping[str, Any] = {}
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, **self.place})
-
-    async def _async_pre_start_kernel(self, **options: Any) -> tuple[list[str], dict[str, Any]]:
-        command, launch = await super()._async_pre_start_kernel(**{**self.launch, **options})
-        return command, launch
+            stem = self._folder.path / f"k{self._started}"
+        place = {"connection_file": f"{stem}.json"}
+        if len(os.fsencode(stem)) <= _LONGEST_STEM:
+            place |= {"transport": "ipc", "ip": str(stem)}
+        return place

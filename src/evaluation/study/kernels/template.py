@@ -1,0 +1,233 @@
+"""The warm process: imports third-party packages once, then forks an ordinary Jupyter kernel per request.
+
+It is run as a script, not imported, so that nothing of the workbench is loaded in a kernel before its
+notebook asks for it. Its argument is the descriptor of a socket on which each message is one JSON object:
+
+- it says ``{"ready": true}`` when the packages are imported, or ``{"unfit": <why>}``;
+- it is asked ``{"id", "arguments", "folder", "environment"}``, with three descriptors (standard input, output
+  and error) beside it, and the new kernel itself answers ``{"id", "pid"}``; ``{"id", "refused"}`` is the answer
+  where none could be forked;
+- it is asked ``{"signal", "pid"}``, which goes to the kernel and what the kernel started;
+- it says ``{"ended", "id", "status"}`` when a kernel is gone: its exit code, or the signal as a negative number.
+
+When the other end of the socket is closed, which the system does for a runner that was killed, it ends all
+kernels and itself. A kernel ends when this process does.
+"""
+
+from __future__ import annotations
+
+import sys
+
+# A script's folder stands first in the path; an ordinary kernel does not have it, and its files would hide packages.
+if __name__ == "__main__":
+    del sys.path[0]
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import time
+from typing import Any
+
+#: What notebooks import, directly or through the workbench. One that is not installed is left out.
+PACKAGES = (
+    "ipykernel.kernelapp",
+    "ipykernel.zmqshell",
+    "numpy",
+    "pandas",
+    "scipy.stats",
+    "scipy.optimize",
+    "matplotlib.pyplot",
+    "matplotlib.backends.backend_svg",
+    "seaborn",
+    "statsmodels.api",
+    "statsmodels.formula.api",
+    "formulaic",
+    "pyarrow.parquet",
+    "pyarrow.csv",
+    "pyreadstat",
+    "pydantic",
+    "ruamel.yaml",
+    "openpyxl",
+)
+#: Bytes a message may have.
+LONGEST = 1 << 17
+
+_SET_DEATH_SIGNAL = 1
+
+
+def preload() -> str:
+    """Import the packages; return why no kernel may be forked from what is there then, or an empty text."""
+    for package in PACKAGES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(package)
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        return f"the imported packages started {threads - 1} threads (is OPENBLAS_NUM_THREADS=1 set?)"
+    # A drawing backend that is loaded before there is a shell never shows a figure.
+    if getattr(sys.modules.get("matplotlib.pyplot"), "_backend_mod", None) is not None:
+        return "an imported package has loaded the drawing backend"
+    sys.modules.pop("matplotlib_inline.backend_inline", None)
+    gc.collect()
+    # What stands now is never collected in a kernel, so its pages stay shared.
+    gc.freeze()
+    return ""
+
+
+class Warm:
+    """The kernels that were forked and still run.
+
+    Parameters
+    ----------
+    control : socket.socket
+        Connected to the runner.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.parent = os.getppid()
+        self.libc = ctypes.CDLL(None)
+        self.kernels: dict[int, tuple[int, int]] = {}
+        self.ears = select.poll()
+        self.ears.register(control, select.POLLIN)
+
+    def serve(self) -> tuple[dict[str, Any], list[int]] | None:
+        """Answer until the runner is gone, then return None; in a new kernel return its request and descriptors."""
+        while os.getppid() == self.parent:
+            for ear, _ in self.ears.poll(1000):
+                if ear != self.control.fileno():
+                    self._bury(ear)
+                    continue
+                message, descriptors, _, _ = socket.recv_fds(self.control, LONGEST, 3)
+                if not message:
+                    return None
+                request = json.loads(message)
+                if "signal" in request:
+                    self._send_signal(request)
+                elif self._fork(request, descriptors):
+                    return request, descriptors
+        return None
+
+    def end(self) -> None:
+        """End every kernel with what it started."""
+        for _, pid in self.kernels.values():
+            _signal_group(pid, signal.SIGKILL)
+
+    def _fork(self, request: dict[str, Any], descriptors: list[int]) -> bool:
+        here = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self.say({"id": request["id"], "refused": f"no process could be forked ({error})"})
+            pid = -1
+        if pid == 0:
+            # The kernel ends with this process, also where it had ended before it could be asked to.
+            self.libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+            if os.getppid() != here:
+                os._exit(1)
+            os.setsid()
+            self.say({"id": request["id"], "pid": os.getpid()})
+            return True
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if pid > 0:
+            ear = os.pidfd_open(pid)
+            self.kernels[ear] = (request["id"], pid)
+            self.ears.register(ear, select.POLLIN)
+        return False
+
+    def _bury(self, ear: int) -> None:
+        number, pid = self.kernels.pop(ear)
+        self.ears.unregister(ear)
+        os.close(ear)
+        # What the kernel started and left behind goes with it.
+        _signal_group(pid, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        self.say({"id": number, "ended": pid, "status": status})
+
+    def _send_signal(self, request: dict[str, Any]) -> None:
+        if any(pid == request["pid"] for _, pid in self.kernels.values()):
+            _signal_group(request["pid"], request["signal"])
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Send a message to the runner, who may be gone."""
+        with contextlib.suppress(OSError):
+            self.control.send(json.dumps(message).encode("ascii"))
+
+
+def _signal_group(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        # It has not made its group yet.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def become_kernel(request: dict[str, Any], descriptors: list[int], kept: set[int]) -> None:
+    """Make this forked process what a new interpreter with ``python -m ipykernel_launcher`` would be, and run.
+
+    Parameters
+    ----------
+    request : dict
+        ``arguments`` (with the launcher's path first), ``folder`` and ``environment``.
+    descriptors : list of int
+        Standard input, output and error.
+    kept : set of int
+        Descriptors that imported packages hold; every other one is closed.
+    """
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) not in kept:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.environ["JPY_PARENT_PID"] = str(os.getppid())
+    time.tzset()
+    importlib.invalidate_caches()
+    sys.argv = request["arguments"]
+    _seed()
+    from ipykernel.kernelapp import IPKernelApp
+
+    # The class read the number of the parent from the environment when it was imported.
+    app = IPKernelApp.instance(parent_handle=os.getppid())
+    app.initialize()  # type: ignore[no-untyped-call]
+    app.start()  # type: ignore[no-untyped-call]
+
+
+def _seed() -> None:
+    """Give the global generators a state of their own: a fork has that of its parent, and so of its siblings."""
+    import random
+
+    import numpy as np
+
+    random.seed()
+    np.random.seed()  # noqa: NPY002
+
+
+def main(descriptor: int) -> None:
+    """Serve on a socket until its other end is closed; a forked kernel leaves here too, with its own exit code."""
+    control = socket.socket(fileno=descriptor)
+    warm = Warm(control)
+    kept = {int(name) for name in os.listdir("/proc/self/fd")}
+    unfit = preload()
+    opened = {int(name) for name in os.listdir("/proc/self/fd")} - kept
+    warm.say({"unfit": unfit} if unfit else {"ready": True})
+    asked = warm.serve()
+    if asked is None:
+        warm.end()
+        os._exit(0)
+    control.detach()
+    become_kernel(*asked, opened)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
