@@ -3,7 +3,8 @@
 A notebook writes ``import evaluation as ev`` and nothing else. The flow:
 
 1. ``open_study`` says which study, in which language; ``read_survey``, ``read_margins`` and ``read_indicators`` read
-   what it is about, ``read_prespecification`` what it fixed before outcomes were read.
+   what it is about, ``read_prespecification`` what it fixed before outcomes were read; ``read_changes`` and
+   ``declared_breaks`` say what a wave changed against the one before.
 2. ``survey_design`` declares how respondents were drawn, ``replicate_design`` which replicate weights came with them,
    ``join_frames`` puts samples together; ``study_design`` replays what a study declares.
 3. ``adjust_unknown_eligibility``, ``adjust_nonresponse``, ``poststratify``, ``rake``, ``calibrate``, ``trim_weights``,
@@ -71,6 +72,7 @@ _ROOMS = {
     "survey.indicator_arithmetic": ("coverage", "indicator_change", "unit_cost"),
     "survey.writing": ("write_survey",),
     "survey.margins": ("Margins", "margins", "read_margins"),
+    "survey.changes": ("declared_breaks", "read_changes"),
     "design.declaration": ("survey_design",),
     "design.design": ("Design", "domain"),
     "design.frames": ("join_frames",),

@@ -20,7 +20,7 @@ from evaluation.estimation.means import survey_mean
 from evaluation.estimation.trend import find_breaks, survey_trend, trend_change
 from evaluation.results import Estimates
 from evaluation.specification import Text
-from evaluation.synthetic.files import _waves
+from evaluation.synthetic.files import FILES
 from evaluation.synthetic.population import synthesize
 from evaluation.synthetic.switches import Switches
 from evaluation.tables import table
@@ -52,7 +52,7 @@ def waves_of() -> Callable[..., Design]:
     def of(**turned: bool) -> Design:
         switches = Switches(**turned)
         if switches not in kept:
-            waves = _waves(synthesize(switches=switches, one_in=50))
+            waves = FILES["citizens_2010_2019.parquet"](synthesize(switches=switches, one_in=50))
             waves[ITEMS] = waves[ITEMS].replace(9, np.nan)
             kept[switches] = survey_design(waves, weights="weight_design", strata="stratum", psu="block_draw")
         return kept[switches]

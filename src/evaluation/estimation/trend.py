@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from evaluation import wording
+from evaluation import project, wording
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
 from evaluation.estimation.arguments import column_names
@@ -21,6 +21,7 @@ from evaluation.estimation.domains import names_of
 from evaluation.estimation.means import survey_mean
 from evaluation.results import Estimates, Provenance, plain
 from evaluation.specification import Text
+from evaluation.survey.changes import declared_breaks
 
 Floats = NDArray[np.float64]
 Names = str | Sequence[str]
@@ -57,6 +58,7 @@ def survey_trend(
     breaks : mapping, optional
         First wave of a new wording to what changed: a text, or texts by language ("ko", "en"). Either for all
         variables, ``{2015: "..."}``, or variable by variable, ``{"rely": {2015: {"ko": "...", "en": "..."}}}``.
+        Default: what the survey's changes.csv declares of the variables between these waves.
     conf_level : float, default 0.95
         Of the t interval.
 
@@ -92,7 +94,9 @@ def survey_trend(
     waves = sorted(means.keys[time].unique().tolist())
     if len(waves) < 2:
         raise EstimationError(f"survey_trend: '{time}' has one wave ({waves[0]}), so there is no trend.")
-    declared = list(_declared(breaks or {}, list(names), waves))
+    if breaks is None:
+        breaks = _of_survey(design.provenance.survey, list(names), waves)
+    declared = list(_declared(breaks, list(names), waves))
     segment = np.array(
         [
             sum(entry["term"] == term and entry["time"] <= wave for entry in declared)
@@ -102,6 +106,22 @@ def survey_trend(
     return replace(
         means, verb="survey_trend", columns={"segment": segment}, fit={"time": time, "by": groups, "breaks": declared}
     )
+
+
+def _of_survey(survey_id: str, names: list[str], waves: list[Any]) -> dict[str, dict[Any, Text]]:
+    """Return the breaks in wording that a survey declares, each at the first wave at hand that has it."""
+    if not (project.project_root() / "surveys" / survey_id / "changes.csv").is_file():
+        return {}
+    declared = declared_breaks(survey_id)
+    return {
+        name: {
+            next(wave for wave in waves if wave >= since): text
+            for since, text in declared[name].items()
+            if waves[0] < since <= waves[-1]
+        }
+        for name in names
+        if name in declared
+    }
 
 
 def _declared(breaks: Breaks, names: list[str], waves: list[Any]) -> Iterator[dict[str, Any]]:
@@ -318,8 +338,8 @@ def find_breaks(trend: Estimates, *, cohort: str | None = None, alpha: float = 0
     With waves :math:`t` and levels averaged over groups (shares of respondents, the same in each wave, so that a
     change of composition is none), the jump at :math:`t` is :math:`y_t - y_{t-1}` less what the two changes before
     and the two after it lead to expect (the mean of both sides, per unit of time). It is a linear contrast, so its
-    variance comes from the joint covariance of the trend. The largest is taken first and then left out of the
-    neighbours of the others. At the last wave the changes before it alone are known.
+    variance comes from the joint covariance of the trend. Declared breaks are no neighbours; the largest jump is
+    taken first, and then is none of the others. At the last wave the changes before it alone are known.
     """
     time = _time_of(trend, "find_breaks")
     waves = sorted(trend.keys[time].unique().tolist())
@@ -383,9 +403,10 @@ def _jumps(
     levels: _Levels, term: str, time: str, declared: set[Any], tests: int, alpha: float
 ) -> Iterator[dict[str, Any]]:
     places = range(1, len(levels.waves))
+    known = {place for place in places if levels.waves[place] in declared}
     found: set[int] = set()
     while True:
-        tested = {place: _tested(levels, place, found, tests) for place in places}
+        tested = {place: _tested(levels, place, found | known, tests) for place in places}
         open_ = {place: test for place, test in tested.items() if place not in found and test["p_value"] < alpha}
         if not open_ or len(found) >= len(levels.waves) // 2:
             break
@@ -394,7 +415,7 @@ def _jumps(
     for place, test in tested.items():
         verdict = ""
         if place in found:
-            verdict = "declared" if levels.waves[place] in declared else _verdict(test, levels.reached is not None)
+            verdict = "declared" if place in known else _verdict(test, levels.reached is not None)
         yield {"term": term, time: levels.waves[place], **test, "verdict": verdict}
 
 

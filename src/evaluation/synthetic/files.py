@@ -18,34 +18,43 @@ from evaluation.errors import SourceError, did_you_mean
 from evaluation.synthetic.outcomes import YEAR
 from evaluation.synthetic.population import SEED, City, synthesize
 from evaluation.synthetic.rollout import WAVES
-from evaluation.synthetic.sampling import citizen_module, citizen_survey, participant_roster, public_use, small_file
+from evaluation.synthetic.sampling import (
+    citizen_module,
+    citizen_survey,
+    participant_roster,
+    pooled,
+    public_use,
+    small_file,
+)
 from evaluation.synthetic.truth import truth_of
+from evaluation.synthetic.wave_2017 import citizens_2017, waves_to_2017
 
 #: Values are held equal where they agree in this many decimals.
 DECIMALS = 6
 
 
-def _waves(city: City) -> pd.DataFrame:
-    pooled = pd.concat([citizen_survey(city, year) for year in WAVES], ignore_index=True)
-    pooled.insert(6, "stratum", pooled["year"] * 1_000 + pooled["district"])
-    return pooled
-
+Makers = Mapping[str, Callable[[City], pd.DataFrame]]
 
 #: File name to what it holds.
-FILES: Mapping[str, Callable[[City], pd.DataFrame]] = {
+FILES: Makers = {
     "citizens_2016.parquet": citizen_survey,
     "citizens_2016_public.parquet": lambda city: public_use(citizen_survey(city), seed=city.seed),
-    "citizens_2010_2019.parquet": _waves,
+    "citizens_2010_2019.parquet": lambda city: pooled([citizen_survey(city, year) for year in WAVES]),
     "roster_2016.parquet": participant_roster,
     "module_2016.parquet": citizen_module,
+}
+#: Survey to its generated files. A name stands once in all of them, so that it tells the survey.
+SURVEYS: Mapping[str, Makers] = {
+    "seoul_2016": FILES,
+    "seoul_2017": {"citizens_2017.parquet": citizens_2017, "citizens_2015_2017.parquet": waves_to_2017},
 }
 #: The file that is kept with the code.
 SMALL_FILE = "citizens_2016_small.csv"
 TRUTH_FILE = "truth.json"
 
 
-def generate(folder: Path, city: City | None = None) -> list[Path]:
-    """Make every generated file of survey ``seoul_2016`` that is not in the folder yet.
+def generate(folder: Path, city: City | None = None, *, survey: str = "seoul_2016") -> list[Path]:
+    """Make every generated file of a survey that is not in the folder yet.
 
     Parameters
     ----------
@@ -54,13 +63,23 @@ def generate(folder: Path, city: City | None = None) -> list[Path]:
         generate at the same time.
     city : City, optional
         Else that of the default seed and switches.
+    survey : str
+        A key of ``SURVEYS``.
 
     Returns
     -------
     list of Path
         What was made.
+
+    Raises
+    ------
+    SourceError
+        The survey is not a synthetic one.
     """
-    absent = [name for name in FILES if not (folder / name).is_file()]
+    if survey not in SURVEYS:
+        raise SourceError(f"survey '{survey}' has no generated files. {did_you_mean(survey, SURVEYS)}")
+    makers = SURVEYS[survey]
+    absent = [name for name in makers if not (folder / name).is_file()]
     if not absent:
         return []
     city = city or synthesize(SEED)
@@ -68,7 +87,7 @@ def generate(folder: Path, city: City | None = None) -> list[Path]:
     made = []
     with TemporaryDirectory(dir=folder) as scratch:
         for name in absent:
-            FILES[name](city).to_parquet(Path(scratch) / name, index=False)
+            makers[name](city).to_parquet(Path(scratch) / name, index=False)
             os.replace(Path(scratch) / name, folder / name)
             made.append(folder / name)
     return made
@@ -80,20 +99,21 @@ def generate_file(path: Path) -> None:
     Parameters
     ----------
     path : Path
-        Named as in ``FILES``.
+        Named as in ``SURVEYS``.
 
     Raises
     ------
     SourceError
         There is no such file to be made.
     """
-    if path.name not in FILES:
-        raise SourceError(f"no way to make {path.name}. {did_you_mean(path.name, FILES)}")
-    generate(path.parent)
+    owners = {name: survey for survey, makers in SURVEYS.items() for name in makers}
+    if path.name not in owners:
+        raise SourceError(f"no way to make {path.name}. {did_you_mean(path.name, owners)}")
+    generate(path.parent, survey=owners[path.name])
 
 
 def write_committed(folder: Path, city: City | None = None) -> None:
-    """Write the two files that are kept with the code: 5,000 respondents of 2016, and the truth.
+    """Write the two files of ``seoul_2016`` that are kept with the code: 5,000 respondents of 2016, and the truth.
 
     Parameters
     ----------
@@ -190,5 +210,6 @@ def values_sha256(frame: pd.DataFrame) -> str:
             digest.update(np.packbits(blank).tobytes())
             digest.update(scaled.astype("<i8").tobytes())
         else:
-            digest.update("\x1f".join("\x00" if value is None else str(value) for value in values).encode())
+            texts = ("\x00" if value is None else str(value) for value in values.to_numpy(dtype=object))
+            digest.update("\x1f".join(texts).encode())
     return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,14 @@ BACKGROUND = ("age_years", "education", "owner", "tenure_years", "children", "in
 MARK = "synthetic"
 
 
-def citizen_survey(city: City, year: int = YEAR, *, seed: int | None = None) -> pd.DataFrame:
+def citizen_survey(
+    city: City,
+    year: int = YEAR,
+    *,
+    seed: int | None = None,
+    reworded: Collection[str] = (),
+    reread: Collection[str] = (),
+) -> pd.DataFrame:
     """Draw a citizen survey: all members aged 15 and over of 800 households in each of 25 districts.
 
     Parameters
@@ -53,6 +60,10 @@ def citizen_survey(city: City, year: int = YEAR, *, seed: int | None = None) -> 
         Wave, 2010 to 2019.
     seed : int, optional
         Of the sample; else the city's.
+    reworded : collection of str
+        Items that this wave asks in new words, to which more people agree.
+    reread : collection of str
+        Items whose "don't know" was a slip of coding, put right: everybody's answer is there.
 
     Returns
     -------
@@ -76,7 +87,7 @@ def citizen_survey(city: City, year: int = YEAR, *, seed: int | None = None) -> 
     weight = _respond_weights(people, base, responds)
     random = stream(seed, "reporting", 0, year, 0)
     mode = np.where(random.random(len(homes))[interview] < VISIT_SHARE, VISIT, WEB)
-    given = _reported(city, rows, mode, year, seed, 0)
+    given = _reported(city, rows, mode, year, seed, 0, reworded, reread)
     sample = pd.DataFrame({"person_id": year * 100_000 + 1 + np.arange(len(rows)), "year": year})
     sample["district"], sample["dong"] = people["district"], people["dong"]
     sample["block_draw"] = _block_draw(year, people["district"].to_numpy(), draw[interview])
@@ -86,6 +97,13 @@ def citizen_survey(city: City, year: int = YEAR, *, seed: int | None = None) -> 
     sample["person_id"] = year * 100_000 + 1 + np.arange(len(sample))
     sample.insert(7, "weight", _poststratified(city, sample))
     return _rounded(sample)
+
+
+def pooled(surveys: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return citizen surveys of several waves in one table, with ``stratum``: wave and district."""
+    waves = pd.concat(surveys, ignore_index=True)
+    waves.insert(6, "stratum", waves["year"] * 1_000 + waves["district"])
+    return waves
 
 
 def _block_draw(year: int, district: Whole | int, draw: Whole) -> Whole:
@@ -148,22 +166,33 @@ def _poststratified(city: City, sample: pd.DataFrame) -> Floats:
     return np.asarray(sample["weight_design"].to_numpy() * (persons.to_numpy() / sums)[place])
 
 
-def shift_of(city: City, item: str, year: int, interviewer: Floats) -> Floats:
+def shift_of(city: City, item: str, year: int, interviewer: Floats, reworded: Collection[str] = ()) -> Floats:
     """Return the chance that a "no" is reported as "yes", by whether (or how often) an interviewer asks."""
     mode = MODE_SHIFT * interviewer * city.switches.mode_effect
-    wording = WORDING_SHIFT * (city.switches.wording_break and year >= WORDING_YEAR and item in REWORDED)
+    switched = city.switches.wording_break and year >= WORDING_YEAR and item in REWORDED
+    wording = WORDING_SHIFT * (switched or item in reworded)
     return np.asarray(1 - (1 - mode) * (1 - wording))
 
 
-def _reported(city: City, rows: Whole, mode: Whole, year: int, seed: int, survey: int) -> dict[str, Whole]:
+def _reported(
+    city: City,
+    rows: Whole,
+    mode: Whole,
+    year: int,
+    seed: int,
+    survey: int,
+    reworded: Collection[str] = (),
+    reread: Collection[str] = (),
+) -> dict[str, Whole]:
     """What people say: the truth, moved by interviewer and wording where switched on, or "don't know"."""
     given = {}
     for number, (item, truth) in enumerate(true_answers(city, year).items(), start=1):
         random = stream(seed, "reporting", survey, year, number)
         yes = truth[rows]
         swayed, unsure = random.random(len(rows)), random.random(len(rows))
-        yes = yes | (swayed < shift_of(city, item, year, (mode != WEB).astype(float)))
-        given[item] = np.where(unsure < DONT_KNOW_SHARE, DONT_KNOW, yes.astype(np.int64))
+        yes = yes | (swayed < shift_of(city, item, year, (mode != WEB).astype(float), reworded))
+        coded = (unsure < DONT_KNOW_SHARE) & (item not in reread)
+        given[item] = np.where(coded, DONT_KNOW, yes.astype(np.int64))
     unsure = stream(seed, "reporting", survey, year, 0, SCALE.number).random(len(rows))
     given["trust_neighbours"] = np.where(unsure < DONT_KNOW_SHARE, DONT_KNOW, true_trust(city, year)[rows])
     return given
