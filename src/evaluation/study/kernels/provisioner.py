@@ -20,6 +20,11 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from evaluation.study.kernels.warm import ForkedProcess, NoFork, WarmProcess
 
+#: Seconds between two looks whether a kernel listens, or has ended.
+_SOON = 0.005
+#: Seconds to wait for sockets; a kernel that takes longer is still waited for by the client.
+_PATIENCE = 10
+
 _LAUNCHER = "ipykernel_launcher"
 _warm: WarmProcess | None = None
 
@@ -76,7 +81,7 @@ class ForkProvisioner(LocalProvisioner):
     async def wait(self) -> int | None:
         """Wait until the kernel has ended."""
         while await self.poll() is None:
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(_SOON)
         return await super().wait()
 
     async def send_signal(self, signum: int) -> None:
@@ -163,3 +168,17 @@ class StudyManager(AsyncKernelManager):
             self.provisioner = ForkProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
             self.provisioner.warm, self.provisioner.on_fall_back = self.warm, self.on_fall_back
         return await super()._async_pre_start_kernel(**{**self.launch, **options})
+
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **launch: Any) -> None:
+        await super()._async_launch_kernel(kernel_cmd, **launch)
+        if self.transport != "ipc":
+            return
+        # Who connects before the kernel listens tries again only a tenth of a second later.
+        awaited = [f"{self.ip}-{port}" for port in self.ports]
+        deadline = time.monotonic() + _PATIENCE
+        while awaited and time.monotonic() < deadline and await self.is_alive():
+            awaited = [path for path in awaited if not os.path.exists(path)]
+            await asyncio.sleep(_SOON)
+
+    async def _async_wait(self, pollinterval: float = _SOON) -> None:
+        await super()._async_wait(min(pollinterval, _SOON))

@@ -34,10 +34,19 @@ import socket
 import time
 from typing import Any
 
-#: What notebooks import, directly or through the workbench. One that is not installed is left out.
+#: What a kernel imports while it starts, and what notebooks import, directly or through the workbench.
+#: One that is not installed is left out.
 PACKAGES = (
     "ipykernel.kernelapp",
     "ipykernel.zmqshell",
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "sqlite3",
+    "tornado.platform.asyncio",
+    "tornado.queues",
     "numpy",
     "pandas",
     "scipy.stats",
