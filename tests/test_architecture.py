@@ -13,6 +13,7 @@ LINES = [
     ["project"],
     ["recording"],
     ["specification"],
+    ["instances"],
     ["results"],
     ["vocabulary"],
     ["wording", "printed"],

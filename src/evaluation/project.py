@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, MaxDepthExceededError
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import CollectionNode
 
 from evaluation.errors import ProjectError, did_you_mean
 
@@ -34,6 +36,11 @@ KERNEL_SETTINGS = {
 }
 #: What no kernel inherits: the width of the terminal would show in what cells print.
 TERMINAL_VARIABLES = ("COLUMNS", "LINES")
+
+#: A YAML file with more is refused before it is expanded: bytes, levels, and values once its aliases are written out.
+MOST_YAML_BYTES = 1_000_000
+DEEPEST_YAML = 40
+MOST_YAML_NODES = 100_000
 
 #: Names in a run folder: the manifest, and the folder of logs in which each step says what it published.
 MANIFEST = "manifest.json"
@@ -80,12 +87,12 @@ def _is_project(folder: Path) -> bool:
 
 def survey_folder(survey_id: str) -> Path:
     """Return ``surveys/<survey_id>``; a ProjectError names the nearest survey where there is none."""
-    return _existing(project_root() / "surveys" / survey_id, "survey", sorted(_children("surveys", "survey.yml")))
+    return _existing(project_root() / "surveys", survey_id, "", "survey", _survey_ids)
 
 
 def study_file(study_id: str) -> Path:
     """Return ``params/<study_id>.yml``; a ProjectError names the nearest study where there is none."""
-    return _existing(project_root() / "params" / f"{study_id}.yml", "study", study_ids())
+    return _existing(project_root() / "params", study_id, ".yml", "study", study_ids)
 
 
 def study_ids() -> list[str]:
@@ -93,14 +100,19 @@ def study_ids() -> list[str]:
     return sorted(path.stem for path in (project_root() / "params").glob("*.yml"))
 
 
-def _children(folder: str, marker: str) -> list[str]:
-    return [path.parent.name for path in (project_root() / folder).glob(f"*/{marker}")]
+def _survey_ids() -> list[str]:
+    return sorted(path.parent.name for path in (project_root() / "surveys").glob("*/survey.yml"))
 
 
-def _existing(path: Path, kind: str, known: list[str]) -> Path:
+def _existing(folder: Path, name: str, ending: str, kind: str, known: Callable[[], list[str]]) -> Path:
+    path = folder / f"{name}{ending}"
+    if not name or not name.isprintable() or set(name) & set("/\\") or name.startswith("."):
+        raise ProjectError(
+            f"no {kind} {name!a}: an id is the name of one in {folder.name}/. {did_you_mean(name, known())}"
+        )
     if not path.exists():
         place = path.relative_to(project_root()).as_posix()
-        raise ProjectError(f"no {kind} '{path.stem}' ({place} does not exist). {did_you_mean(path.stem, known)}")
+        raise ProjectError(f"no {kind} '{name}' ({place} does not exist). {did_you_mean(name, known())}")
     return path
 
 
@@ -140,13 +152,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises
     ------
     ProjectError
-        Where the file is no UTF-8 text, no YAML, or no mapping; the message holds file and line.
+        Where the file is no UTF-8 text, no YAML, or no mapping; the message holds file and line. Where it has
+        more than 1 MB or 40 levels, or where its aliases stand for more than 100,000 values.
     """
+    if (size := path.stat().st_size) > MOST_YAML_BYTES:
+        raise ProjectError(
+            f"{path.name} has {size / 1e6:,.1f} MB, at most {MOST_YAML_BYTES / 1e6:.0f} MB are read. "
+            "Data belong in a file of the survey."
+        )
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = _yaml_reader().load(path.read_text(encoding="utf-8"))
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ProjectError(f"{path.name}, line {line}: {error.problem}. Keep one of the two.") from None
+    except (MaxDepthExceededError, _AliasError) as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        problem = error.problem if isinstance(error, _AliasError) else f"nested deeper than {DEEPEST_YAML} levels"
+        raise ProjectError(f"{path.name}, line {line}: {problem}. Write it more plainly.") from None
     except MarkedYAMLError as error:
         mark = error.context_mark or error.problem_mark
         line = mark.line + 1 if mark else "?"
@@ -155,9 +177,59 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ProjectError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from None
     except UnicodeDecodeError as error:
         raise ProjectError(f"{path.name} is not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
+    except (ValueError, OverflowError, KeyError) as error:
+        raise ProjectError(f"{path.name}: a value cannot be read ({error}). Put it between quotation marks.") from None
     if not isinstance(content, Mapping):
         raise ProjectError(f"{path.name} must hold 'key: value' lines, got {type(content).__name__}.")
     return dict(content)
+
+
+class _AliasError(MarkedYAMLError):
+    """Aliases stand for too much, or for themselves."""
+
+
+class _BoundedComposer(Composer):
+    """Refuses a document whose aliases stand for too much, before a value of it is made."""
+
+    has_aliases = False
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False
+
+    def return_alias(self, a: Any) -> Any:
+        self.has_aliases = True
+        return a
+
+    def get_single_node(self) -> Any:
+        node = super().get_single_node()
+        if self.has_aliases:
+            _expanded(node, {})
+        return node
+
+
+def _expanded(node: Any, sizes: dict[int, int]) -> int:
+    """Return how many values a node stands for; an alias counts as all it stands for. 0 marks one being counted."""
+    if not isinstance(node, CollectionNode):
+        return 1
+    known = sizes.get(id(node))
+    if known is None:
+        sizes[id(node)] = 0
+        parts = (part for item in node.value for part in (item if isinstance(item, tuple) else (item,)))
+        known = sizes[id(node)] = 1 + sum(_expanded(part, sizes) for part in parts)
+    elif known == 0:
+        raise _AliasError(problem="an alias holds itself", problem_mark=node.start_mark)
+    if known > MOST_YAML_NODES:
+        problem = f"with its aliases written out it has more than {MOST_YAML_NODES:,} values"
+        raise _AliasError(problem=problem, problem_mark=node.start_mark)
+    return known
+
+
+def _yaml_reader() -> YAML:
+    reader = YAML(typ="safe", pure=True)
+    reader.Composer = _BoundedComposer
+    reader.max_depth = DEEPEST_YAML
+    return reader
 
 
 def language() -> Language:
