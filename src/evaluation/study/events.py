@@ -6,6 +6,7 @@ order of ``seq``: clocks may be put back while a study runs.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -14,7 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from types import TracebackType
+from typing import IO, Any, Literal, Self, cast
+
+import psutil  # type: ignore[import-untyped]
 
 from evaluation import project
 from evaluation.errors import ProjectError
@@ -65,6 +69,8 @@ class RunLog:
         What the run said beside its steps.
     disk : dict of str to int
         Bytes: ``"run"`` and ``"cache"``; empty for a run that has not ended.
+    kernels : dict of int to float
+        Processes that steps ran in, with the moment at which each was born.
     last : int
         ``seq`` of the last line.
     """
@@ -85,6 +91,7 @@ class RunLog:
     elapsed: float
     notes: tuple[str, ...]
     disk: Mapping[str, int]
+    kernels: Mapping[int, float] = field(repr=False)
     last: int
 
 
@@ -128,6 +135,10 @@ class EventLog:
         """Write what became of a step."""
         self._write("step", {"step": outcome.step, **_record(outcome)})
 
+    def kernel(self, step: str, pid: int) -> None:
+        """Write which process a step runs in, so that a run after a crash can see to it that it is gone."""
+        self._write("kernel", {"step": step, "pid": pid, "born": born(pid)})
+
     def cell(self, step: str, done: int, cells: int) -> None:
         """Write that a code cell has run."""
         self._write("cell", {"step": step, "done": done, "cells": cells})
@@ -158,6 +169,14 @@ class EventLog:
                 self._torn = self._stream.write(b"\n" + line if self._torn else line) < len(line)
             except OSError:
                 self._torn = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def _record(outcome: StepOutcome) -> dict[str, Any]:
@@ -231,6 +250,7 @@ def read_events(file: Path) -> RunLog:
         elapsed=max(entry.get("elapsed", 0.0) for entry in entries),
         notes=tuple(entry["text"] for entry in entries if entry["event"] == "note"),
         disk=end.get("disk_bytes", {}),
+        kernels={entry["pid"]: entry["born"] for entry in entries if entry["event"] == "kernel"},
         last=entries[-1]["seq"],
     )
 
@@ -273,10 +293,27 @@ def _state(file: Path, study: str, ended: str | None) -> RunState:
     return cast("RunState", ended) if ended else "dead"
 
 
+def born(pid: int) -> float:
+    """Return when a process was started, by the system's count; 0 where there is no such process."""
+    try:
+        return round(float(psutil.Process(pid).create_time()), 2)
+    except psutil.Error:
+        return 0.0
+
+
 def places(study: str) -> list[Path]:
     """Return the folders in which a run of a study may lie."""
     outputs = project.project_root() / "outputs"
     return [outputs / study, *(outputs / kind / study for kind in ("failed", "partial", "skipped", ".staging"))]
+
+
+def known_runs(study: str) -> list[RunLog]:
+    """Return the runs of a study that have left something, in no order."""
+    runs = []
+    for folder in places(study):
+        with contextlib.suppress(ProjectError):
+            runs.append(read_events(folder / EVENTS))
+    return runs
 
 
 def latest_run(study: str) -> RunLog:
@@ -292,12 +329,7 @@ def latest_run(study: str) -> RunLog:
     ProjectError
         Where it never ran.
     """
-    runs = []
-    for folder in places(study):
-        try:
-            runs.append(read_events(folder / EVENTS))
-        except ProjectError:
-            continue
+    runs = known_runs(study)
     if not runs:
         raise ProjectError(f"no run of '{study}' yet. Make one: evaluation run {study}")
     return max(runs, key=lambda run: run.number)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
-import signal
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import nbformat
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.translators import PythonTranslator, papermill_translators
 
+from evaluation.recording import RECORD
+from evaluation.study.client import StudyClient
+from evaluation.study.kernels.source import Kernels
+from evaluation.study.output_limit import LIMIT, OutputLimit, message
 from evaluation.study.parameters import is_declared
 from evaluation.study.states import CellWarning, Failure, State
 
@@ -23,6 +26,11 @@ from evaluation.study.states import CellWarning, Failure, State
 CELL_TIMEOUT = 1800
 #: Seconds a kernel may take to start.
 START_TIMEOUT = 120
+#: Characters of a stream that are kept of a cell that put out too much.
+KEPT_OUTPUT = 100_000
+
+#: Asked of a kernel before the first cell.
+_LIMITED = "__import__('importlib').import_module('evaluation.study.output_limit').install()"
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TIMEOUT_TAG = re.compile(r"timeout-(\d+)")
@@ -76,6 +84,14 @@ class Execution:
         Text cells tagged ``lang-ko`` or ``lang-en`` for another language are left out.
     sections : collection of str, optional
         Cells tagged ``if-<section>`` for a section that is not among them are left out, code too.
+    kernels : Kernels, optional
+        Where the kernel comes from; by default an ordinary one.
+    recording : str, optional
+        Expression that makes the kernel note what the notebook uses (``evaluation.recording.start_code``).
+    on_start : callable, optional
+        Called with the number of the kernel's process.
+    approve : callable, optional
+        Called with what was recorded once every cell has run; a Failure it returns makes the step a failed one.
 
     Attributes
     ----------
@@ -85,6 +101,8 @@ class Execution:
     done, cells : int
         Code cells that have run, and code cells there are.
     warnings : list of CellWarning
+    record : dict or None
+        Modules and files that the notebook used (``evaluation.recording``); None where that is not known.
     """
 
     def __init__(
@@ -98,6 +116,10 @@ class Execution:
         hidden: Mapping[str, str] | None = None,
         language: str | None = None,
         sections: Collection[str] | None = None,
+        kernels: Kernels | None = None,
+        recording: str = "",
+        on_start: Callable[[int], None] | None = None,
+        approve: Callable[[Mapping[str, Any]], Failure | None] | None = None,
     ) -> None:
         self.save_to = None if save_to is None else Path(save_to)
         self.environment = dict(os.environ if environment is None else environment)
@@ -106,14 +128,19 @@ class Execution:
         self.on_cell = on_cell
         self.language = language
         self.sections = sections
+        self.kernels = kernels
+        self.recording = recording
+        self.on_start = on_start
+        self.approve = approve
         self._hidden = [(re.compile(re.escape(path) + r"(?![\w-])"), shown) for path, shown in (hidden or {}).items()]
         self.state: State = "ok"
         self.failure: Failure | None = None
         self.done = 0
         self.cells = 0
         self.warnings: list[CellWarning] = []
-        self._cancelled = False
-        self._client: NotebookClient | None = None
+        self.record: dict[str, Any] | None = None
+        self._cancelled: tuple[str, str] | None = None
+        self._client: StudyClient | None = None
 
     def run(self, nb: nbformat.NotebookNode, kernel_name: str) -> nbformat.NotebookNode:
         """Run ``nb`` in a fresh kernel; its outputs and what became of it are filled in."""
@@ -128,29 +155,38 @@ class Execution:
         running = [cell for cell in code if cell.source.strip()]
         self.cells = len(running)
         self._tell()
-        with tempfile.TemporaryFile() as log:
-            self._run_in_kernel(nb, running, kernel_name, log)
+        if self._cancelled is None:
+            with contextlib.ExitStack() as stack:
+                kernels = self.kernels or stack.enter_context(Kernels("plain"))
+                log = stack.enter_context(tempfile.TemporaryFile())
+                self._run_in_kernel(nb, running, kernel_name, kernels, log)
         if self.state == "ok" and self.done < self.cells:
             self._stop("stopped-early", running[self.done], "NotRun", "the cells from here on never ran")
         self._finish(nb, running)
         return nb
 
-    def cancel(self) -> None:
-        """Stop as soon as may be; callable from another thread."""
-        self._cancelled = True
-        manager = None if self._client is None else self._client.km
-        process = getattr(getattr(manager, "provisioner", None), "process", None)
-        if process is None or process.poll() is not None:
-            return
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+    def cancel(self, error: str = "KeyboardInterrupt", message: str = "stopped by hand") -> None:
+        """Stop as soon as may be, and say why; callable from another thread, and more than once.
+
+        Parameters
+        ----------
+        error, message : str
+            What the notebook shows in the cell that was running.
+        """
+        self._cancelled = self._cancelled or (error, message)
+        client = self._client
+        if client is not None:
+            client.kill()
 
     def _run_in_kernel(
-        self, nb: nbformat.NotebookNode, running: list[nbformat.NotebookNode], kernel_name: str, log: IO[bytes]
+        self,
+        nb: nbformat.NotebookNode,
+        running: list[nbformat.NotebookNode],
+        kernel_name: str,
+        kernels: Kernels,
+        log: IO[bytes],
     ) -> None:
-        client = self._client = NotebookClient(
+        client = self._client = StudyClient(
             nb,
             kernel_name=kernel_name,
             timeout=self.timeout,
@@ -160,26 +196,50 @@ class Execution:
             raise_on_iopub_timeout=True,
             record_timing=False,
             coalesce_streams=True,
-            shutdown_kernel="immediate",
-            extra_arguments=["--log-level=ERROR"],
             log=_log,
+            **kernels.client_options(log),
         )
         place: dict[str, Any] = {} if self.folder is None else {"cwd": str(self.folder)}
+        started = False
         try:
-            with client.setup_kernel(env=self.environment, stdout=log, stderr=log, **place):
+            with client.setup_kernel(env=self.environment, **place):
+                started = True
+                self._begin(client, kernels)
                 self._run_cells(client, nb, running, log)
-                if self.state == "ok":
-                    reply = client.wait_for_reply(client.kc.kernel_info()) if client.kc else None
-                    _keep_language(nb, reply)
-        except (RuntimeError, TimeoutError, OSError) as error:
+                self._end(client, nb, running)
+        except (RuntimeError, TimeoutError, OSError, DeadKernelError) as error:
             if self.state == "ok" and running:
-                self._stop("died", running[0], "DeadKernelError", f"the kernel did not start: {error}{_tail(log)}")
+                fate = "the kernel ended between two cells" if started else "the kernel did not start"
+                cell = running[min(self.done, self.cells - 1)]
+                self._stop("died", cell, "DeadKernelError", f"{fate}: {error}{_tail(log)}")
         finally:
             self._client = None
 
+    def _begin(self, client: StudyClient, kernels: Kernels) -> None:
+        process = kernels.process_of(client)
+        if process is not None and self.on_start is not None:
+            self.on_start(process.pid)
+        client.ask(_LIMITED)
+        if self.recording:
+            client.ask(self.recording)
+
+    def _end(self, client: StudyClient, nb: nbformat.NotebookNode, running: list[nbformat.NotebookNode]) -> None:
+        """Ask a kernel that is still there what the notebook used."""
+        if self.state not in ("ok", "failed"):
+            return
+        self.record = client.ask(RECORD) if self.recording else None
+        fault = None
+        if self.state == "ok" and self.record is not None and self.approve is not None:
+            fault = self.approve(self.record)
+        if fault is not None and running:
+            self._stop("failed", running[-1], fault.error, fault.message)
+        elif self.state == "ok":
+            reply = client.wait_for_reply(client.kc.kernel_info()) if client.kc else None
+            _keep_language(nb, reply)
+
     def _run_cells(
         self,
-        client: NotebookClient,
+        client: StudyClient,
         nb: nbformat.NotebookNode,
         running: list[nbformat.NotebookNode],
         log: IO[bytes],
@@ -201,14 +261,17 @@ class Execution:
                 self._stop("timed-out", cell, "CellTimeoutError", fault)
                 return
             except DeadKernelError:
-                fault = "the kernel died in this cell (out of memory, a crash, or ended from outside)"
-                self._stop("died", cell, "DeadKernelError", fault + _tail(log))
+                if client.has_flooded:
+                    self._stop("failed", cell, OutputLimit.__name__, message(LIMIT))
+                else:
+                    self._stop("died", cell, "DeadKernelError", client.how_it_ended() + _tail(log))
                 return
             if replies and _asks_to_exit(replies.pop()):
                 self._stop("stopped-early", cell, "SystemExit", "exit() ended the kernel")
                 return
             self.done += 1
-            self._save(nb)
+            if not self._save(nb):
+                return
             self._tell()
 
     def _timeout_of(self, cell: nbformat.NotebookNode) -> int:
@@ -218,16 +281,17 @@ class Execution:
         return self.timeout
 
     def _stop(self, state: State, cell: nbformat.NotebookNode, error: str, message: str) -> None:
+        if self._cancelled is not None:
+            state, (error, message) = "cancelled", self._cancelled
         if not any(output.output_type == "error" for output in cell.outputs):
             trace = [f"{error}: {message}"]
             cell.outputs.append(nbformat.v4.new_output("error", ename=error, evalue=message, traceback=trace))  # type: ignore[no-untyped-call]
+        if error == OutputLimit.__name__:
+            _cut(cell)
         self.state = state
-        self.failure = Failure(self.done + 1, error, self._clean(_ANSI.sub("", message)))
+        self.failure = Failure(min(self.done + 1, self.cells), error, self._clean(_ANSI.sub("", message)))
 
     def _finish(self, nb: nbformat.NotebookNode, running: list[nbformat.NotebookNode]) -> None:
-        if self._cancelled and (self.state != "ok" or self.done < self.cells):
-            self.state = "cancelled"
-            self.failure = Failure(min(self.done + 1, self.cells), "KeyboardInterrupt", "stopped by hand")
         for cell in running[self.done :] if self.state != "ok" else []:
             cell.metadata["papermill"] = {"status": "not-run"}
         if self.failure is not None and running:
@@ -260,14 +324,25 @@ class Execution:
                 if isinstance(content, str) and not kind.startswith("image/"):
                     output.data[kind] = self._clean(content)
 
-    def _save(self, nb: nbformat.NotebookNode) -> None:
+    def _save(self, nb: nbformat.NotebookNode) -> bool:
+        """Save the notebook as it is now; on a full disk the step fails, and what was saved before stays."""
         if self.save_to is None:
-            return
-        self.save_to.parent.mkdir(parents=True, exist_ok=True)
+            return True
         text = str(nbformat.writes(nb)).rstrip("\n") + "\n"  # type: ignore[no-untyped-call]
         unfinished = self.save_to.with_name(self.save_to.name + ".part")
-        unfinished.write_bytes(text.encode("utf-8"))
-        os.replace(unfinished, self.save_to)
+        try:
+            self.save_to.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(text.encode("utf-8"))
+            os.replace(unfinished, self.save_to)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
+            if self.state == "ok":
+                self.state = "failed"
+                fault = f"{error.strerror}: {self.save_to.name} cannot be saved. Free some space, then run again"
+                self.failure = Failure(min(self.done, self.cells), "OSError", fault)
+            return False
+        return True
 
     def _tell(self) -> None:
         if self.on_cell is not None:
@@ -296,6 +371,13 @@ def _keep_language(nb: nbformat.NotebookNode, reply: dict[str, Any] | None) -> N
     language = dict(reply["content"]["language_info"]) if reply else {"name": "python"}
     language.pop("version", None)
     nb.metadata["language_info"] = language
+
+
+def _cut(cell: nbformat.NotebookNode) -> None:
+    """Keep the beginning of what a cell put out too much of."""
+    for output in cell.outputs:
+        if output.output_type == "stream" and len(output.text) > KEPT_OUTPUT:
+            output.text = f"{output.text[:KEPT_OUTPUT]}\n[... cut here]\n"
 
 
 def _asks_to_exit(reply: dict[str, Any] | None) -> bool:

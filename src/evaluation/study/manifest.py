@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 import shutil
@@ -18,11 +19,14 @@ from evaluation.claims.facts import facts_file
 from evaluation.errors import ProjectError
 from evaluation.prespecification import prespecification_file
 from evaluation.project import LOG, MANIFEST
-from evaluation.study.plan import Plan
+from evaluation.study.plan import Plan, PlannedStep
 from evaluation.study.states import StepOutcome
 
 #: Folders of a run that hold what was published.
 OUTPUT_FOLDERS = ("estimates", "tables", "figures", "report", "restricted")
+
+#: Class of the error of a step that was cancelled because another one failed.
+STOPPED_BY_ANOTHER = "StoppedByAnother"
 
 _PACKAGE = "evaluation"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
@@ -43,7 +47,8 @@ def write_manifest(run: Path, plan: Plan, outcomes: Sequence[StepOutcome]) -> di
     Returns
     -------
     dict
-        What was written. It holds no absolute path, no user name and no date.
+        What was written. It holds no absolute path, no user name, no date and no duration, and a step whose
+        results came from the cache is ``"ok"``: a run that was killed and resumed ends in the same bytes.
     """
     steps = {}
     listed: set[str] = set()
@@ -52,6 +57,7 @@ def write_manifest(run: Path, plan: Plan, outcomes: Sequence[StepOutcome]) -> di
         listed.update(outputs)
         steps[outcome.step] = {
             **outcome.to_dict(),
+            **_instance(planned),
             "needs": list(planned.needs),
             "parameters": planned.parameters,
             "outputs": [{**words, "file": file, "sha256": _sha256(run / file)} for file, words in outputs.items()],
@@ -71,9 +77,16 @@ def write_manifest(run: Path, plan: Plan, outcomes: Sequence[StepOutcome]) -> di
         "unattributed": [file for file in _written(run) if file not in listed],
     }
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    (run / MANIFEST).write_bytes(text.encode("utf-8"))
+    unfinished = run / f"{MANIFEST}.part"
+    unfinished.write_bytes(text.encode("utf-8"))
+    os.replace(unfinished, run / MANIFEST)
     shutil.rmtree(run / LOG, ignore_errors=True)
     return content
+
+
+def _instance(step: PlannedStep) -> dict[str, Any]:
+    """Return which instance of which step this is, where a matrix fans the step out."""
+    return {"step": step.step, "values": dict(step.values), "published": step.published} if step.values else {}
 
 
 def read_manifest(run: Path) -> dict[str, Any]:
@@ -100,11 +113,17 @@ def outcomes_of(manifest: dict[str, Any]) -> list[StepOutcome]:
 
 
 def state_of(outcomes: Iterable[StepOutcome]) -> str:
-    """Return ``"ok"``, ``"skipped"``, ``"failed"`` or ``"cancelled"`` for a whole run."""
-    states = {outcome.state for outcome in outcomes}
-    if states == {"skipped"}:
+    """Return ``"ok"``, ``"skipped"``, ``"failed"`` or ``"cancelled"`` (by hand) for a whole run."""
+    became = list(outcomes)
+    if became and all(outcome.state == "skipped" for outcome in became):
         return "skipped"
-    return "cancelled" if "cancelled" in states else "ok" if states <= {"ok"} else "failed"
+    if any(outcome.state == "cancelled" and not _is_consequence(outcome) for outcome in became):
+        return "cancelled"
+    return "ok" if all(outcome.is_good for outcome in became) else "failed"
+
+
+def _is_consequence(outcome: StepOutcome) -> bool:
+    return outcome.failure is not None and outcome.failure.error == STOPPED_BY_ANOTHER
 
 
 def published_files(run: Path, step: str) -> dict[str, dict[str, str]]:
@@ -132,7 +151,7 @@ def input_files(plan: Plan) -> list[str]:
     files.append(facts_file(plan.study))
     files.append(prespecification_file(plan.study))
     files += [file for file in survey.rglob("*") if not _is_cache(file.relative_to(survey))]
-    files += [root / "notebooks" / f"{step.notebook}.ipynb" for step in plan.steps]
+    files += [root / "notebooks" / f"{name}.ipynb" for name in dict.fromkeys(step.notebook for step in plan.steps)]
     return sorted(file.relative_to(root).as_posix() for file in files if file.is_file())
 
 

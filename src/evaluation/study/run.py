@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sysconfig
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import papermill
-from papermill.exceptions import PapermillExecutionError
+from typing import Literal
 
 from evaluation import project
 from evaluation.errors import EvaluationError
 from evaluation.specification import RESOLVED, read_study
-from evaluation.study.engine import ENGINE
-from evaluation.study.execution import CELL_TIMEOUT, Execution
+from evaluation.study import lock
+from evaluation.study.batch import Batch, ProgressCallback, Settings, Teller
+from evaluation.study.cache import Cache, Verdict
+from evaluation.study.events import EVENTS, EventLog, known_runs
+from evaluation.study.execution import CELL_TIMEOUT
+from evaluation.study.interrupts import Interrupts
+from evaluation.study.kernels.source import Kernels
 from evaluation.study.manifest import published_files, state_of, write_manifest
-from evaluation.study.parameters import read_template
-from evaluation.study.plan import Plan, PlannedStep, plan_study
+from evaluation.study.orphans import end_orphans
+from evaluation.study.plan import Plan, plan_study
 from evaluation.study.staging import Kind, Staging, require_free
-from evaluation.study.states import Failure, Progress, StepOutcome
-
-ProgressCallback = Callable[[Progress], None]
+from evaluation.study.states import Failure, StepOutcome
 
 
 @dataclass(frozen=True)
@@ -72,6 +68,9 @@ def run_study(
     progress: ProgressCallback | None = None,
     finish: Callable[[Path], object] | None = None,
     into: Path | None = None,
+    keep_going: bool = True,
+    use_cache: bool = True,
+    kernel: Literal["forked", "plain"] = "forked",
 ) -> RunReport:
     """Plan a study and run it.
 
@@ -84,16 +83,25 @@ def run_study(
     only : sequence of str
         Run these steps and what they need. Such a run is kept as ``outputs/partial/<study>`` unless
         it holds all steps.
-    jobs, cell_timeout, progress, finish, into
+    jobs, cell_timeout, progress, finish, into, keep_going, use_cache, kernel
         As for ``run_plan``.
 
     Raises
     ------
     StudyError
-        Before anything is written; see ``plan_study``.
+        Before anything is written; see ``plan_study`` and ``run_plan``.
     """
-    plan = plan_study(read_study(study_id, resolved=False), overrides=overrides, only=only)
-    return run_plan(plan, jobs=jobs, cell_timeout=cell_timeout, progress=progress, finish=finish, into=into)
+    return run_plan(
+        plan_study(read_study(study_id, resolved=False), overrides=overrides, only=only),
+        jobs=jobs,
+        cell_timeout=cell_timeout,
+        progress=progress,
+        finish=finish,
+        into=into,
+        keep_going=keep_going,
+        use_cache=use_cache,
+        kernel=kernel,
+    )
 
 
 def run_plan(
@@ -104,6 +112,9 @@ def run_plan(
     progress: ProgressCallback | None = None,
     finish: Callable[[Path], object] | None = None,
     into: Path | None = None,
+    keep_going: bool = True,
+    use_cache: bool = True,
+    kernel: Literal["forked", "plain"] = "forked",
 ) -> RunReport:
     """Run what was planned, each notebook in a kernel of its own.
 
@@ -124,37 +135,140 @@ def run_plan(
         Where the run goes, ok or not, instead of ``outputs/<study>`` (ok), ``outputs/partial/<study>``
         (ok, but not all steps), ``outputs/failed/<study>`` or ``outputs/skipped/<study>`` (data that the
         user brings are absent: nothing ran, and the manifest and the report say why).
+    keep_going : bool, default True
+        After a failure, still run the steps that do not need the failed one. With False nothing new
+        starts, and what runs is cancelled.
+    use_cache : bool, default True
+        Take the results of steps that nothing has changed for from ``outputs/.cache/<study>``. With False
+        every step runs; either way what runs is kept there.
+    kernel : {"forked", "plain"}, default "forked"
+        ``"forked"`` saves the start of an interpreter per notebook, on Linux; elsewhere, and where
+        forking fails, kernels are plain.
 
     Returns
     -------
     RunReport
         Also after Ctrl-C: kernels are ended first, and the state is ``"cancelled"``.
+
+    Raises
+    ------
+    StudyError
+        Where the study is being run already; where ``outputs/`` cannot be written.
+    KeyboardInterrupt
+        After Ctrl-C twice: no kernel is left, and the run stays in ``outputs/.staging`` until the next one.
     """
     if into is not None:
         require_free(into)
-    staging = Staging(plan.study, project.project_root() / "outputs")
-    staging.open()
-    try:
-        resolved = plan.specification.model_dump_json(by_alias=True, indent=2) + "\n"
-        (staging.folder / RESOLVED).write_bytes(resolved.encode("utf-8"))
-        if plan.skipped:
-            outcomes = _skipped(plan, progress)
-        else:
-            batch = _Batch(plan, staging.folder, cell_timeout, progress)
-            outcomes = _without_clashes(staging.folder, batch.run(jobs or _cores()))
-        write_manifest(staging.folder, plan, outcomes)
-        state, problem = state_of(outcomes), ""
-        if (state == "skipped" or (state == "ok" and plan.complete)) and finish is not None:
+    settings = Settings(max(1, jobs or _cores()), cell_timeout, keep_going, use_cache)
+    with Interrupts() as interrupts, lock.holding(plan.study) as told:
+        run = _Run(plan, settings, kernel, interrupts, progress)
+        return run.go(told, finish, into)
+
+
+class _Run:
+    """One run, from its staging folder to its place."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        kernel: Literal["forked", "plain"],
+        interrupts: Interrupts,
+        progress: ProgressCallback | None,
+    ) -> None:
+        self.plan, self.settings, self.kernel = plan, settings, kernel
+        self.interrupts, self.progress = interrupts, progress
+        outputs = project.project_root() / "outputs"
+        self.staging = Staging(plan.study, outputs)
+        self.cache_folder = outputs / ".cache" / plan.study
+        self.problem = ""
+
+    def go(self, told: str, finish: Callable[[Path], object] | None, into: Path | None) -> RunReport:
+        earlier = known_runs(self.plan.study)
+        left = next((run for run in earlier if run.folder == self.staging.folder), None)
+        if left is not None:
+            end_orphans(left.kernels)
+        self.staging.open()
+        number = 1 + max((run.number for run in earlier), default=0)
+        with EventLog(self.staging.folder / EVENTS) as log:
+            cells = {step.name: step.cells for step in self.plan.steps}
+            log.run(self.plan.study, number, cells, jobs=self.settings.jobs, kernel=self.kernel)
+            for text in (told, left and f"run {left.number} was killed; what it had finished is taken from the cache"):
+                if text:
+                    log.note(text)
             try:
-                finish(staging.folder)
-            except EvaluationError as error:
-                state, problem = "failed", f"{type(error).__name__}: {error}"
-        kind = _kind(state, plan.complete)
-        folder = staging.close(kind) if into is None else staging.hand_over(into)
-    except BaseException:
-        staging.close("failed")
-        raise
-    return RunReport(plan.study, tuple(outcomes), state, folder, plan.complete, problem)
+                outcomes = self._steps(log)
+                state = self._finished(outcomes, finish)
+            except KeyboardInterrupt:
+                log.note("ended at once, asked twice")
+                raise
+            except BaseException:
+                log.close()
+                self.staging.close("failed")
+                raise
+            report = RunReport(self.plan.study, tuple(outcomes), state, Path(), self.plan.complete, self.problem)
+            log.end(state, report.exit_code, {"run": _size(self.staging.folder), "cache": _size(self.cache_folder)})
+        with self.interrupts.shield():
+            kind = _kind(state, self.plan.complete)
+            folder = self.staging.close(kind) if into is None else self.staging.hand_over(into)
+        return replace(report, folder=folder)
+
+    def _steps(self, log: EventLog) -> list[StepOutcome]:
+        """Run the steps and return what became of each."""
+        folder, plan = self.staging.folder, self.plan
+        resolved = plan.specification.model_dump_json(by_alias=True, indent=2) + "\n"
+        (folder / RESOLVED).write_bytes(resolved.encode("utf-8"))
+        teller = Teller(log, self.progress)
+        if plan.skipped:
+            outcomes = [
+                StepOutcome(step.name, step.output, "skipped", cells=step.cells, skipped_because=plan.skipped)
+                for step in plan.steps
+            ]
+            for outcome in outcomes:
+                teller.ended(outcome)
+            return outcomes
+        with Kernels(self.kernel) as kernels:
+            cache = _cache(self.cache_folder, plan, folder)
+            batch = Batch(plan, folder, teller, cache, kernels, self.interrupts, self.settings)
+            outcomes = _without_clashes(folder, batch.run(), teller)
+            if kernels.fell_back:
+                teller.note(f"kernels were plain: {kernels.fell_back}")
+        return outcomes
+
+    def _finished(self, outcomes: Sequence[StepOutcome], finish: Callable[[Path], object] | None) -> str:
+        """Write the manifest and what the caller adds to a good run; return what became of the run."""
+        state = state_of(outcomes)
+        try:
+            write_manifest(self.staging.folder, self.plan, outcomes)
+            if (state == "skipped" or (state == "ok" and self.plan.complete)) and finish is not None:
+                finish(self.staging.folder)
+        except (EvaluationError, OSError) as error:
+            state, self.problem = "failed", f"{type(error).__name__}: {error}"
+        return "cancelled" if self.interrupts.requested else state
+
+
+def _cache(place: Path, plan: Plan, run: Path) -> Cache:
+    cache = Cache(place, plan)
+    try:
+        cache.upstream(plan.steps[0], run)
+    except NotImplementedError:
+        cache.upstream = lambda step, run: {}  # type: ignore[method-assign]
+        cache.look_up = lambda step, upstream: Verdict(None)  # type: ignore[method-assign]
+        cache.keep = lambda *what: ""  # type: ignore[method-assign]
+        cache.inputs.check = lambda step, record: []  # type: ignore[method-assign]
+    return cache
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    total = 0
+    for place, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except OSError:
+                continue
+    return total
 
 
 def _kind(state: str, complete: bool) -> Kind:
@@ -163,164 +277,21 @@ def _kind(state: str, complete: bool) -> Kind:
     return "failed" if state != "ok" else "ok" if complete else "partial"
 
 
-def _skipped(plan: Plan, progress: ProgressCallback | None) -> list[StepOutcome]:
-    if progress is not None:
-        for step in plan.steps:
-            progress(Progress(step.name, 0, step.cells, "skipped"))
-    return [
-        StepOutcome(step.name, step.notebook, "skipped", cells=step.cells, skipped_because=plan.skipped)
-        for step in plan.steps
-    ]
-
-
 def _cores() -> int:
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable else os.cpu_count() or 1
 
 
-def _without_clashes(run: Path, outcomes: Sequence[StepOutcome]) -> list[StepOutcome]:
+def _without_clashes(run: Path, outcomes: Sequence[StepOutcome], teller: Teller) -> list[StepOutcome]:
     """Fail a step that published over another's file: which of the two is left would be chance."""
     owner: dict[str, str] = {}
     checked = []
     for outcome in outcomes:
         for file in published_files(run, outcome.step):
             first = owner.setdefault(file, outcome.step)
-            if first != outcome.step and outcome.state == "ok":
+            if first != outcome.step and outcome.is_good:
                 fault = f"step '{first}' publishes {file} too. Publish under another name in one of the two"
                 outcome = replace(outcome, state="failed", failure=Failure(0, "PublishError", fault))
+                teller.ended(outcome)
         checked.append(outcome)
     return checked
-
-
-class _Batch:
-    """The steps of one run while they run."""
-
-    def __init__(self, plan: Plan, run: Path, cell_timeout: int, progress: ProgressCallback | None) -> None:
-        self.plan, self.folder, self.cell_timeout = plan, run, cell_timeout
-        self.progress = progress
-        self.outcomes: dict[str, StepOutcome] = {}
-        self.executions: dict[str, Execution] = {}
-        self.cancelled = False
-        self._lock = threading.Lock()
-
-    def run(self, jobs: int) -> list[StepOutcome]:
-        with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-            running: dict[Future[StepOutcome], str] = {}
-            try:
-                while self._start_ready(pool, running):
-                    self._collect(running)
-            except KeyboardInterrupt:
-                self._cancel(running)
-            except BaseException:
-                self._cancel(running)
-                raise
-        return [self.outcomes.get(step.name) or self._never_started(step) for step in self.plan.steps]
-
-    def _start_ready(self, pool: ThreadPoolExecutor, running: dict[Future[StepOutcome], str]) -> bool:
-        started = {*self.outcomes, *running.values()}
-        for step in self.plan.steps:
-            if step.name in started:
-                continue
-            broken = tuple(need for need in step.needs if need in self.outcomes and self.outcomes[need].state != "ok")
-            if broken:
-                self.outcomes[step.name] = StepOutcome(
-                    step.name, step.notebook, "blocked", cells=step.cells, blocked_by=broken
-                )
-                self._tell(Progress(step.name, 0, step.cells, "blocked"))
-            elif all(need in self.outcomes for need in step.needs):
-                running[pool.submit(self._run_step, step)] = step.name
-        return bool(running)
-
-    def _collect(self, running: dict[Future[StepOutcome], str]) -> None:
-        # A wait without a limit cannot be interrupted by Ctrl-C on Windows.
-        finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-        for future in finished:
-            self.outcomes[running.pop(future)] = future.result()
-
-    def _cancel(self, running: dict[Future[StepOutcome], str]) -> None:
-        with self._lock:
-            self.cancelled = True
-        for future in running:
-            future.cancel()
-        for execution in list(self.executions.values()):
-            execution.cancel()
-        wait(running)
-        for future, name in running.items():
-            if not future.cancelled() and future.exception() is None:
-                self.outcomes[name] = future.result()
-
-    def _never_started(self, step: PlannedStep) -> StepOutcome:
-        return StepOutcome(step.name, step.notebook, "cancelled", cells=step.cells)
-
-    def _tell(self, event: Progress) -> None:
-        if self.progress is not None:
-            with self._lock:
-                self.progress(event)
-
-    def _run_step(self, step: PlannedStep) -> StepOutcome:
-        execution = Execution(
-            save_to=self.folder / "notebooks" / f"{step.notebook}.ipynb",
-            environment=self._environment(step),
-            folder=project.project_root(),
-            timeout=self.cell_timeout,
-            on_cell=lambda done, cells: self._tell(Progress(step.name, done, cells)),
-            hidden=self._hidden(),
-            language=str(step.parameters["lang"]),
-            sections=self.plan.specification.sections,
-        )
-        self.executions[step.name] = execution
-        if self.cancelled:
-            return self._never_started(step)
-        begin = time.monotonic()
-        # What a failing cell raises is in the execution: its state and where it stopped.
-        with contextlib.suppress(PapermillExecutionError):
-            papermill.execute_notebook(
-                read_template(step.notebook),
-                None,
-                dict(step.given),
-                engine_name=ENGINE,
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
-                execution=execution,
-            )
-        outcome = StepOutcome(
-            step.name,
-            step.notebook,
-            execution.state,
-            execution.done,
-            execution.cells,
-            time.monotonic() - begin,
-            execution.failure,
-            tuple(execution.warnings),
-        )
-        self._tell(Progress(step.name, execution.done, execution.cells, execution.state))
-        return outcome
-
-    def _environment(self, step: PlannedStep) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in project.TERMINAL_VARIABLES}
-        return (
-            inherited
-            | project.KERNEL_SETTINGS
-            | {
-                project.PROJECT_VARIABLE: str(project.project_root()),
-                project.RUN_VARIABLE: str(self.folder),
-                project.STEP_VARIABLE: step.name,
-            }
-        )
-
-    def _hidden(self) -> dict[str, str]:
-        """Return the absolute paths an output might show, the most specific first."""
-        places = {
-            str(self.folder): f"outputs/{self.plan.study}",
-            sysconfig.get_path("purelib"): "<packages>",
-            sysconfig.get_path("stdlib"): "<python>",
-            str(project.project_root()): ".",
-        }
-        home = str(Path.home())
-        for path, shown in list(places.items()):
-            if path.startswith(home + os.sep):
-                places["~" + path.removeprefix(home)] = shown
-        if len(Path(home).parts) > 1:
-            places[home] = "~"
-        return dict(sorted(places.items(), key=lambda place: -len(place[0])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -12,8 +13,12 @@ from evaluation.errors import StudyError
 Kind = Literal["ok", "partial", "failed", "skipped"]
 
 
+#: Files that people add to a run in its place; the next run that takes the place takes them over.
+KEPT = ("signoff.yml", "errata.csv")
+
+
 class Staging:
-    """The folder ``outputs/.staging/<study>-<pid>`` of one run.
+    """The folder ``outputs/.staging/<study>`` of one run. Whoever uses it holds the lock of the study.
 
     Parameters
     ----------
@@ -25,15 +30,38 @@ class Staging:
 
     def __init__(self, study: str, outputs: Path) -> None:
         self.study, self.outputs = study, outputs
-        self.folder = outputs / ".staging" / f"{study}-{os.getpid()}"
+        self.folder = outputs / ".staging" / study
 
     def open(self) -> None:
-        """Make the folder, empty. A good run that was set aside by a process that then died is put back."""
-        for aside in sorted(self.folder.parent.glob(f"{self.study}-*.good")):
-            if not (self.outputs / self.study).exists():
-                os.replace(aside, self.outputs / self.study)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        """Make the folder, empty; what a run that was killed left there goes.
+
+        A run that was set aside by a process that then died is put back.
+
+        Raises
+        ------
+        StudyError
+            Where ``outputs/`` cannot be written, or a program holds a file of the folder open.
+        """
+        try:
+            for kind in ("ok", "partial", "failed", "skipped"):
+                aside, place = self._aside(kind), self._place(kind)
+                if aside.exists() and not place.exists():
+                    os.replace(aside, place)
+                shutil.rmtree(aside, ignore_errors=True)
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            raise StudyError(
+                f"a run of '{self.study}' cannot begin: {error.strerror} (outputs/.staging/{self.study}). Close what "
+                "has a file of it open, make outputs/ writable, or free some space, then run again."
+            ) from None
+
+    def _place(self, kind: Kind) -> Path:
+        return self.outputs / self.study if kind == "ok" else self.outputs / kind / self.study
+
+    def _aside(self, kind: Kind) -> Path:
+        return self.folder.with_name(f"{self.study}.{kind}.aside")
 
     def close(self, kind: Kind) -> Path:
         """Move the run to ``outputs/<study>`` (ok), or to ``<study>`` in ``outputs/partial``, ``failed``, ``skipped``.
@@ -45,13 +73,15 @@ class Staging:
         StudyError
             Where what stands there cannot be moved, for instance because a program holds a file of it open.
         """
-        place = self.outputs / self.study if kind == "ok" else self.outputs / kind / self.study
+        place, aside = self._place(kind), self._aside(kind)
         if not self.folder.exists():
             return place
-        place.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.folder.with_name(f"{self.folder.name}.{'good' if kind == 'ok' else 'worse'}")
-        shutil.rmtree(aside, ignore_errors=True)
         try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(aside, ignore_errors=True)
+            for name in KEPT:
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copy2(place / name, self.folder / name)
             if place.exists():
                 os.replace(place, aside)
             self._replace(place, aside)

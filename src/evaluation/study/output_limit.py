@@ -1,0 +1,105 @@
+"""Runs in the kernel: a notebook that puts out more than it may is stopped in the cell that does."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+#: Characters that one notebook may put out: 50 MB of ASCII.
+LIMIT = 50_000_000
+
+#: Characters of an error's message, and of each line of its traceback, that are kept.
+ERROR_LIMIT = 100_000
+
+_SHOWN = ("display_data", "execute_result", "update_display_data")
+
+
+class OutputLimit(Exception):
+    """A notebook put out more than it may."""
+
+
+class _Counter:
+    """What may still be put out; streams and displays draw on the same amount."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = self.left = limit
+        self._lock = threading.Lock()
+
+    def take(self, wanted: int) -> int:
+        """Return how much of ``wanted`` may be put out."""
+        with self._lock:
+            given = min(wanted, self.left)
+            self.left -= given
+        return given
+
+    def refuse(self) -> None:
+        """Stop the cell; what other threads or programs put out is dropped without a word."""
+        if threading.current_thread() is threading.main_thread():
+            raise OutputLimit(message(self.limit))
+
+
+def message(limit: int) -> str:
+    """Return what is told about a notebook that was stopped, with the next move."""
+    amount = f"{limit / 1e6:g} MB" if limit >= 1_000_000 else f"{limit:,} characters"
+    return (
+        f"the notebook put out more than {amount}. Print less of it, or publish it as a table: ev.publish(name, table)"
+    )
+
+
+def install(limit: int = LIMIT) -> None:
+    """Count what the notebook of this kernel puts out from now on.
+
+    Parameters
+    ----------
+    limit : int
+        Characters.
+
+    Raises
+    ------
+    OutputLimit
+        Later, in the cell that goes beyond.
+    """
+    counter = _Counter(limit)
+    for stream in (sys.stdout, sys.stderr):
+        stream.write = _counted_write(stream.write, counter)  # type: ignore[method-assign]
+    session = get_session()
+    if session is not None:
+        session.send = _counted_send(session.send, counter)
+
+
+def get_session() -> Any:
+    """Return the session by which this kernel sends what it displays; None outside a kernel."""
+    from IPython import get_ipython
+
+    return getattr(getattr(get_ipython(), "kernel", None), "session", None)
+
+
+def _counted_write(write: Callable[[str], int], counter: _Counter) -> Callable[[str], int]:
+    def counted(text: str) -> int:
+        allowed = counter.take(len(text))
+        if allowed == len(text):
+            return write(text)
+        if allowed:
+            write(text[:allowed])
+        counter.refuse()
+        return len(text)
+
+    return counted
+
+
+def _counted_send(send: Callable[..., Any], counter: _Counter) -> Callable[..., Any]:
+    def counted(stream: Any, kind: Any, content: Any = None, *others: Any, **more: Any) -> Any:
+        said = kind.get("content") if isinstance(kind, Mapping) else content
+        name = kind.get("msg_type") if isinstance(kind, Mapping) else kind
+        if name in _SHOWN and isinstance(said, Mapping):
+            size = sum(len(shown) for shown in said.get("data", {}).values() if isinstance(shown, (str, bytes)))
+            if counter.take(size) < size:
+                return counter.refuse()
+        if isinstance(said, dict) and "traceback" in said:
+            said["evalue"] = str(said.get("evalue", ""))[:ERROR_LIMIT]
+            said["traceback"] = [line[:ERROR_LIMIT] for line in said["traceback"]]
+        return send(stream, kind, content, *others, **more)
+
+    return counted
