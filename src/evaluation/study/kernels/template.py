@@ -227,7 +227,9 @@ def main(descriptor: int) -> None:
     control = socket.socket(fileno=descriptor)
     warm = Warm(control)
     kept = {int(name) for name in os.listdir("/proc/self/fd")}
+    given = dict(os.environ)
     unfit = preload()
+    told = {name: value for name, value in os.environ.items() if given.get(name) != value}
     opened = {int(name) for name in os.listdir("/proc/self/fd")} - kept
     warm.say({"unfit": unfit} if unfit else {"ready": True})
     asked = warm.serve()
@@ -235,7 +237,10 @@ def main(descriptor: int) -> None:
         warm.end()
         os._exit(0)
     control.detach()
-    become_kernel(*asked, opened)
+    request, descriptors = asked
+    # Some packages leave a word in the environment when they are imported.
+    request["environment"] |= told
+    become_kernel(request, descriptors, opened)
 
 
 if __name__ == "__main__":
