@@ -1,6 +1,7 @@
 """The check of a published run: what must pass, and each thing that must fail, with nbval and real kernels."""
 
 import base64
+import hashlib
 import io
 import json
 import os
@@ -462,3 +463,51 @@ def test_a_published_run_cannot_be_checked_by_several_processes(tmp_path):
     config = SimpleNamespace(option=SimpleNamespace(numprocesses=2))
     with pytest.raises(pytest.UsageError, match="cannot be checked with -n"):
         ReferenceFolder(tmp_path / "outputs" / "reference" / "demo").register(config)
+
+
+INSTANCE = {
+    "parameters": "district = 0",
+    "publish": "import os\nfrom pathlib import Path\n"
+    "run, label = (os.environ[f'EVALUATION_{name}'] for name in ('RUN', 'INSTANCE'))\n"
+    "Path(run, 'tables').mkdir(exist_ok=True)\n"
+    "Path(run, 'tables', f'items__{label}.csv').write_text(f'n\\n{label}\\n', encoding='utf-8')\nlabel",
+}
+GATHER = {
+    "read": "import os\nfrom pathlib import Path\ntables = Path(os.environ['EVALUATION_RUN'], 'tables')\n"
+    "[path.read_text(encoding='utf-8').split()[1] for path in sorted(tables.glob('items__*.csv'))]",
+}
+
+
+def test_of_a_step_with_many_instances_some_notebooks_are_published_and_all_that_others_gather(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.evaluation]\n", encoding="utf-8")
+    folder = tmp_path / "outputs" / "reference" / "many"
+    (folder / "notebooks" / "60_district").mkdir(parents=True)
+    steps = {}
+    for name, cells in (("district/110", INSTANCE), ("district/680", INSTANCE), ("districts", GATHER)):
+        label, notebook = name.partition("/")[2], built(cells)
+        environment = os.environ | {"EVALUATION_RUN": str(folder), "EVALUATION_INSTANCE": label}
+        nbclient.NotebookClient(notebook, kernel_name="python3", timeout=60).execute(env=environment)
+        file = f"60_district/{label}" if label else "70_districts"
+        nbformat.write(notebook, folder / "notebooks" / f"{file}.ipynb")
+        table = f"tables/items__{label}.csv"
+        sha = hashlib.sha256((folder / table).read_bytes()).hexdigest() if label else ""
+        steps[name] = {
+            "notebook": f"notebooks/{file}.ipynb",
+            "published": label != "680",
+            "outputs": [{"name": f"items__{label}", "file": table, "sha256": sha}] if label else [],
+        }
+    (folder / "notebooks" / "60_district" / "680.ipynb").unlink()
+    (folder / "manifest.json").write_text(json.dumps({"steps": steps}), encoding="utf-8")
+    (folder / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+
+    code, said, fates = check(folder, cwd=tmp_path)
+    assert code == 0, said
+    names = [name for _, name in fates]
+    assert names.count("tables/items__110.csv") == 1
+    assert "tables/items__680.csv" not in names
+    (folder / "tables" / "items__680.csv").write_text("n\n68\n", encoding="utf-8")
+    code, _, fates = check(folder, cwd=tmp_path)
+    failed = {name: fault for (_, name), fault in fates.items() if fault}
+    assert code == 1
+    assert "not what step 'district/680' published" in failed["files of the other instances"]
+    assert len(failed) == 2, "the gathering notebook shows another number, too"

@@ -8,6 +8,7 @@ compares each cell, and afterwards each estimate, table and figure that was publ
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -36,7 +37,7 @@ from evaluation.comparator.differences import (
 #: Folders of a run whose files are compared.
 PUBLISHED = ("estimates", "tables", "figures")
 
-#: Environment variable by which a kernel knows its step.
+#: What nbval allows a cell where nobody said otherwise.
 _NBVAL_TIMEOUT = 2000
 
 _TEMPORARY_CELL = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py")
@@ -47,11 +48,26 @@ _TIMEOUT_TAG = re.compile(r"timeout-(\d+)")
 
 @dataclass(frozen=True)
 class PublishedStep:
-    """What the manifest of a published run says about one step."""
+    """What the manifest of a published run says about one step, or one instance of a step with a matrix.
+
+    Attributes
+    ----------
+    name, notebook : str
+        Its name, and its notebook below ``notebooks/`` without the ending.
+    outputs : dict of str to dict
+        Files it published, each with name, title and SHA-256.
+    label : str
+        Label of the instance, which its kernel needs; else empty.
+    is_kept : bool
+        Whether its notebook is published too. Of a step that runs for many, only some are; of the others
+        the published files are there for those who gather them, and are held to their SHA-256 alone.
+    """
 
     name: str
     notebook: str
     outputs: Mapping[str, Mapping[str, str]]
+    label: str = ""
+    is_kept: bool = True
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -60,7 +76,7 @@ class PublishedStep:
 
 
 def read_steps(folder: Path) -> dict[str, PublishedStep]:
-    """Return the steps of a published run by the stem of their notebook, in the order in which they ran.
+    """Return the steps of a published run by their notebook, in the order in which they ran.
 
     Raises
     ------
@@ -72,12 +88,13 @@ def read_steps(folder: Path) -> dict[str, PublishedStep]:
         steps = {}
         for name, record in manifest["steps"].items():
             outputs = {
-                output["file"]: {"name": output["name"], **({"title": output["title"]} if "title" in output else {})}
+                output["file"]: {key: output[key] for key in ("name", "title", "sha256") if key in output}
                 for output in record["outputs"]
                 if output["file"].split("/")[0] in PUBLISHED
             }
-            notebook = Path(record["notebook"]).stem
-            steps[notebook] = PublishedStep(name, notebook, outputs)
+            notebook = record["notebook"].removeprefix("notebooks/").removesuffix(".ipynb")
+            label = name.partition("/")[2]
+            steps[notebook] = PublishedStep(name, notebook, outputs, label, record.get("published", True))
     except FileNotFoundError:
         raise ValueError("manifest.json is missing, so nobody can tell what was published") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -107,7 +124,7 @@ class ReferenceCell(IPyNbCell):  # type: ignore[misc]
         return max([self.reference.cell_timeout, *(float(match[1]) for match in tags if match)])
 
     def _refusal(self) -> str:
-        name = f"notebooks/{self.path.name}"
+        name = f"notebooks/{self.reference.notebook_of(self.path)}.ipynb"
         hiding = [tag for tag in self.cell.metadata.get("tags", []) if tag.lower() in _HIDING_TAGS]
         hiding += _HIDING_COMMENT.findall(self.cell.source)
         if hiding:
@@ -181,8 +198,10 @@ class PublishedFiles(pytest.File):
             yield self._item("manifest.json", "", partial(list, [str(error)]))
             return
         for step in steps.values():
-            for file in step.files:
+            for file in step.files if step.is_kept else ():
                 yield self._item(file, step.notebook, partial(self.reference.file_faults, file))
+        if any(not step.is_kept for step in steps.values()):
+            yield self._item("files of the other instances", "", partial(self.reference.kept_faults, steps))
         yield self._item("nothing else", "", partial(self.reference.other_faults, steps))
 
     def _item(self, name: str, notebook: str, check: Callable[[], list[str]]) -> PublishedFile:
@@ -268,13 +287,13 @@ class ReferenceFolder:
         for cell in cells:
             cell.__class__ = ReferenceCell
             cell.reference = self
-        self._selected = set(_whole_notebooks(cells))
+        self._selected = {self.notebook_of(path) for path in _whole_notebooks(cells)}
         kept = [file for file in files if (file.notebook in self._selected if file.notebook else bool(cells))]
         own, dropped = {*cells, *files}, [file for file in files if file not in kept]
         if dropped:
             config.hook.pytest_deselected(items=dropped)
         order = list(self._steps)
-        cells.sort(key=lambda cell: (_position(order, cell.path.stem), cell.path, cell.cell_num))
+        cells.sort(key=lambda cell: (_position(order, self.notebook_of(cell.path)), cell.path, cell.cell_num))
         items[:] = [*(item for item in items if item not in own), *cells, *kept]
 
     def _own(self, items: list[pytest.Item]) -> tuple[list[Any], list[PublishedFile]]:
@@ -285,7 +304,7 @@ class ReferenceFolder:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Give the kernel of a notebook its scratch run folder."""
         if isinstance(item, ReferenceCell) and item.reference is self:
-            with _environment(self._kernel_settings(item.path.stem)):
+            with _environment(self._kernel_settings(self.notebook_of(item.path))):
                 return (yield)
         return (yield)
 
@@ -316,12 +335,25 @@ class ReferenceFolder:
         for step in self._steps.values():
             if step.notebook not in self._selected:
                 lines = [json.dumps({**words, "files": [file]}) + "\n" for file, words in step.outputs.items()]
-                (scratch / project.LOG / f"{step.name}.jsonl").write_text("".join(lines), encoding="utf-8")
+                log = scratch / project.LOG / f"{step.name}.jsonl"
+                log.parent.mkdir(parents=True, exist_ok=True)
+                log.write_text("".join(lines), encoding="utf-8")
+
+    def notebook_of(self, path: Path) -> str:
+        """Return how the manifest calls the notebook at ``path``: below ``notebooks/``, without the ending."""
+        folder = self.folder / "notebooks"
+        place = path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
+        return place.with_suffix("").as_posix()
 
     def _kernel_settings(self, notebook: str) -> dict[str, str]:
-        step = self._steps[notebook].name if notebook in self._steps else notebook
-        run = {project.PROJECT_VARIABLE: str(self.project), project.RUN_VARIABLE: str(self.scratch)}
-        return {**project.KERNEL_SETTINGS, **run, project.STEP_VARIABLE: step}
+        step = self._steps.get(notebook)
+        return {
+            **project.KERNEL_SETTINGS,
+            project.PROJECT_VARIABLE: str(self.project),
+            project.RUN_VARIABLE: str(self.scratch),
+            project.STEP_VARIABLE: step.name if step else notebook,
+            project.INSTANCE_VARIABLE: step.label if step else "",
+        }
 
     def file_faults(self, file: str) -> list[str]:
         """Return what is wrong with one published file."""
@@ -332,17 +364,30 @@ class ReferenceFolder:
             return ["its notebook did not write it this time"]
         return file_differences(published, now, self.tolerance)
 
+    def kept_faults(self, steps: Mapping[str, PublishedStep]) -> list[str]:
+        """Return what is wrong with the files of instances whose notebooks are not published."""
+        faults = []
+        for step in steps.values():
+            for file, words in step.outputs.items() if not step.is_kept else ():
+                path = self.folder / file
+                if not path.is_file():
+                    faults.append(f"{file} is missing; step '{step.name}' published it")
+                elif hashlib.sha256(path.read_bytes()).hexdigest() != words.get("sha256"):
+                    faults.append(f"{file} is not what step '{step.name}' published (its SHA-256 differs)")
+        return faults
+
     def other_faults(self, steps: Mapping[str, PublishedStep]) -> list[str]:
         """Return what lies in the published run, or was written this time, and is in no step of the manifest."""
         listed = {file for step in steps.values() for file in step.files}
         stray = [file for file in _files_below(self.folder, PUBLISHED) if file not in listed]
         new = [file for file in _files_below(self.scratch, PUBLISHED) if file not in {*listed, *stray}]
-        notebooks = sorted(path.stem for path in (self.folder / "notebooks").glob("*.ipynb"))
+        notebooks = sorted(self.notebook_of(path) for path in (self.folder / "notebooks").rglob("*.ipynb"))
+        kept = [stem for stem, step in steps.items() if step.is_kept]
         return [
             *(f"{file} lies in the published run, but its manifest does not list it" for file in stray),
             *(f"{file} was written this time and is not in the published run" for file in new),
             *(f"notebooks/{stem}.ipynb belongs to no step of the manifest" for stem in notebooks if stem not in steps),
-            *(f"notebooks/{stem}.ipynb is missing" for stem in steps if stem not in notebooks),
+            *(f"notebooks/{stem}.ipynb is missing" for stem in kept if stem not in notebooks),
         ]
 
     def cleaned(self, text: str) -> str:
@@ -365,12 +410,12 @@ class ReferenceFolder:
         return sorted(places.items(), key=lambda place: -len(place[0]))
 
 
-def _whole_notebooks(cells: Sequence[Any]) -> Iterator[str]:
+def _whole_notebooks(cells: Sequence[Any]) -> Iterator[Path]:
     """Yield the notebooks of which every code cell was selected: only these publish all their files."""
     for notebook in {cell.parent for cell in cells}:
         code = [cell for cell in notebook.nb.cells if cell.cell_type == "code"]
         if len(code) == sum(cell.parent is notebook for cell in cells):
-            yield notebook.path.stem
+            yield notebook.path
 
 
 def _position(order: list[str], notebook: str) -> int:
