@@ -195,8 +195,10 @@ def accept_run(study_id: str) -> str:
     """Make the last good run of a study the published one, ``outputs/reference/<study_id>``.
 
     Published are the executed notebooks, estimates, tables, figures, the study as it was resolved and
-    the manifest without durations; neither the report nor ``restricted/``. Files of the published
-    folder that no run writes, its ``conftest.py`` with the study's tolerances among them, are kept.
+    the manifest; neither the report nor ``restricted/``. Of a step with a matrix, estimates and tables of
+    all instances are published, notebooks and figures only of those that the study file names under
+    ``published``. Files of the published folder that no run writes, its ``conftest.py`` with the study's
+    tolerances among them, are kept.
 
     Parameters
     ----------
@@ -249,17 +251,29 @@ def _require_good(study_id: str, run: Path, manifest: Mapping[str, Any]) -> None
 
 
 def _outputs(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    records = [record for step in manifest["steps"].values() for record in step["outputs"]]
-    return [record for record in records if _is_published(record["file"])]
+    return [record for step in manifest["steps"].values() for record in _outputs_of(step)]
+
+
+def _outputs_of(step: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what is published of what a step left: of an instance that is not kept, no figures."""
+    return [
+        record
+        for record in step["outputs"]
+        if _is_published(record["file"]) and (_is_kept(step) or not record["file"].startswith("figures/"))
+    ]
 
 
 def _is_published(file: str) -> bool:
     return file.split("/")[0] in PUBLISHED
 
 
+def _is_kept(step: Mapping[str, Any]) -> bool:
+    return bool(step.get("published", True))
+
+
 def _stage(study_id: str, run: Path, manifest: Mapping[str, Any], place: Path, new: Path) -> None:
     files = [record["file"] for record in _outputs(manifest)]
-    files += [step["notebook"] for step in manifest["steps"].values()]
+    files += [step["notebook"] for step in manifest["steps"].values() if _is_kept(step)]
     files += [RESOLVED] if (run / RESOLVED).is_file() else []
     for file in files:
         (new / file).parent.mkdir(parents=True, exist_ok=True)
@@ -273,12 +287,8 @@ def _stage(study_id: str, run: Path, manifest: Mapping[str, Any], place: Path, n
 
 
 def _lasting(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest without what differs from run to run and without files that are not published."""
-    steps = {
-        name: {key: value for key, value in step.items() if key != "duration_seconds"}
-        | {"outputs": [record for record in step["outputs"] if _is_published(record["file"])]}
-        for name, step in manifest["steps"].items()
-    }
+    """Return a manifest without files that are not published."""
+    steps = {name: {**step, "outputs": _outputs_of(step)} for name, step in manifest["steps"].items()}
     return {**manifest, "steps": steps, "unattributed": []}
 
 

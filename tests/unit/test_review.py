@@ -214,7 +214,7 @@ def finish(folder, notebook, mean, state="ok", complete=True, unattributed=()):
         {"name": "mean", "file": file, "sha256": hashlib.sha256(text.encode("utf-8")).hexdigest()}
         for file, text in files.items()
     ]
-    step = {"state": state, "notebook": "notebooks/10_estimate.ipynb", "duration_seconds": 1.5, "outputs": outputs}
+    step = {"state": state, "notebook": "notebooks/10_estimate.ipynb", "outputs": outputs}
     manifest = {"state": state, "complete": complete, "steps": {"estimate": step}, "unattributed": list(unattributed)}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
@@ -287,6 +287,37 @@ def test_a_file_that_no_step_published_is_left_out_and_told(run):
     assert "left out, published by no step: tables/stray.csv" in told
     assert "report/index.html" not in told
     assert not (run.published / "tables" / "stray.csv").exists()
+
+
+def test_of_the_instances_that_are_not_kept_only_numbers_are_published(run):
+    manifest = json.loads((run.good / "manifest.json").read_text(encoding="utf-8"))
+    for label, published in (("110_2016", False), ("680_2016", True)):
+        record = {"state": "ok", "notebook": f"notebooks/60_district/{label}.ipynb", "published": published}
+        record |= {"step": "district", "values": {"district": label[:3], "year": 2016}, "outputs": []}
+        for folder, ending in (("estimates", "json"), ("tables", "csv"), ("figures", "png")):
+            file = f"{folder}/items__{label}.{ending}"
+            content = b'{"rows": []}' if ending == "json" else b"content\n"
+            (run.good / folder).mkdir(exist_ok=True)
+            (run.good / file).write_bytes(content)
+            record["outputs"].append({"name": "items", "file": file, "sha256": hashlib.sha256(content).hexdigest()})
+        (run.good / record["notebook"]).parent.mkdir(exist_ok=True)
+        (run.good / record["notebook"]).write_text("{}", encoding="utf-8")
+        manifest["steps"][f"district/{label}"] = record
+    (run.good / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    accept_run("small")
+    files = [file for file in contents(run.published) if "2016" in file]
+    assert files == [
+        "estimates/items__110_2016.json",
+        "estimates/items__680_2016.json",
+        "figures/items__680_2016.png",
+        "notebooks/60_district/680_2016.ipynb",
+        "tables/items__110_2016.csv",
+        "tables/items__680_2016.csv",
+    ]
+    steps = json.loads((run.published / "manifest.json").read_text(encoding="utf-8"))["steps"]
+    listed = {output["file"] for step in steps.values() for output in step["outputs"]}
+    assert set(files) - {"notebooks/60_district/680_2016.ipynb"} <= listed
+    assert "figures/items__110_2016.png" not in listed
 
 
 def test_without_a_run_there_is_nothing_to_accept(study):
