@@ -151,7 +151,7 @@ class Execution:
             cell.outputs, cell.execution_count = [], None
         _tidy(nb)
         if self.language is not None:
-            nb.cells = [cell for cell in nb.cells if _is_spoken(cell, self.language)]
+            nb.cells = [cell for cell in nb.cells if is_spoken(cell, self.language)]
         running = [cell for cell in code if cell.source.strip()]
         self.cells = len(running)
         self._tell()
@@ -361,7 +361,7 @@ def _tidy(nb: nbformat.NotebookNode) -> None:
             del cell.metadata["tags"]
 
 
-def _is_spoken(cell: nbformat.NotebookNode, language: str) -> bool:
+def is_spoken(cell: nbformat.NotebookNode, language: str) -> bool:
     """Tell whether a cell is to be kept: code always, text where it is tagged for no other language."""
     tongues = {tag.removeprefix("lang-") for tag in cell.metadata.get("tags", []) if tag.startswith("lang-")}
     return cell.cell_type == "code" or not tongues or language in tongues
