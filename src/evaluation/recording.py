@@ -110,8 +110,8 @@ def record() -> dict[str, Any]:
         ``modules`` and ``inputs``: file to ``[size, mtime_ns, sha256]`` when first read, the hash only
         where the file was just made; ``absent``, ``present``: asked for and not read; ``listings``:
         folder to hash of its names; ``asked`` and ``found``: names that imports looked for in folders of
-        the project, and what they found; ``written``; ``of_run``: files of the run folder that were
-        read; ``beyond``: processes and network that were reached; ``peak_memory_bytes``.
+        the project, and what they found; ``written``; ``of_run`` and ``left``: files of the run folder that
+        were read, and written; ``beyond``: processes and network that were reached; ``peak_memory_bytes``.
 
     Raises
     ------
@@ -388,6 +388,7 @@ class _Recording:
             "found": found,
             "written": sorted(name for name in self.written if not name.startswith("run:")),
             "of_run": sorted(name for name in self.of_run if f"run:{name}" not in self.written),
+            "left": sorted(name[4:] for name in self.written if name.startswith("run:")),
             "beyond": sorted(self.beyond),
             "peak_memory_bytes": _peak_memory(),
         }
