@@ -54,7 +54,7 @@ _PROBABILITIES = frozenset(
     }
 )
 #: Columns of effective numbers of respondents, which are shown whole as numbers of respondents are.
-_WHOLE = frozenset({"ess", "ess_raw", "ess_participants", "ess_comparison"})
+_WHOLE = frozenset({"n_effective", "ess", "ess_raw", "ess_participants", "ess_comparison"})
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
 _KEYS = ("margin", "variable", "covariate", "level", "term", "reason", "step")
 #: Columns of plain frames whose cells are words of the workbench.
@@ -394,6 +394,8 @@ def _key_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     if result.verb == "subgroup_effects":
         ordered = [str(column) for column in words]
     filled = [column for column in ordered if (words[column] != "").any()]
+    if result.verb in wording.ABOUT_AREAS:
+        filled = [column for column in filled if column == "term" or words[column].nunique() > 1]
     own = is_effect or result.verb == "negative_controls"  # a difference that does not name its outcome says nothing
     if not own and len(filled) > 1 and words.get("term", pd.Series(dtype=object)).nunique() == 1:
         filled.remove("term")

@@ -39,9 +39,12 @@ AGAINST_ZERO = frozenset(
     | {"placebo_dates", "placebo_outcomes", "composition_test", "subgroup_impacts"}
     | {"trend_change", "survey_change", "response_contrast", "partial_r_indicators", "subgroup_effects"}
     | {"survey_ordinal", "survey_multinomial", "marginal_effects"}
+    | {"area_difference", "area_change"}
 )
 #: Verbs whose estimates are shares, 0 to 1.
 SHARE_VERBS = frozenset({"survey_prop", "survey_arop", "response_rates"})
+#: Verbs about one area in one wave: where all rows are of one, the title says which.
+ABOUT_AREAS = frozenset({"area_means", "area_difference", "area_change", "area_group"})
 #: Verbs whose levels are categories of the regression's outcome, and not of the term.
 OF_OUTCOME = frozenset({"survey_multinomial", "predictions", "predictive_margins", "marginal_effects"})
 #: Terms of results that are no columns of the data.
@@ -445,8 +448,20 @@ def estimates_title(result: Estimates, lang: str | None = None) -> str:
     subject = f"{what}: {', '.join(names[:4])}" + (" …" if len(names) > 4 else "")
     if not groups:
         return subject if lang == "ko" else capital(subject)
+    if place := place_of(result, lang):
+        return f"{place}: {what}"
     korean = ", ".join(groups).removesuffix("별") + "별"  # "성별" says by itself that it is by sex
     return f"{subject} ({korean})" if lang == "ko" else f"{capital(subject)}, by {', '.join(groups)}"
+
+
+def place_of(result: Estimates, lang: str | None = None) -> str:
+    """Return the one area and wave that results about areas are of, such as "Jongno-gu, 2016"; empty for several."""
+    columns = [str(column) for column in result.keys if column not in ("term", "level")]
+    if result.verb not in ABOUT_AREAS or not columns or len(result.keys[columns].drop_duplicates()) != 1:
+        return ""
+    first, labels = result.keys.iloc[0], result.provenance.labels
+    words = (value_label(column, first[column], labels, lang) for column in columns)
+    return ", ".join(map(wave_label, words))
 
 
 def is_reference(result: Estimates) -> NDArray[np.bool_]:

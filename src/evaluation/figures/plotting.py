@@ -10,6 +10,7 @@ import pandas as pd
 
 from evaluation.disclosure import shown
 from evaluation.errors import ColumnError, PublishError
+from evaluation.figures.area_map import draw_area_map
 from evaluation.figures.bacon import draw_bacon, is_bacon
 from evaluation.figures.benchmark import draw_benchmark
 from evaluation.figures.canvas import Figure
@@ -22,6 +23,7 @@ from evaluation.figures.dose import draw_dose
 from evaluation.figures.dose_curve import draw_dose_curve
 from evaluation.figures.events import draw_events, draw_group_time
 from evaluation.figures.forest import MARGIN_TEST_COLUMNS, draw_margin_test, draw_subgroups
+from evaluation.figures.funnel import draw_funnel, is_funnel
 from evaluation.figures.honest import draw_honest, is_honest
 from evaluation.figures.intervals import draw_estimates
 from evaluation.figures.ladder import draw_ladder
@@ -86,7 +88,8 @@ def plot(
         Beside ``time``: first wave of a new wording to what changed.
     kind : {"map", "timeline", "heatmap", "path", "weights"}, optional
         Of a roll-out: where it had come by each date (default), plan against outcome over time, or districts by
-        waves. Of a synthetic control: its path (default), or its weights.
+        waves. Of a synthetic control: its path (default), or its weights. Of estimates by district, or of a funnel,
+        "map" draws a tile per district.
 
     Returns
     -------
@@ -102,11 +105,15 @@ def plot(
     is_rollout = all(hasattr(result, name) for name in ("cells", "stages", "provenance"))
     if is_synthetic(result):
         return draw_synthetic(result, kind=kind, title=title, lang=lang)
+    if kind == "map" and (is_funnel(result) or isinstance(result, Estimates)):
+        return draw_area_map(result, title=title, lang=lang)
     if kind is not None and not is_rollout:
         raise PublishError(f"kind belongs to a roll-out, got {type(result).__name__}; leave it out here.")
     limit = float(reference) if isinstance(reference, (int, float)) else None
     if _is_of_benchmarks(result):
         return draw_benchmark(result, title=title, lang=lang)
+    if is_funnel(result):
+        return draw_funnel(result, title=title, lang=lang)
     if is_bacon(result):
         return draw_bacon(result, title=title, lang=lang)
     if is_honest(result):

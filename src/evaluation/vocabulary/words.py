@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.vocabulary import comparison, evidence, impact, results, robustness, rollout, surveys
+from evaluation.vocabulary import areas, comparison, evidence, impact, results, robustness, rollout, surveys
 from evaluation.vocabulary.verbs import VERBS
 
 __all__ = ["TERMS", "VERBS"]
@@ -10,6 +10,7 @@ __all__ = ["TERMS", "VERBS"]
 #: Words by key: (Korean, English).
 TERMS: dict[str, tuple[str, str]] = {
     **results.TERMS,
+    **areas.TERMS,
     **comparison.TERMS,
     **evidence.TERMS,
     **impact.TERMS,
