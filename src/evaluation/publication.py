@@ -3,7 +3,8 @@
 Estimates become ``estimates/<name>.json`` and ``tables/<name>.csv``, tables ``tables/<name>.csv``,
 figures ``figures/<name>.png``, ``.svg`` and ``.csv``, all in the run folder; each file appears whole
 or not at all. What a step published stands in ``published/<step>.jsonl``, one line per name, until the
-run's manifest takes it over.
+run's manifest takes it over. Where a matrix fans a step out, names end in the instance, ``items__110_2016``,
+and the log is that of the instance, ``published/district/110_2016.jsonl``.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ import pandas as pd
 from evaluation import disclosure, project, wording
 from evaluation.errors import ClaimError, EvaluationError, PublishError, did_you_mean
 from evaluation.figures.canvas import Figure
-from evaluation.project import LOG, MANIFEST, STEP_VARIABLE
+from evaluation.instances import Instance, instances_of, reached
+from evaluation.project import INSTANCE_VARIABLE, LOG, MANIFEST, STEP_VARIABLE
 from evaluation.results import REFUSED_IN_CLAIMS, TIDY_COLUMNS, Estimates, Provenance, holds_records
-from evaluation.specification import RESOLVED, read_study
+from evaluation.specification import RESOLVED, StudySpecification, read_study
 from evaluation.survey.source import read_description
 from evaluation.tables import (
     Table,
@@ -103,7 +105,8 @@ def publish(name: str, item: Any, *, title: str | None = None) -> Published:
     ----------
     name : str
         Letters A to Z and a to z, digits and underscores. Of a group: its label only, the members bring
-        their own names.
+        their own names. One instance of a matrix publishes under the name, two underscores, and its label:
+        ``items__110_2016``.
     item : Estimates, Table, Figure, another result with ``tidy()``, DataFrame, or mapping of name to any of these
         What is published.
     title : str, optional
@@ -124,6 +127,7 @@ def publish(name: str, item: Any, *, title: str | None = None) -> Published:
     _check_name(name)
     if isinstance(item, Mapping):
         return _publish_group(name, item)
+    name = instance_name(name)
     files = _files_of(name, item, title)
     run = project.run_folder(project.current_study())
     _check_free(run, name, files)
@@ -149,7 +153,19 @@ def _publish_group(name: str, items: Mapping[Any, Any]) -> Published:
     titled = {name: group_title(items, name, project.language()) for name in getattr(items, "titles", {})}
     parts = [publish(str(member), item, title=titled.get(member)) for member, item in items.items()]
     files = tuple(file for part in parts for file in part.files)
-    return Published(tuple(map(str, items)), files, project.is_of_record())
+    return Published(tuple(name for part in parts for name in part.names), files, project.is_of_record())
+
+
+def instance_name(name: str) -> str:
+    """Return the name under which the instance that runs publishes; the name itself without a matrix.
+
+    Examples
+    --------
+    >>> instance_name("items")
+    'items'
+    """
+    label = os.environ.get(INSTANCE_VARIABLE, "")
+    return f"{name}__{label}" if label else name
 
 
 def _check_name(name: object) -> None:
@@ -233,11 +249,11 @@ def _check_free(run: Path, name: str, files: Files) -> None:
     """
     own = {path.lower() for path in files}
     step = os.environ.get(STEP_VARIABLE, INTERACTIVE)
-    if step != INTERACTIVE:
-        for log in sorted((run / LOG).glob("*.jsonl")):
-            if log.stem not in {step, INTERACTIVE} and any(own & _lowered(entry) for entry in _entries(log)):
+    if step != INTERACTIVE and not own.isdisjoint(_present(run, files)):
+        for other, log in _logs(run).items():
+            if other not in {step, INTERACTIVE} and any(own & _lowered(entry) for entry in _entries(log)):
                 raise PublishError(
-                    f"'{name}' was already published by step '{log.stem}' of this run. Publish under another name."
+                    f"'{name}' was already published by step '{other}' of this run. Publish under another name."
                 )
     changed = [path for path, content in files.items() if _other_content(run, path, content)]
     alike = [path for folder, path in _by_this_kernel if folder == str(run) and path.lower() in own - set(files)]
@@ -245,6 +261,21 @@ def _check_free(run: Path, name: str, files: Files) -> None:
         raise PublishError(
             f"'{name}' was already published by this notebook, as something else. Publish under another name."
         )
+
+
+def _present(run: Path, files: Iterable[str]) -> set[str]:
+    """Return the files of the same folders that are there, in lower case: one look, however many steps have a log."""
+    folders = {file.rpartition("/")[0] for file in files}
+    return {
+        f"{folder}/{name}".lower() for folder in folders if (run / folder).is_dir() for name in os.listdir(run / folder)
+    }
+
+
+def _logs(run: Path) -> dict[str, Path]:
+    """Return the notes of the kernels of a run by step; those of instances lie in a folder of their step."""
+    folder = run / LOG
+    logs = {log.relative_to(folder).with_suffix("").as_posix(): log for log in folder.rglob("*.jsonl")}
+    return dict(sorted(logs.items()))
 
 
 def _lowered(entry: Mapping[str, Any]) -> set[str]:
@@ -306,17 +337,25 @@ class Item:
 def read_items(run: Path) -> tuple[Item, ...]:
     """Return what a run published, step by step, in the order in which it was published.
 
+    In a notebook of that run: what the step published itself, and the steps that it needs, directly or
+    through others. So a result never rests on what else happens to be finished.
+
     Parameters
     ----------
     run : Path
         A run folder: its manifest is read, or, while it runs, the notes of its kernels.
     """
-    manifest, study = (_content(run / file) for file in (MANIFEST, RESOLVED))
-    logs = [log.stem for log in sorted((run / LOG).glob("*.jsonl"))]
+    manifest, instances = _content(run / MANIFEST), _instances(run)
+    visible = _visible(run, instances)
+    logs = _logs(run)
     items = []
-    for step in dict.fromkeys([*manifest.get("steps", study.get("steps", {})), *logs]):
+    planned = instances or _content(run / RESOLVED).get("steps", {})
+    for step in dict.fromkeys([*manifest.get("steps", planned), *logs]):
+        if visible is not None and step not in visible:
+            continue
         outputs = manifest.get("steps", {}).get(step, {}).get("outputs", [])
-        entries = [{**output, "files": [output["file"]]} for output in outputs] or _entries(run / LOG / f"{step}.jsonl")
+        notes = [{**output, "files": [output["file"]]} for output in outputs]
+        entries = notes or (_entries(logs[step]) if step in logs else [])
         files: dict[str, list[str]] = {}
         titles: dict[str, str] = {}
         for entry in entries:
@@ -326,6 +365,23 @@ def read_items(run: Path) -> tuple[Item, ...]:
     return tuple(items)
 
 
+def _instances(run: Path) -> dict[str, Instance]:
+    """Return what the steps of a run come to; none where its study is not to be read."""
+    file = run / RESOLVED
+    if not file.is_file():
+        return {}
+    with contextlib.suppress(ValueError, EvaluationError):
+        return instances_of(StudySpecification.model_validate_json(file.read_text(encoding="utf-8")).steps)
+    return {}
+
+
+def _visible(run: Path, instances: Mapping[str, Instance]) -> set[str] | None:
+    """Return the steps whose publications a notebook of the run may read; None where it may read all."""
+    step = os.environ.get(STEP_VARIABLE, "")
+    inside = project.is_of_record() and project.run_folder().resolve() == run.resolve()
+    return reached(instances, [step]) if inside and step in instances else None
+
+
 def _content(file: Path) -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
@@ -333,14 +389,19 @@ def _content(file: Path) -> dict[str, Any]:
 def read_estimates(run_folder: Path) -> dict[str, dict[str, Any]]:
     """Return the content of every ``estimates/<name>.json`` of a run by name, in the order of publication.
 
+    In a notebook of that run, only what its step and those it needs published (see ``read_items``).
+
     Raises
     ------
     ClaimError
         Where a file is not what a run writes.
     """
     run = Path(run_folder)
-    order = {file: place for place, file in enumerate(file for item in read_items(run) for file in item.files)}
+    items = read_items(run)
+    order = {file: place for place, file in enumerate(file for item in items for file in item.files)}
     paths = sorted((run / "estimates").glob("*.json"))
+    if _visible(run, _instances(run)) is not None:
+        paths = [path for path in paths if f"estimates/{path.name}" in order]
     estimates: dict[str, dict[str, Any]] = {}
     for path in sorted(paths, key=lambda path: order.get(f"estimates/{path.name}", len(order))):
         try:

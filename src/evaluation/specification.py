@@ -352,7 +352,7 @@ def _place(location: tuple[int | str, ...]) -> list[str]:
     parts = [str(part) for part in location]
     if parts and parts[-1] in ("str", "int", "float", "bool"):
         parts = parts[:-1]
-    return [part for part in parts if not part.startswith("list[")]
+    return [part for part in parts if not part.startswith(("list[", "literal["))]
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:

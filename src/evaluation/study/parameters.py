@@ -9,10 +9,11 @@ import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 import nbformat
-import papermill
+from papermill.translators import PythonTranslator
 
 from evaluation import project
 from evaluation.errors import StudyError, did_you_mean
@@ -140,7 +141,7 @@ def read_template(notebook: str, *, known: Collection[str] | None = None) -> nbf
         for number, cell in enumerate(content["cells"]):
             cell.setdefault("id", f"cell-{number}")
         content["nbformat_minor"] = max(content["nbformat_minor"], 5)
-        node: nbformat.NotebookNode = nbformat.reads(json.dumps(content), as_version=4)  # type: ignore[no-untyped-call]
+        node = _node(content)
         nbformat.validate(node)
     except RecursionError:
         raise StudyError(_too_deep(place)) from None
@@ -150,6 +151,14 @@ def read_template(notebook: str, *, known: Collection[str] | None = None) -> nbf
             f"{place} is not a notebook ({type(error).__name__}: {fault:.200}). "
             "Open and save it in JupyterLab, or fetch it again."
         ) from None
+    return node
+
+
+def _node(content: dict[str, Any]) -> nbformat.NotebookNode:
+    text = json.dumps(content)
+    # nbformat.reads validates as well, and reports what it finds to a logger only.
+    read = nbformat.v4.reads if content["nbformat"] == 4 else partial(nbformat.reads, as_version=4)
+    node: nbformat.NotebookNode = read(text)  # type: ignore[no-untyped-call]
     return node
 
 
@@ -200,8 +209,8 @@ def declared_parameters(notebook: str, *, template: nbformat.NotebookNode | None
             f"{place} must have one code cell tagged 'parameters', found {len(cells)}. "
             "Tag the cell that holds 'study: str = ...' and 'lang: str = ...'."
         )
-    inferred = papermill.inspect_notebook(node)
-    declared = _parse(cells[0].source, place, {name: entry["help"] for name, entry in inferred.items()})
+    inferred = {found.name: found.help for found in PythonTranslator.inspect(cells[0])}
+    declared = _parse(cells[0].source, place, inferred)
     for name in [name for name in declared if name not in inferred]:
         raise StudyError(
             f"{place}, cell 'parameters': papermill cannot read '{name}'. "
@@ -277,7 +286,7 @@ def _interval(parameter: Parameter, opening: str, ends: str, closing: str) -> In
     lower, upper = (float(text) if text else end for text, end in zip(texts, (-math.inf, math.inf), strict=True))
     if lower > upper:
         raise StudyError(_no_range(parameter))
-    return Interval(lower, upper, opening == "[", closing == "]")
+    return Interval(lower, upper, opening == "[" or not texts[0], closing == "]" or not texts[1])
 
 
 def _parameter(statement: ast.stmt, helps: dict[str, str]) -> Parameter | None:
