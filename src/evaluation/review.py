@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import datetime
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -20,16 +19,24 @@ from evaluation.claims.numbers import read_numbers
 from evaluation.claims.register import read_claims
 from evaluation.claims.report import ClaimsReport, check_claims
 from evaluation.errors import EvaluationError, ProjectError
+from evaluation.releases.cells import is_same
+from evaluation.releases.errata import (
+    ERRATA,
+    append_errata,
+    corrections,
+    errata_of,
+    read_errata,
+    recorded_errata,
+    require_reason,
+)
+from evaluation.releases.lasting import altered_file, is_kept, is_published, lasting, published_outputs
+from evaluation.releases.signoff import append_signoffs, read_signoffs
 from evaluation.results import plain
 from evaluation.specification import RESOLVED
 from evaluation.study.manifest import outcomes_of, read_manifest
 
 #: What a clean copy of the project holds, beside the package itself. No outputs, no scratch.
 INGREDIENTS = ("notebooks", "params", "surveys", "pyproject.toml", "requirements.lock")
-#: Folders of a run that are published, beside its notebooks.
-PUBLISHED = ("estimates", "tables", "figures")
-#: Two numbers of two runs that differ by less are the same number.
-SAME_NUMBER = 1e-9
 
 _LEFT_OUT = shutil.ignore_patterns("generated", "__pycache__", ".ipynb_checkpoints")
 _OWN_VARIABLES = (project.PROJECT_VARIABLE, project.RUN_VARIABLE, project.STEP_VARIABLE)
@@ -191,19 +198,25 @@ def _save(review: Review, run: Path) -> None:
     (folder / "review.json").write_bytes(record.encode("utf-8"))
 
 
-def accept_run(study_id: str) -> str:
+def accept_run(study_id: str, *, reason: str = "", by: str = "", on: datetime.date | None = None) -> str:
     """Make the last good run of a study the published one, ``outputs/reference/<study_id>``.
 
     Published are the executed notebooks, estimates, tables, figures, the study as it was resolved and
-    the manifest; neither the report nor ``restricted/``. Of a step with a matrix, estimates and tables of
-    all instances are published, notebooks and figures only of those that the study file names under
-    ``published``. Files of the published folder that no run writes, its ``conftest.py`` with the study's
-    tolerances among them, are kept.
+    the manifest; neither the report nor ``restricted/``. Files of the published folder that no run
+    writes, its ``conftest.py`` with the study's tolerances among them, are kept. A published number that
+    changes or goes is a correction: ``errata.csv`` keeps the old one with date and reason. Sign-offs of
+    the run are published with it.
 
     Parameters
     ----------
     study_id : str
         Stem of a file in ``params/``.
+    reason : str
+        Why published numbers change; needed where one does.
+    by : str
+        Who says so; by default whoever signed the run off last.
+    on : datetime.date, optional
+        Date of the corrections; today where nothing is given.
 
     Returns
     -------
@@ -213,8 +226,9 @@ def accept_run(study_id: str) -> str:
     Raises
     ------
     ProjectError
-        Where there is no complete good run, or a file of it was changed after the run. The published
-        run stays as it was.
+        Where there is no complete good run, a file of it was changed after the run, a published number
+        changes without a reason, or ``errata.csv`` or ``signoff.yml`` cannot be read. The published run
+        stays as it was.
     """
     project.study_file(study_id)
     outputs = project.project_root() / "outputs"
@@ -226,11 +240,23 @@ def accept_run(study_id: str) -> str:
     try:
         _stage(study_id, run, manifest, place, new)
         told = _differences(study_id, place, new)
+        found = corrections(study_id, place, new)
+        require_reason(study_id, found, reason)
+        append_errata(new, recorded_errata(study_id, run))
+        append_errata(new, errata_of(found, reason, by or _last_signer(run, manifest), on))
+        append_signoffs(new, read_signoffs(run))
         _swap(new, place)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    left_out = [f"left out, published by no step: {file}" for file in manifest["unattributed"] if _is_published(file)]
-    return "\n".join([*told, *left_out, *_claims_line(study_id, place)])
+    append_errata(run, read_errata(place))
+    left_out = [f"left out, published by no step: {file}" for file in manifest["unattributed"] if is_published(file)]
+    kept = [f"{len(found):,} old numbers are kept in {ERRATA}."] if found else []
+    return "\n".join([*told, *kept, *left_out, *_claims_line(study_id, place)])
+
+
+def _last_signer(run: Path, manifest: Mapping[str, Any]) -> str:
+    names = [sign.name for sign in read_signoffs(run) if sign.standing(manifest) == "this"]
+    return names[-1] if names else ""
 
 
 def _require_good(study_id: str, run: Path, manifest: Mapping[str, Any]) -> None:
@@ -240,56 +266,26 @@ def _require_good(study_id: str, run: Path, manifest: Mapping[str, Any]) -> None
             f"outputs/{study_id} cannot be published: its run is '{manifest['state']}'"
             f"{'' if manifest['complete'] else ' and holds only some steps'}. {again}"
         )
-    for record in _outputs(manifest):
-        file = run / record["file"]
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != record["sha256"]:
-            fate = "was changed after the run" if file.is_file() else "is missing"
-            raise ProjectError(f"outputs/{study_id} cannot be published: {record['file']} {fate}. {again}")
+    if altered := altered_file(run, manifest):
+        raise ProjectError(f"outputs/{study_id} cannot be published: {altered}. {again}")
     missing = [step["notebook"] for step in manifest["steps"].values() if not (run / step["notebook"]).is_file()]
     if missing:
         raise ProjectError(f"outputs/{study_id} cannot be published: {missing[0]} is missing. {again}")
 
 
-def _outputs(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [record for step in manifest["steps"].values() for record in _outputs_of(step)]
-
-
-def _outputs_of(step: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what is published of what a step left: of an instance that is not kept, no figures."""
-    return [
-        record
-        for record in step["outputs"]
-        if _is_published(record["file"]) and (_is_kept(step) or not record["file"].startswith("figures/"))
-    ]
-
-
-def _is_published(file: str) -> bool:
-    return file.split("/")[0] in PUBLISHED
-
-
-def _is_kept(step: Mapping[str, Any]) -> bool:
-    return bool(step.get("published", True))
-
-
 def _stage(study_id: str, run: Path, manifest: Mapping[str, Any], place: Path, new: Path) -> None:
-    files = [record["file"] for record in _outputs(manifest)]
-    files += [step["notebook"] for step in manifest["steps"].values() if _is_kept(step)]
+    files = [record["file"] for record in published_outputs(manifest)]
+    files += [step["notebook"] for step in manifest["steps"].values() if is_kept(step)]
     files += [RESOLVED] if (run / RESOLVED).is_file() else []
     for file in files:
         (new / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run / file, new / file)
-    text = json.dumps(_lasting(manifest), ensure_ascii=False, indent=2) + "\n"
+    text = json.dumps(lasting(manifest), ensure_ascii=False, indent=2) + "\n"
     (new / project.MANIFEST).write_bytes(text.encode("utf-8"))
     (new / "conftest.py").write_bytes(CONFTEST.format(study=study_id).encode("utf-8"))
     for file in place.glob("*") if place.is_dir() else []:
         if file.is_file() and file.name not in (project.MANIFEST, RESOLVED):
             shutil.copyfile(file, new / file.name)
-
-
-def _lasting(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest without files that are not published."""
-    steps = {name: {**step, "outputs": _outputs_of(step)} for name, step in manifest["steps"].items()}
-    return {**manifest, "steps": steps, "unattributed": []}
 
 
 def _differences(study_id: str, old: Path, new: Path) -> list[str]:
@@ -300,17 +296,11 @@ def _differences(study_id: str, old: Path, new: Path) -> list[str]:
     changed = [
         f"  {address}: {_shown(before.get(address))} -> {_shown(numbers.get(address))}"
         for address in dict.fromkeys([*before, *numbers])
-        if address not in before or address not in numbers or not _same(before[address], numbers[address])
+        if address not in before or address not in numbers or not is_same(before[address], numbers[address])
     ]
     files = [f"  {file}" for file in _changed_files(old, new)]
     told = [f"{study_id}: {len(changed)} of {len(numbers)} numbers differ from those published before.", *changed]
     return told + ([f"{len(files)} other files differ:", *files] if files else [])
-
-
-def _same(old: float | None, new: float | None) -> bool:
-    if old is None or new is None:
-        return old is new
-    return math.isclose(old, new, rel_tol=SAME_NUMBER, abs_tol=1e-12)
 
 
 def _shown(value: float | None) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from types import SimpleNamespace
 
 import nbformat
@@ -206,7 +207,8 @@ def run(study):
 
 def finish(folder, notebook, mean, state="ok", complete=True, unattributed=()):
     rows = [{"term": "trust", "level": level, "estimate": value, "std_error": None} for level, value in mean_rows(mean)]
-    files = {"estimates/mean.json": json.dumps({"rows": rows}), "tables/mean.csv": f"estimate\n{mean}\n"}
+    table = "".join(f"trust,{level},{value}\n" for level, value in mean_rows(mean))
+    files = {"estimates/mean.json": json.dumps({"rows": rows}), "tables/mean.csv": f"term,level,estimate\n{table}"}
     for file, text in {**files, "notebooks/10_estimate.ipynb": notebook, "study.json": "{}"}.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_bytes(text.encode("utf-8"))
@@ -228,15 +230,37 @@ def test_accepting_tells_each_number_that_changed_with_its_address(run):
     (run.published / "README.md").write_text("kept\n", encoding="utf-8")
     (run.published / "conftest.py").write_text("# own tolerances\n", encoding="utf-8")
     run.estimate(1.5)
-    told = accept_run("small")
-    assert told.splitlines()[:4] == [
+    told = accept_run("small", reason="an answer was coded wrongly", by="Kim Hana", on=date(2017, 12, 1))
+    assert told.splitlines()[:5] == [
         "small: 1 of 4 numbers differ from those published before.",
         "  mean | trust | level=all | estimate: 1.25 -> 1.5",
         "1 other files differ:",
         "  tables/mean.csv",
+        "1 old numbers are kept in errata.csv.",
+    ]
+    assert (run.published / "errata.csv").read_text(encoding="utf-8").splitlines() == [
+        "date,address,old,new,reason,by",
+        "2017-12-01,mean | trust | level=all | estimate,1.25,1.5,an answer was coded wrongly,Kim Hana",
     ]
     assert (run.published / "README.md").read_text(encoding="utf-8") == "kept\n"
     assert (run.published / "conftest.py").read_text(encoding="utf-8") == "# own tolerances\n"
+    assert not list(run.published.parent.glob(".*"))
+
+
+def test_a_published_number_is_not_replaced_without_a_reason(run):
+    accept_run("small")
+    before = contents(run.published)
+    run.estimate(1.5)
+    with pytest.raises(
+        ProjectError, match=r"1 published numbers of 'small' change or go, and no reason is given"
+    ) as refusal:
+        accept_run("small")
+    assert "mean | trust | level=all | estimate: 1.25 -> 1.5" in str(refusal.value)
+    assert "evaluation accept small --reason TEXT" in str(refusal.value)
+    assert refusal.value.failures.to_dict("records") == [
+        {"address": "mean | trust | level=all | estimate", "old": "1.25", "new": "1.5"}
+    ]
+    assert contents(run.published) == before
     assert not list(run.published.parent.glob(".*"))
 
 
@@ -244,7 +268,7 @@ def test_accepting_tells_numbers_that_are_new_or_gone_and_claims_that_no_longer_
     accept_run("small")
     monkeypatch.setattr(sys.modules[__name__], "mean_rows", lambda mean: [("all", mean), ("H", 3.0)])
     run.estimate(1.25 + 1e-12)
-    told = accept_run("small")
+    told = accept_run("small", reason="schools are reported by type")
     assert "  mean | trust | level=E | estimate: 2 -> none" in told
     assert "  mean | trust | level=H | estimate: none -> 3" in told
     assert "level=all" not in told

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from evaluation import project
 from evaluation.errors import ProjectError
@@ -96,7 +99,7 @@ class Release:
     manifest : dict
         Of the run.
     specification : StudySpecification or None
-        As it was resolved for the run; None where the folder does not hold it.
+        As it was resolved for the run; None where the folder does not hold it in today's form.
     """
 
     study: str
@@ -132,7 +135,7 @@ def good_run(study: str) -> Path:
 
 
 def read_release(study: str) -> Release:
-    """Read the published tables of a study; what lies in ``restricted/`` is never opened.
+    """Read the published tables of a study's last good run, else of the published one.
 
     Parameters
     ----------
@@ -144,15 +147,35 @@ def read_release(study: str) -> Release:
     ProjectError
         Where there is no good run, or a table of it is no UTF-8 CSV with one header line.
     """
-    run = good_run(study)
-    resolved = run / RESOLVED
-    specification = (
-        StudySpecification.model_validate_json(resolved.read_text(encoding="utf-8")) if resolved.is_file() else None
-    )
-    survey = specification.survey if specification else ""
-    manifest = read_manifest(run)
-    place = run.relative_to(project.project_root()).as_posix()
-    return Release(study, survey, year_of(survey) or year_of(study), place, _tables(run), manifest, specification)
+    return release_in(good_run(study), study)
+
+
+def release_in(run: Path, study: str) -> Release:
+    """Read the published tables of a run folder; what lies in ``restricted/`` is never opened.
+
+    Raises
+    ------
+    ProjectError
+        Where the folder has no manifest, or a table is no UTF-8 CSV with one header line.
+    """
+    root = project.project_root()
+    survey, specification = _resolved(run / RESOLVED)
+    place = run.relative_to(root).as_posix() if run.is_relative_to(root) else run.name
+    year = year_of(survey) or year_of(study)
+    return Release(study, survey, year, place, _tables(run), read_manifest(run), specification)
+
+
+def _resolved(file: Path) -> tuple[str, StudySpecification | None]:
+    """Return the survey of a run and its study; no study where an old run's file is not of today's form."""
+    if not file.is_file():
+        return "", None
+    text = file.read_text(encoding="utf-8")
+    try:
+        specification = StudySpecification.model_validate_json(text)
+    except ValidationError:
+        content = json.loads(text)
+        return str(content.get("survey", "")) if isinstance(content, dict) else "", None
+    return specification.survey, specification
 
 
 def _tables(run: Path) -> dict[str, PublishedTable]:

@@ -8,9 +8,7 @@ reasons stand in the survey's ``changes.csv`` and in the study's ``compared_with
 
 from __future__ import annotations
 
-import codecs
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +16,12 @@ from pathlib import Path
 import pandas as pd
 
 from evaluation import project
-from evaluation.errors import ProjectError
 from evaluation.releases.cells import Release, read_release
 from evaluation.releases.changes import KnownChanges, fits_any, known_changes
 from evaluation.releases.instances import row_words
 from evaluation.releases.matching import Row, matched
 from evaluation.releases.page import Subject, compare_page
+from evaluation.releases.replacing import replace_file
 from evaluation.releases.verdicts import Cell, judged
 from evaluation.releases.words import KINDS, NOTES
 from evaluation.specification import read_study
@@ -137,7 +135,8 @@ def compare_studies(old: str, new: str, *, out: Path | None = None) -> Compariso
     words: dict[str, Callable[[Row], str]] = {lang: row_words(now, lang) for lang in project.LANGUAGES}
     made = Comparison(old, new, _frame(cells, words), known.threshold, _unused(cells, known), folder)
     page = compare_page(cells, Subject(before, now, known, made.counts(), made.unused, words))
-    _write(folder, {"compare.html": page.encode("utf-8"), "compare.csv": codecs.BOM_UTF8 + csv_bytes(made.cells)})
+    replace_file(folder / "compare.html", page.encode("utf-8"))
+    replace_file(folder / "compare.csv", csv_bytes(made.cells))
     return made
 
 
@@ -180,17 +179,3 @@ def _frame(cells: list[Cell], words: Mapping[str, Callable[[Row], str]]) -> pd.D
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"is_unexplained": bool, "goes_along": bool})
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            beside = folder / f".{name}.new"
-            beside.write_bytes(content)
-            os.replace(beside, folder / name)
-    except OSError as error:
-        raise ProjectError(
-            f"the comparison cannot be written to {folder.name} ({error.strerror}). Make room there, close the file "
-            "where a program has it open, or name another folder with --out."
-        ) from None
