@@ -44,6 +44,11 @@ _NEVER_BELOW = ("outputs/.cache/", "outputs/.staging/")
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/run", "/System", "/Library")
 _OF_PROGRAMS = (".cache", ".config", ".ipython", ".jupyter", ".local", ".matplotlib", "AppData", "Library")
+#: Files that other libraries open by themselves: whoever asks for one is taken to read it.
+_OPENED_UNSEEN = (
+    *(".parquet", ".feather", ".arrow", ".orc", ".sav", ".zsav", ".por", ".dta", ".sas7bdat", ".xpt"),
+    *(".rds", ".rdata", ".h5", ".hdf5", ".db", ".duckdb", ".sqlite"),
+)
 #: Events by which a process asks another one, or the network, for something.
 _BEYOND = frozenset(
     (
@@ -226,6 +231,7 @@ class _Recording:
     def install(self) -> None:
         for file in _module_files():
             self._note_module(file)
+        self.opened(os.path.join(self.root, "matplotlibrc"), os.O_RDONLY)
         loaded = dict(sys.modules)
         for name in loaded:
             if path := getattr(loaded.get(name.rpartition(".")[0]), "__path__", None):
@@ -323,7 +329,11 @@ class _Recording:
             return
         file = _absolute(path)
         name = None if file is None else self._name(file)
-        if name is not None and not name.startswith("run:") and name not in self.reads:
+        if file is None or name is None or name in self.reads:
+            return
+        if file.lower().endswith(_OPENED_UNSEEN):
+            self.opened(file, os.O_RDONLY)
+        elif not name.startswith("run:"):
             where.add(name)
 
     def _listed(self, path: Any) -> None:
@@ -364,7 +374,7 @@ class _Recording:
 
     def _module_name(self, file: str) -> str | None:
         """Return what a module's file is called in the record; None for those of Python and of installed packages."""
-        installed = file.startswith(self._libraries) or not _PACKAGES.isdisjoint(file.split(os.sep))
+        installed = (file + os.sep).startswith(self._libraries) or not _PACKAGES.isdisjoint(file.split(os.sep))
         if installed and not file.startswith(_WORKBENCH):
             return None
         return file.removeprefix(self.root + os.sep).replace(os.sep, "/")
@@ -419,7 +429,7 @@ def _module_files() -> list[str]:
 
 
 def _absolute(path: Any) -> str | None:
-    if isinstance(path, int) or path is None:
+    if isinstance(path, int) or not path:
         return None
     try:
         return os.path.abspath(os.fsdecode(path))
@@ -435,6 +445,7 @@ def _is_generated(parts: list[str]) -> bool:
 def _libraries(root: str) -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders.add(os.path.dirname(paths["stdlib"]))
     if sys.prefix != sys.base_prefix:
         folders.add(sys.prefix)
     # What is installed above the project must not hide the project itself.

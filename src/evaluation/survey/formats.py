@@ -20,6 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pyreadstat
 
+from evaluation import recording
 from evaluation.errors import SourceError, did_you_mean
 
 #: Text columns: missing values are NaN, comparisons give plain booleans.
@@ -104,6 +105,7 @@ def read_table(
         The file is missing, empty, damaged, cut off, of another format than its name says, or has
         columns without a name or with the same name.
     """
+    recording.read(path)
     if not path.is_file():
         raise SourceError(f"no file {path.name} in {path.parent.name or '.'}/. Check the path.")
     kind = format or path.suffix.lower().removeprefix(".").replace("txt", "csv")
