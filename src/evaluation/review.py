@@ -250,7 +250,7 @@ def accept_run(study_id: str, *, reason: str = "", by: str = "", on: datetime.da
         shutil.rmtree(new, ignore_errors=True)
     append_errata(run, read_errata(place))
     left_out = [f"left out, published by no step: {file}" for file in manifest["unattributed"] if is_published(file)]
-    kept = [f"{len(found):,} old numbers are kept in {ERRATA}."] if found else []
+    kept = [f"Old numbers kept in {ERRATA}: {len(found):,}."] if found else []
     return "\n".join([*told, *kept, *left_out, *_claims_line(study_id, place)])
 
 

@@ -236,7 +236,7 @@ def test_accepting_tells_each_number_that_changed_with_its_address(run):
         "  mean | trust | level=all | estimate: 1.25 -> 1.5",
         "1 other files differ:",
         "  tables/mean.csv",
-        "1 old numbers are kept in errata.csv.",
+        "Old numbers kept in errata.csv: 1.",
     ]
     assert (run.published / "errata.csv").read_text(encoding="utf-8").splitlines() == [
         "date,address,old,new,reason,by",

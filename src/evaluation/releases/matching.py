@@ -133,6 +133,23 @@ def matched(old: Release, new: Release, renamed: Mapping[str, str]) -> Iterator[
             yield Pair(before, None, is_year_missing=True, since=now)
 
 
+def rows_by_address(release: Release) -> dict[str, Row]:
+    """Return every row of a release by the address of its cells, less the column."""
+    rows = _rows(release, _joint_keys(release, release), {}).values()
+    return {without_column(row.address("")): row for row in rows}
+
+
+def without_column(address: str) -> str:
+    """Return an address up to its column.
+
+    Examples
+    --------
+    >>> without_column("trend | stay | year=2016 | estimate")
+    'trend | stay | year=2016'
+    """
+    return address.rpartition("|")[0].rstrip()
+
+
 def _is_one_year(old: Release, new: Release) -> bool:
     return old.study == new.study or (bool(old.survey) and old.survey == new.survey)
 

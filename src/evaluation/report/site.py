@@ -26,6 +26,7 @@ from evaluation.errors import ProjectError, PublishError
 from evaluation.figures.fonts import font_files
 from evaluation.project import MANIFEST
 from evaluation.publication import Item, read_items
+from evaluation.releases.record import record_of
 from evaluation.report.pages import TEMPLATES, Page, entries_of, read_pages
 from evaluation.specification import RESOLVED, StudySpecification
 
@@ -125,6 +126,7 @@ def _render(
         parameters=dict(study.parameters),
         inputs=manifest.get("inputs", []),
         facts=_facts(manifest, say),
+        record=record_of(study.study, run, manifest, lang),
         skipped=next((step["skipped_because"] for step in steps if step.get("skipped_because")), ""),
     )
     page_of, group_of = (environment.get_template(name) for name in ("page.html.j2", "group.html.j2"))
