@@ -30,6 +30,7 @@ LINES = [
     ["declared"],
     ["disclosure", "second_opinion", "typesetting"],
     ["tables", "figures"],
+    ["deliverables"],
     ["publication"],
     ["gathering"],
     ["claims"],

@@ -24,38 +24,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation import disclosure, project, wording
+from evaluation import project, wording
+from evaluation.deliverables import Files, files_of
 from evaluation.errors import ClaimError, EvaluationError, PublishError, did_you_mean
-from evaluation.figures.canvas import Figure
 from evaluation.instances import Instance, instances_of, reached
 from evaluation.project import INSTANCE_VARIABLE, LOG, MANIFEST, STEP_VARIABLE
-from evaluation.results import REFUSED_IN_CLAIMS, TIDY_COLUMNS, Estimates, Provenance, holds_records
-from evaluation.specification import RESOLVED, StudySpecification, read_study
-from evaluation.survey.source import read_description
-from evaluation.tables import (
-    Table,
-    Tabular,
-    Tidy,
-    common_provenance,
-    csv_bytes,
-    group_frame,
-    group_title,
-    long_frame,
-    table,
-    with_index,
-)
+from evaluation.results import TIDY_COLUMNS, Estimates, Provenance
+from evaluation.specification import RESOLVED, StudySpecification
+from evaluation.tables import common_provenance, group_frame, group_title, table
 
 #: Step of a notebook that no runner started.
 INTERACTIVE = "interactive"
-#: A table or a figure's data with more rows is taken for respondent records.
-MOST_ROWS = 2000
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 #: What this kernel published: run folder and file, to the hash of its content.
 _by_this_kernel: dict[tuple[str, str], str] = {}
-
-Files = dict[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -128,7 +112,7 @@ def publish(name: str, item: Any, *, title: str | None = None) -> Published:
     if isinstance(item, Mapping):
         return _publish_group(name, item)
     name = instance_name(name)
-    files = _files_of(name, item, title)
+    files = files_of(name, item, title)
     run = project.run_folder(project.current_study())
     _check_free(run, name, files)
     for path, content in files.items():
@@ -149,7 +133,7 @@ def _publish_group(name: str, items: Mapping[Any, Any]) -> Published:
         raise PublishError(f"'{name}' is an empty group, so there is nothing to publish.")
     for member, item in items.items():
         _check_name(member)
-        _files_of(member, item, None)  # all must be able to leave before the first one does
+        files_of(member, item, None)  # all must be able to leave before the first one does
     titled = {name: group_title(items, name, project.language()) for name in getattr(items, "titles", {})}
     parts = [publish(str(member), item, title=titled.get(member)) for member, item in items.items()]
     files = tuple(file for part in parts for file in part.files)
@@ -175,71 +159,6 @@ def _check_name(name: object) -> None:
             f"a published name has unaccented letters, digits and underscores only, got {name!r}."
             + (f" Use '{hint}'?" if hint else "")
         )
-
-
-def _files_of(name: str, item: Any, title: str | None) -> Files:
-    """Return the files that ``item`` becomes, by path in the run folder."""
-    if getattr(item, "is_refused", False) or getattr(item, "fit", {}).get(REFUSED_IN_CLAIMS):
-        raise PublishError(
-            f"'{name}': its errors take respondents of one place as independent, though all of them were treated or "
-            f"none; no report may rest on that. Name the cluster (cluster=...) and leave vcov at 'jackknife'."
-        )
-    if isinstance(item, Estimates):
-        content = disclosure.shown(item).to_dict()
-        record = json.dumps({"name": name, **content}, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-        rows = _frame_bytes(name, _noticed(long_frame(item), item.provenance.notice.values()))
-        return {f"estimates/{name}.json": record.encode("utf-8"), f"tables/{name}.csv": rows}
-    if isinstance(item, Figure):
-        return {
-            f"figures/{name}.png": item.png(),
-            f"figures/{name}.svg": item.svg(),
-            f"figures/{name}.csv": _frame_bytes(name, _noticed(item.data, _warned(item.caption))),
-        }
-    if isinstance(item, Table):
-        return {f"tables/{name}.csv": _frame_bytes(name, _noticed(item.data, _warned(item.source)))}
-    if isinstance(item, pd.DataFrame):
-        _frame_bytes(name, item)
-        return {f"tables/{name}.csv": _frame_bytes(name, with_index(item))}
-    if isinstance(item, Tidy | Tabular):
-        return _files_of(name, table(item, title=title or name), None)
-    raise PublishError(
-        f"'{name}': {type(item).__name__} cannot be published. Publish estimates, ev.table(...), ev.plot(...), "
-        "a DataFrame of aggregates, or a mapping of names to these."
-    )
-
-
-def _noticed(frame: pd.DataFrame, notices: Iterable[str]) -> pd.DataFrame:
-    """Return a frame whose rows carry what a reader of the file alone must know, e.g. that the data are synthetic."""
-    said = " / ".join(notices)
-    if not said or "notice" in frame or holds_records(frame):
-        return frame
-    return frame.assign(notice=said)
-
-
-def _warned(text: str) -> Iterable[str]:
-    """Return the notice of the study's survey, in all languages, where a caption carries it in one."""
-    study = project.current_study()
-    if study is None:
-        return ()
-    with contextlib.suppress(EvaluationError):
-        notices = read_description(read_study(study).survey).notices()
-        if any(notice in text for notice in notices.values()):
-            return notices.values()
-    return ()
-
-
-def _frame_bytes(name: str, frame: pd.DataFrame) -> bytes:
-    if holds_records(frame):
-        raise PublishError(
-            f"'{name}' was made from respondents' records, which never leave a notebook. Publish what an estimating "
-            "verb returned."
-        )
-    if len(frame) > MOST_ROWS:
-        raise PublishError(
-            f"'{name}' has {len(frame):,} rows; more than {MOST_ROWS:,} are taken for respondent records, which never "
-            "leave a notebook. Publish an aggregate of them."
-        )
-    return csv_bytes(frame)
 
 
 def _check_free(run: Path, name: str, files: Files) -> None:
