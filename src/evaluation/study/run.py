@@ -13,7 +13,7 @@ from evaluation.errors import EvaluationError
 from evaluation.specification import RESOLVED, read_study
 from evaluation.study import lock
 from evaluation.study.batch import Batch, ProgressCallback, Settings, Teller
-from evaluation.study.cache import Cache, Verdict
+from evaluation.study.cache import Cache
 from evaluation.study.events import EVENTS, EventLog, known_runs
 from evaluation.study.execution import CELL_TIMEOUT
 from evaluation.study.interrupts import Interrupts
@@ -228,7 +228,7 @@ class _Run:
                 teller.ended(outcome)
             return outcomes
         with Kernels(self.kernel) as kernels:
-            cache = _cache(self.cache_folder, plan, folder)
+            cache = Cache(self.cache_folder, plan)
             batch = Batch(plan, folder, teller, cache, kernels, self.interrupts, self.settings)
             outcomes = _without_clashes(folder, batch.run(), teller)
             if kernels.fell_back:
@@ -245,18 +245,6 @@ class _Run:
         except (EvaluationError, OSError) as error:
             state, self.problem = "failed", f"{type(error).__name__}: {error}"
         return "cancelled" if self.interrupts.requested else state
-
-
-def _cache(place: Path, plan: Plan, run: Path) -> Cache:
-    cache = Cache(place, plan)
-    try:
-        cache.upstream(plan.steps[0], run)
-    except NotImplementedError:
-        cache.upstream = lambda step, run: {}  # type: ignore[method-assign]
-        cache.look_up = lambda step, upstream: Verdict(None)  # type: ignore[method-assign]
-        cache.keep = lambda *what: ""  # type: ignore[method-assign]
-        cache.inputs.check = lambda step, record: []  # type: ignore[method-assign]
-    return cache
 
 
 def _size(folder: Path) -> int:
