@@ -183,8 +183,8 @@ FAULTS = {
         "CodebookError",
         (
             "surveys/api_2000/apiclus1.csv contradicts its codebook in 2 points:\n",
-            "\n  - 'api00' expects the column 'api00'",
-            "\n  - 'stype' holds value K (2 rows",
+            "\n    - 'api00' expects the column 'api00'",
+            "\n    - 'stype' holds value K (2 rows",
         ),
     ),
     "another file than described": (
@@ -222,7 +222,7 @@ FAULTS = {
         "MarginError",
         (
             "margin 'stype' has levels absent from the sample: ['K'] (target 55 schools, 0 respondents).",
-            "\n    Merge it with 'M' in surveys/api_2000/margins.csv, or drop the margin.",
+            "\n      Merge it with 'M' in surveys/api_2000/margins.csv, or drop the margin.",
         ),
     ),
     "unit in two strata": (
@@ -278,8 +278,9 @@ def test_a_fault_of_the_input_is_told_in_the_output_of_the_command_and_old_outpu
     assert met.code == 1, met.out + met.err
     assert met.err == ""
     notebook = {"profile": "10_profile", "weighting": "20_weighting"}[step]
-    assert re.search(rf"^{step}: outputs/failed/api_2000/notebooks/{notebook}\.ipynb, cell \[\d+\]$", met.out, re.M)
-    assert f"\n  {error}: " in met.out
+    assert re.search(rf"^  {step}: failed in cell \[\d+\] of \d+ after [\d.:]+( s)?$", met.out, re.M)
+    assert re.search(rf"^    outputs/failed/api_2000/notebooks/{notebook}\.ipynb, cell \[\d+\]$", met.out, re.M)
+    assert f"\n    {error}: " in met.out
     for part in parts:
         assert part in met.out
     assert "Traceback" not in met.out

@@ -64,6 +64,8 @@ def _tell_head(sheet: Sheet, run: RunView) -> None:
     part = "" if run.complete else ", only a part of the study"
     total = len(run.steps)
     sheet.write(f"{total:,} of {counted(total, 'notebook')}{part}: {spelt_counts(run.steps)}")
+    if run.commit:
+        sheet.write(f"commit {run.commit}")
     if run.problem:
         sheet.blank()
         sheet.write(run.problem, style="red")
@@ -193,7 +195,7 @@ def _tell_warnings(sheet: Sheet, run: RunView, full: bool) -> None:
 
 
 def _tell_cost(sheet: Sheet, run: RunView) -> None:
-    ran = sorted((view for view in run.steps if view.seconds), key=lambda view: -view.seconds)
+    ran = sorted((view for view in run.steps if view.ran), key=lambda view: -view.seconds)
     if len(ran) > 2:
         sheet.heading("Slowest")
         for view in ran[:SLOWEST]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import TextIO
+from typing import Self, TextIO
 
 from evaluation.study.plan import Plan
 from evaluation.study.states import Progress
@@ -32,7 +32,7 @@ class PlainLines:
     plan : Plan
         What is to run.
     stream : text stream
-        Where the lines go. A stream that was closed (``| head``) never stops a run.
+        Where the lines go.
     places : mapping of str to str, optional
         Words for instances.
     clock : callable, optional
@@ -57,10 +57,10 @@ class PlainLines:
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._look, name="signs-of-life", daemon=True)
 
-    def __enter__(self) -> Callable[[Progress], None]:
+    def __enter__(self) -> Self:
         self._say(f"{self.tally.study}: {counted(len(self.tally.view().steps), 'notebook')}")
         self._watch.start()
-        return self.show
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -82,6 +82,10 @@ class PlainLines:
             why = f" ({spelt_reasons(view.why)})" if view.why else ""
             self._say(f"{self.tally.study} {view.title}: starts, {counted(view.cells, 'cell')}{why}")
 
+    def note(self, text: str) -> None:
+        """Tell what is done beside the notebooks."""
+        self._say(f"{self.tally.study}: {text}")
+
     def remind(self) -> None:
         """Tell of each running notebook of which nothing was told for long, at which cell it is."""
         now = self._clock()
@@ -99,12 +103,8 @@ class PlainLines:
             self.remind()
 
     def _say(self, line: str) -> None:
-        try:
-            self._stream.write(f"{self._stamp()} {line}".lstrip() + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            # Nobody listens any more; the run and its event log go on.
-            self._over.set()
+        self._stream.write(f"{self._stamp()} {line}".lstrip() + "\n")
+        self._stream.flush()
 
 
 def _ending(view: StepView) -> str:

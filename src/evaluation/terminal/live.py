@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -40,11 +41,12 @@ class LiveTable:
 
     def __init__(self, plan: Plan, console: Console, places: Mapping[str, str] | None = None) -> None:
         self.tally = Tally(plan, places)
+        self._note = ""
         self._live = Live(self, console=console, refresh_per_second=PER_SECOND, transient=True)
 
-    def __enter__(self) -> Callable[[Progress], None]:
+    def __enter__(self) -> Self:
         self._live.start()
-        return self.show
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -55,9 +57,15 @@ class LiveTable:
         """Take one sign of life in; the next drawing shows it."""
         self.tally.take(event)
 
+    def note(self, text: str) -> None:
+        """Show what is done beside the notebooks, below the table."""
+        self._note = text
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or console.size.height
-        yield from live_lines(self.tally.view(), width=options.max_width, height=height)
+        yield from live_lines(self.tally.view(), width=options.max_width, height=height - bool(self._note))
+        if self._note:
+            yield Text(self._note, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def outcome_table(steps: Sequence[StepView], *, width: int = 80) -> Table:
 
 
 def _row(group: Group) -> tuple[Text, Text, str, str]:
-    ran = [view for view in group.views if view.seconds]
+    ran = [view for view in group.views if view.ran]
     took = duration(sum(view.seconds for view in ran)) if ran else ""
     cells = f"{sum(view.done for view in group.views):,}/{sum(view.cells for view in group.views):,}"
     if len(group.views) == 1:

@@ -121,6 +121,11 @@ class StepView:
         return f"notebooks/{self.notebook}.ipynb"
 
     @property
+    def ran(self) -> bool:
+        """Whether cells of it ran in this run, and for how long is known."""
+        return self.seconds > 0 and self.state != "cached"
+
+    @property
     def never_ran(self) -> bool:
         """Whether no cell of it was ever started in this run."""
         unstarted = self.state == "cancelled" and not self.done and (self.failure is None or self.failure.cell == 0)
@@ -182,6 +187,8 @@ class RunView:
         The report to open, relative to the project.
     silence : float
         Seconds since a running one last gave a sign of life.
+    commit : str
+        Commit of the project it ran at; empty where that is not known.
     """
 
     study: str
@@ -197,6 +204,7 @@ class RunView:
     disk: Mapping[str, int] = field(default_factory=dict)
     page: str = ""
     silence: float = 0.0
+    commit: str = ""
 
     @property
     def groups(self) -> list[Group]:

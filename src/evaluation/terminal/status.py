@@ -65,6 +65,7 @@ def view_of_report(report: RunReport) -> RunView:
         notes=log.notes if log else (),
         disk=log.disk if log else {},
         page=relative(page) if page.is_file() else "",
+        commit=_commit(report.folder),
     )
 
 
@@ -88,6 +89,7 @@ def view_of_log(log: RunLog) -> RunView:
         disk=log.disk,
         page=relative(page) if page.is_file() else "",
         silence=quiet,
+        commit=_commit(log.folder),
     )
 
 
@@ -115,6 +117,16 @@ def _of_manifest(study: str, run: Path) -> RunView:
     manifest = read_manifest(run)
     steps = tuple(StepView.of(outcome) for outcome in outcomes_of(manifest))
     return RunView(study, manifest["state"], steps, folder=relative(run), complete=manifest["complete"])
+
+
+def _commit(run: Path) -> str:
+    """Return the commit that a run's manifest names, and whether anything differed from it."""
+    try:
+        git = read_manifest(run)["git"]
+    except (ProjectError, KeyError):
+        return ""
+    changed = ", with changes not committed" if git and git["dirty"] else ""
+    return f"{git['commit'][:12]}{changed}" if git else ""
 
 
 def _places(study: str, run: Path, steps: list[str]) -> dict[str, str]:

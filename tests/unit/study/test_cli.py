@@ -74,20 +74,31 @@ def test_a_project_without_studies_says_so(project, called):
     assert "params/ holds no study" in err
 
 
-def test_plan_prints_steps_needs_and_parameters(project, called):
-    code, out, _ = called("plan", "small", "-p", "trim_upper=3")
-    assert code == 0
+def test_plan_prints_what_would_run_and_why_and_writes_nothing(project, called):
+    before = project.files()
+    code, out, _ = called("plan", "small")
+    assert (code, project.files()) == (0, before)
     assert out.splitlines() == [
-        "profile (notebooks/10_profile.ipynb, 3 cells)",
-        "  study = 'small'",
-        "  lang = 'ko'",
-        "weighting (notebooks/20_weighting.ipynb, 3 cells, after profile)",
-        "  study = 'small'",
-        "  lang = 'ko'",
-        "  trim_upper = 3.0  # multiple of the median weight",
-        "  replicates = 500  (default)",
-        "  label = '011'",
-        "  is_quick = False  (default)",
+        "small: 2 notebooks; 2 to run",
+        "profile    run      never run",
+        "weighting  run      never run",
+    ]
+
+
+def test_plan_prints_notebooks_needs_and_parameters_with_v(project, called):
+    code, out, _ = called("plan", "small", "-p", "trim_upper=3", "-v")
+    assert code == 0
+    assert [line for line in out.splitlines() if line.startswith(" ")] == [
+        "  notebooks/10_profile.ipynb, 3 cells",
+        "    study = 'small'",
+        "    lang = 'ko'",
+        "  notebooks/20_weighting.ipynb, 3 cells, after profile",
+        "    study = 'small'",
+        "    lang = 'ko'",
+        "    trim_upper = 3.0  # multiple of the median weight",
+        "    replicates = 500  (default)",
+        "    label = '011'",
+        "    is_quick = False  (default)",
     ]
 
 
@@ -100,23 +111,29 @@ def test_a_misspelt_weighting_verb_is_told_before_anything_runs(project, called,
     assert "design 'final': unknown weighting verb 'trim_weight'. Did you mean 'trim_weights'?" in err
 
 
-def test_a_failing_run_prints_progress_a_table_and_where_it_stopped(project):
+def test_a_failing_run_prints_a_line_per_start_and_end_and_a_page_that_status_prints_again(project):
     project.notebook("10_profile", COMMON, code="raise ValueError('no 80+\\nmerge it')")
     code, out, err = command(project, "run", "small")
     assert (code, err) == (1, "")
-    lines = out.splitlines()
-    assert lines[:3] == ["small profile 1/3", "small profile 2/3", "small profile 2/3 failed"]
-    assert "small weighting 0/3 blocked" in lines
-    assert re.search(r"^profile +failed +2/3 +\d+\.\d$", out, re.MULTILINE)
-    assert re.search(r"^weighting +blocked +0/3 +0\.0$", out, re.MULTILINE)
-    assert "profile: outputs/failed/small/notebooks/10_profile.ipynb, cell [3]\n  ValueError: no 80+\n" in out
-    assert "weighting: blocked, needs profile" in out
-    assert lines[-1].startswith("small: failed; this run is kept in outputs/failed/small")
+    log, _, page = out.partition("\n\n")
+    said = [re.sub(r"^\d\d:\d\d:\d\d |, \d+(\.\d)? s", "", line) for line in log.splitlines()]
+    assert said == [
+        "small: 2 notebooks",
+        "small profile: starts, 3 cells (never run)",
+        "small profile: FAILED in cell [3] of 3: ValueError: no 80+ (1 of 2)",
+        "small weighting: blocked, needs profile (2 of 2)",
+    ]
+    assert "2 of 2 notebooks: 1 failed, 1 blocked\n" in page
+    assert re.search(r"^profile +failed +2/3 +\d+(\.\d)? s$", page, re.MULTILINE)
+    assert re.search(r"^weighting +blocked +0/3 *$", page, re.MULTILINE)
+    assert (
+        "    outputs/failed/small/notebooks/10_profile.ipynb, cell [3]\n    ValueError: no 80+\n    merge it\n" in page
+    )
+    assert "  weighting: needs profile (failed)\n" in page
+    assert page.splitlines()[-1].startswith("small: failed; this run is kept in outputs/failed/small")
     assert (project.root / "outputs" / "failed" / "small" / MANIFEST).is_file()
     code, status, _ = command(project, "status", "small")
-    assert code == 0
-    assert "outputs/failed/small: failed, commit none" in status
-    assert "  ValueError: no 80+" in status
+    assert (code, status) == (0, page)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends the signal that Ctrl-C sends on POSIX systems")
@@ -134,5 +151,6 @@ def test_a_stopped_run_exits_with_130_and_leaves_no_kernel(project, number):
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
     assert re.search(r"^profile +cancelled +2/3", out, re.MULTILINE)
+    assert "2 of 2 notebooks: 2 cancelled\n" in out
     with pytest.raises(ProcessLookupError):
         os.kill(kernel, 0)

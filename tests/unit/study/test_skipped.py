@@ -85,7 +85,12 @@ def test_a_run_skips_every_step_with_its_reason_and_leaves_the_last_good_run_alo
     done = command(absent, "run", "small")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[:2] == ["small profile 0/3 skipped", "small weighting 0/3 skipped"]
+    assert [line.partition(" ")[2] for line in lines[:3]] == [
+        "small: 2 notebooks",
+        "small profile: skipped (1 of 2)",
+        "small weighting: skipped (2 of 2)",
+    ]
+    assert "2 of 2 notebooks: 2 skipped" in lines
     reason = "surveys/small/people.sav 파일이 없습니다. 연구소에 등록하고 받으십시오."
     assert any(reason in line for line in lines)
     assert "outputs/skipped/small/report/index.html says why; outputs/small was not touched" in lines[-1]
@@ -98,7 +103,7 @@ def test_a_run_skips_every_step_with_its_reason_and_leaves_the_last_good_run_alo
     assert reason in (run / "report" / "index.html").read_text(encoding="utf-8")
     assert not (run / "notebooks").exists()
     status = command(absent, "status", "small")
-    assert "outputs/skipped/small: skipped" in status.stdout or "skipped" in status.stdout
+    assert status.stdout.splitlines()[-1] == lines[-1]
 
 
 def test_with_the_file_the_same_study_runs(absent):

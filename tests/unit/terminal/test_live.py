@@ -167,19 +167,13 @@ def test_a_slow_notebook_tells_its_cell_every_thirty_seconds(log):
 def test_each_line_is_written_out_at_once_and_carries_the_time_of_day():
     flushed = []
     stream = SimpleNamespace(write=flushed.append, flush=lambda: flushed.append("flush"))
-    with PlainLines(small_plan(), stream) as show:
+    with PlainLines(small_plan(), stream) as watcher:
+        show = watcher.show
         show(Progress("profile", 3, 3, "cached"))
-    assert flushed[1::2] == ["flush", "flush"]
+        watcher.note("building the report")
+    assert flushed[1::2] == ["flush"] * 3
+    assert flushed[4].endswith(" small: building the report\n")
     assert re.fullmatch(r"\d\d:\d\d:\d\d small: 3 notebooks\n", flushed[0])
-
-
-def test_a_reader_who_went_away_never_stops_a_run():
-    def gone(_):
-        raise BrokenPipeError
-
-    with PlainLines(small_plan(), SimpleNamespace(write=gone, flush=lambda: None)) as show:
-        show(Progress("profile", 0, 3))
-        show(Progress("profile", 3, 3, "ok"))
 
 
 def test_signs_from_four_threads_at_once_are_all_counted():
@@ -204,13 +198,16 @@ def test_signs_from_four_threads_at_once_are_all_counted():
 def test_the_table_is_drawn_on_a_terminal_and_makes_room_when_the_run_has_ended():
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=60, height=20, color_system=None, legacy_windows=False)
-    with LiveTable(small_plan(), console, PLACES) as show:
+    with LiveTable(small_plan(), console, PLACES) as watcher:
+        show = watcher.show
         show(Progress("profile", 3, 3, "cached"))
         show(Progress("district/110", 1, 4))
+        watcher.note("building the report")
     drawn = stream.getvalue()
     assert "2 running" not in drawn
     assert "small: 1 of 3 done in 0.0 s: 1 cached, 1 running, 1 waiting\n" in drawn
     assert "110 종로구  running cell 2 of 4" in drawn
+    assert "building the report" in drawn
     assert drawn.endswith("\x1b[2K"), "the table is wiped"
 
 
