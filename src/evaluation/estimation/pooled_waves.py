@@ -14,6 +14,7 @@ from evaluation.design.design import Design, domain, require_design
 from evaluation.errors import ColumnError, EstimationError, did_you_mean
 from evaluation.estimation.arguments import column_names, is_number
 from evaluation.estimation.means import survey_mean
+from evaluation.estimation.trend import breaks_of_survey
 from evaluation.results import Estimates, VarianceEngine
 
 Floats = NDArray[np.float64]
@@ -24,6 +25,7 @@ FEW_RESPONDENTS = "fewer respondents than the stated minimum"
 FEW_UNITS = "fewer degrees of freedom than the stated minimum"
 NO_ERROR = "no sampling error can be estimated"
 ABSENT_WAVE = "nobody in one of the waves"
+REWORDED_WAVES = "asked in other words in one of the waves"
 
 
 def pooled_waves(
@@ -63,7 +65,8 @@ def pooled_waves(
     -------
     Estimates
         One row per variable and area. ``refused_because`` says in words why a row has no numbers, empty where it has;
-        ``waves_alike`` is the p-value (Wald) of equal means in all waves.
+        an item that the survey's changes.csv says was worded anew between these waves has none. ``waves_alike`` is
+        the p-value (Wald) of equal means in all waves.
 
     Raises
     ------
@@ -116,7 +119,10 @@ def pooled_waves(
         columns={"waves_alike": np.array([_alike(each, rows, df) for rows, df in zip(member, whole.df, strict=True)])},
         fit={"time": time, "waves": [str(wave) for wave in chosen], "assumption": "the same level in every wave"},
     )
-    return _refused(pooled, minimum_n, minimum_df, absent=member.sum(axis=1) < len(chosen))
+    terms = whole.keys["term"]
+    breaks = breaks_of_survey(design.provenance.survey, list(dict.fromkeys(terms)), sorted(chosen))
+    reworded = terms.isin(breaks).to_numpy(dtype=bool)
+    return _refused(pooled, minimum_n, minimum_df, absent=member.sum(axis=1) < len(chosen), reworded=reworded)
 
 
 def _waves(design: Design, time: str, waves: Sequence[Any] | None) -> list[Any]:
@@ -206,7 +212,8 @@ def refuse_small(result: Estimates, *, minimum_n: int = 30, minimum_df: float = 
     """
     if not isinstance(result, Estimates):
         raise EstimationError(f"refuse_small needs estimates, got {type(result).__name__}.")
-    return _refused(result, minimum_n, minimum_df, absent=np.zeros(len(result), dtype=bool))
+    none = np.zeros(len(result), dtype=bool)
+    return _refused(result, minimum_n, minimum_df, absent=none, reworded=none)
 
 
 def require_minima(minimum_n: object, minimum_df: object) -> None:
@@ -219,11 +226,15 @@ def require_minima(minimum_n: object, minimum_df: object) -> None:
         )
 
 
-def _refused(result: Estimates, minimum_n: int, minimum_df: float, *, absent: Mask) -> Estimates:
+def _refused(result: Estimates, minimum_n: int, minimum_df: float, *, absent: Mask, reworded: Mask) -> Estimates:
     require_minima(minimum_n, minimum_df)
     few, unsure = result.n_obs < minimum_n, (result.df < minimum_df) | np.isnan(result.df)
     unknown = ~(result.std_error > 0)
-    reason = np.select([absent, few, unsure, unknown], [ABSENT_WAVE, FEW_RESPONDENTS, FEW_UNITS, NO_ERROR], "")
+    reason = np.select(
+        [reworded, absent, few, unsure, unknown],
+        [REWORDED_WAVES, ABSENT_WAVE, FEW_RESPONDENTS, FEW_UNITS, NO_ERROR],
+        "",
+    )
     gone = reason != ""
     contributions = result.contributions
     return replace(

@@ -15,7 +15,7 @@ from scipy import stats
 from evaluation import project, wording
 from evaluation.design.design import Design, require_design
 from evaluation.errors import EstimationError, IdentificationError, did_you_mean
-from evaluation.estimation.arguments import column_names
+from evaluation.estimation.arguments import column_names, is_number
 from evaluation.estimation.contrasts import bases_of
 from evaluation.estimation.domains import names_of
 from evaluation.estimation.means import survey_mean
@@ -95,7 +95,7 @@ def survey_trend(
     if len(waves) < 2:
         raise EstimationError(f"survey_trend: '{time}' has one wave ({waves[0]}), so there is no trend.")
     if breaks is None:
-        breaks = _of_survey(design.provenance.survey, list(names), waves)
+        breaks = breaks_of_survey(design.provenance.survey, names, waves)
     declared = list(_declared(breaks, list(names), waves))
     segment = np.array(
         [
@@ -108,20 +108,28 @@ def survey_trend(
     )
 
 
-def _of_survey(survey_id: str, names: list[str], waves: list[Any]) -> dict[str, dict[Any, Text]]:
-    """Return the breaks in wording that a survey declares, each at the first wave at hand that has it."""
-    if not (project.project_root() / "surveys" / survey_id / "changes.csv").is_file():
+def breaks_of_survey(survey_id: str, names: Sequence[str], waves: Sequence[Any]) -> dict[str, dict[Any, Text]]:
+    """Return the breaks in wording that a survey declares between waves, each at the first of them that has it.
+
+    Parameters
+    ----------
+    survey_id : str
+        Folder in ``surveys/``, or anything else: then there is none.
+    names : sequence of str
+        Variables.
+    waves : sequence
+        In rising order; breaks are known of numbers alone.
+    """
+    changes = project.project_root() / "surveys" / survey_id / "changes.csv"
+    if not changes.is_file() or not all(is_number(wave) for wave in waves):
         return {}
     declared = declared_breaks(survey_id)
-    return {
-        name: {
-            next(wave for wave in waves if wave >= since): text
-            for since, text in declared[name].items()
-            if waves[0] < since <= waves[-1]
-        }
-        for name in names
-        if name in declared
-    }
+    breaks: dict[str, dict[Any, Text]] = {}
+    for name in names:
+        between = [since for since in declared.get(name, {}) if waves[0] < since <= waves[-1]]
+        if between:
+            breaks[name] = {next(w for w in waves if w >= since): declared[name][since] for since in between}
+    return breaks
 
 
 def _declared(breaks: Breaks, names: list[str], waves: list[Any]) -> Iterator[dict[str, Any]]:

@@ -115,6 +115,10 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "no sampling error can be estimated": ("표집오차를 추정할 수 없음", "no sampling error can be estimated"),
     "nobody in one of the waves": ("응답자가 없는 조사 연도가 있음", "nobody in one of the waves"),
+    "asked in other words in one of the waves": (
+        "문구가 달랐던 조사 연도가 있음",
+        "asked in other words in one of the waves",
+    ),
     "direct": ("직접추정값", "direct estimate"),
     "direct_error": ("직접추정값의 표준오차", "std. error of the direct estimate"),
     "shrinkage": ("직접추정값의 비중 (0–1)", "weight of the direct estimate (0–1)"),

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import evaluation as ev
-from evaluation import project
+from evaluation import project, wording
 from evaluation.errors import IdentificationError, ProjectError, SurveyError
 from evaluation.specification import Text
 from evaluation.survey.changes import CHANGE_COLUMNS, Change, declared_breaks, read_changes
@@ -69,7 +69,10 @@ def test_a_survey_without_the_file_declares_no_change(write: Write) -> None:
         (replaced(RENAMED, previous="Q15A1"), r"'happy' is read from the column 'Q15A1', so it was not renamed"),
         (replaced(RENAMED, period="2016"), r"renamed since a year and has no period, got '2016'"),
         (replaced(RENAMED, reason_ko=""), r"'reason_ko' is empty"),
-        (replaced(REWORDED, previous="seoul_2061"), r"must be the id of the survey before: no survey 'seoul_2061'.*Did you mean"),
+        (
+            replaced(REWORDED, previous="seoul_2061"),
+            r"must be the id of the survey before: no survey 'seoul_2061'.*Did you mean",
+        ),
         (replaced(REWORDED, previous="seoul_2017"), r"previous is this survey itself"),
         (replaced(REWORDED, variable="data", previous=""), r"'previous' is empty"),
         (replaced(REVISED, period=""), r"has as its period the year whose numbers changed, got ''"),
@@ -151,3 +154,15 @@ def test_the_declared_break_is_found_and_makes_no_jump_of_the_wave_before_it(wav
     assert (verdicts.drop(("rely", "2017")) == "").all()
     unsaid = ev.find_breaks(ev.survey_trend(waves, "rely", time="year", breaks={})).tidy()
     assert (unsaid["verdict"] != "").sum() == 1
+
+
+def test_waves_with_two_wordings_of_an_item_are_not_pooled(waves: ev.Design) -> None:
+    participants = ev.domain(waves, {"participant": 1})
+    options = {"by": "district", "minimum_n": 10, "minimum_df": 1}
+    pooled = ev.pooled_waves(participants, ["rely", "happy"], **options).tidy().set_index("term")
+    assert set(pooled.loc["rely", "refused_because"]) == {"asked in other words in one of the waves"}
+    assert pooled.loc["rely", "estimate"].isna().all()
+    assert pooled.loc["happy", "estimate"].notna().all()
+    before = ev.pooled_waves(participants, "rely", waves=[2015, 2016], **options)
+    assert before.tidy()["estimate"].notna().sum() > 20
+    assert wording.term("asked in other words in one of the waves", "ko") == "문구가 달랐던 조사 연도가 있음"
