@@ -111,6 +111,7 @@ _ROOMS = {
     "estimation.term_tests": ("term_test",),
     "estimation.small_area": ("fay_herriot",),
     "estimation.pooled_waves": ("pooled_waves", "refuse_small"),
+    "estimation.area_covariates": ("area_shares",),
     "estimation.areas": (*("area_change", "area_difference", "area_group", "area_means", "survey_area"),),
     "estimation.funnel": ("funnel",),
     "estimation.imputation": ("combine_imputations", "imputed_designs", "with_imputations"),

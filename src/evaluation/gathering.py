@@ -273,6 +273,7 @@ def _together(name: str, parts: Sequence[Estimates], found: _Found, codebook: Co
             "instances": len(found.by_instance),
             "missing": found.missing,
             "independence": INDEPENDENCE["en"] if first.verb in _OWN_WAVE | _OWN_AREA else "not known",
+            **({"shares": True} if all(one.fit.get("shares") for one in there) else {}),
         },
     )
 

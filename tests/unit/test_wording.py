@@ -9,7 +9,7 @@ import pytest
 from evaluation import sentences, wording
 from evaluation.errors import ProjectError
 from evaluation.results import Provenance
-from evaluation.vocabulary import comparison, evidence, impact, results, robustness, rollout, surveys, words
+from evaluation.vocabulary import areas, comparison, evidence, impact, results, robustness, rollout, surveys, words
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("handmade_results.py"))))
 
@@ -105,6 +105,7 @@ def test_every_word_exists_in_both_languages_and_the_korean_one_is_korean_where_
 def test_no_word_stands_in_two_modules():
     rooms = (
         results.TERMS,
+        areas.TERMS,
         comparison.TERMS,
         evidence.TERMS,
         impact.TERMS,

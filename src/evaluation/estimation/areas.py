@@ -43,7 +43,7 @@ class Area:
     area, wave : mapping of column to value
         ``{"district": 110}`` and ``{"year": 2016}``.
     frame : pandas.DataFrame, one row
-        The keys, then ``n_obs``, ``n_units`` (sampling units with a respondent), ``sum`` of weights, its share of the
+        The keys, then ``n_obs``, ``n_psu`` (sampling units with a respondent), ``sum`` of weights, its share of the
         wave's (``share_of_sum``), ``kish_deff`` and ``n_eff`` (what unequal weights alone leave).
     """
 
@@ -86,7 +86,7 @@ class Area:
         lang, row = project.language(), self.frame.iloc[0]
         if row.get("mark"):
             return [(wording.term("n_obs", lang), str(row["mark"]))]
-        numbers = {name: wording.number(float(row[name])) for name in ("n_obs", "n_units", "sum", "n_eff")}
+        numbers = {name: wording.number(float(row[name])) for name in ("n_obs", "n_psu", "sum", "n_eff")}
         numbers["sum"] += f" ({wording.number(100 * float(row['share_of_sum']), 1)}%)"
         return [(wording.term(f"area_{name}", lang), text) for name, text in numbers.items()]
 
@@ -160,7 +160,7 @@ def _who_was_asked(of_wave: Design, area: Mapping[str, Any], wave: Mapping[str, 
         **area,
         **wave,
         "n_obs": n,
-        "n_units": len(np.unique(stage.unit[here.present])),
+        "n_psu": len(np.unique(stage.unit[here.present])),
         "sum": total,
         "share_of_sum": total / float(of_wave.domain_weights.sum()),
         "kish_deff": n * squares / total**2,
@@ -198,7 +198,13 @@ def area_means(area: Area, variables: Names, *, conf_level: float = 0.95) -> Est
     means = survey_mean(area.here, variables, by=by, deff="replace", conf_level=conf_level)
     with np.errstate(divide="ignore", invalid="ignore"):
         effective = np.where(means.columns["deff"] > 0, means.n_obs / means.columns["deff"], np.nan)
-    return replace(means, verb="area_means", columns={**means.columns, "n_effective": effective})
+    return replace(means, verb="area_means", columns={**means.columns, "n_effective": effective}, fit=_of_shares(means))
+
+
+def _of_shares(means: Estimates) -> dict[str, Any]:
+    """Return what the record says of means that are shares: all of 0/1 variables."""
+    rarer = means.cell_counts
+    return {"shares": True} if rarer is not None and bool((rarer > 0).all()) else {}
 
 
 def area_difference(area: Area, variables: Names, *, conf_level: float = 0.95) -> Estimates:
@@ -375,7 +381,7 @@ def area_group(
     group_told = {str(name): str(value) for name, value in group.items()}
     return replace(
         made, verb="area_group", keys=_keys(area, made.keys["term"].tolist()), columns=columns,
-        fit={**made.fit, "group": group_told},
+        fit={**made.fit, **_of_shares(made), "group": group_told},
     )  # fmt: skip
 
 

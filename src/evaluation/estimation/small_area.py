@@ -23,6 +23,7 @@ COMBINED = "direct and model"
 NO_SAMPLE = "model alone: no respondents"
 NO_VARIANCE = "model alone: no reliable sampling variance"
 TOO_FEW = "model alone: too few respondents"
+REFUSED = "model alone: the direct estimate is refused"
 
 
 def fay_herriot(
@@ -294,7 +295,9 @@ def _columns(
     hidden = np.array([bool(mark) for mark in direct.marks] or [False], dtype=bool)[found.row] & (found.row >= 0)
     shrinkage = np.where(used, model.shrinkage(np.where(used, sampling, 1.0)), 0.0)
     few = (found.n > 0) & (found.n < direct.provenance.min_cell)
-    alone = np.select([np.isnan(found.estimate), few], [NO_SAMPLE, TOO_FEW], NO_VARIANCE)
+    said = np.array([*direct.columns.get("refused_because", [""] * len(direct)), ""], dtype=object)[found.row]
+    refused = (hidden | (said != "")) & np.isnan(found.estimate) & (found.row >= 0)
+    alone = np.select([refused, np.isnan(found.estimate), few], [REFUSED, NO_SAMPLE, TOO_FEW], NO_VARIANCE)
     basis = np.where(used, COMBINED, alone)
     return {
         "direct": np.where(hidden, np.nan, found.estimate),
@@ -316,7 +319,11 @@ def _largest_correlation(direct: Estimates, rows: NDArray[np.int64]) -> float:
 
 def _is_share(direct: Estimates) -> bool:
     known = direct.estimate[np.isfinite(direct.estimate)]
-    told = direct.verb == "survey_prop" or (direct.cell_counts is not None and bool((direct.cell_counts > 0).any()))
+    told = (
+        direct.verb == "survey_prop"
+        or bool(direct.fit.get("shares"))
+        or (direct.cell_counts is not None and bool((direct.cell_counts > 0).any()))
+    )
     return told and bool(((known >= 0) & (known <= 1)).all())
 
 

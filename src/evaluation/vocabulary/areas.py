@@ -10,10 +10,10 @@ TERMS: dict[str, tuple[str, str]] = {
     # who was asked
     "Area": ("누구에게 물었는가", "Who was asked"),
     "area_n_obs": ("응답자", "Respondents"),
-    "area_n_units": ("조사구 (추출단위)", "Sampling units"),
+    "area_n_psu": ("조사구 (추출단위)", "Sampling units"),
     "area_sum": ("대표하는 주민 (도시 전체에서의 비중)", "Residents they stand for (share of the city)"),
     "area_n_eff": ("유효 표본크기 (가중치만 볼 때)", "Effective sample size (by weights alone)"),
-    "n_units": ("추출단위 수", "sampling units"),
+    "n_psu": ("추출단위 수", "sampling units"),
     "share_of_sum": ("전체에서의 비중 (0–1)", "share of all (0–1)"),
     "n_effective": ("유효 응답수", "effective n"),
     "mean_here": ("이곳의 값", "value here"),
@@ -30,7 +30,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "Refusals": ("제시하지 않는 값과 그 까닭", "What is not given, and why"),
     "nothing was published": ("공표된 것이 없음", "nothing was published"),
     "too few respondents to be shown": ("응답자가 적어 표시하지 않음", "too few respondents to be shown"),
-    "model stands in": ("모형으로 추정", "estimated by the model"),
+    "model alone: the direct estimate is refused": (
+        "모형만: 직접추정값은 제시하지 않음",
+        "model alone: the direct estimate is refused",
+    ),
     # funnel plots
     "Funnel": ("도시 값의 한계와 자치구", "Districts against the limits round the city's value"),
     "funnel_title": (
