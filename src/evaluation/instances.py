@@ -18,8 +18,8 @@ from evaluation.specification import MatrixValue, Scalar, StepSpecification
 
 #: More instances than this are taken for a slip in a matrix.
 MOST_INSTANCES = 100_000
-#: Characters of a label: it becomes part of file names.
-LONGEST_LABEL = 80
+#: Bytes of a label in UTF-8: it becomes part of file names.
+LONGEST_LABEL = 100
 
 _SEPARATOR = re.compile(r"[\W_]+")
 #: File names that Windows keeps for devices, whatever their ending.
@@ -73,7 +73,7 @@ def instance_label(values: Iterable[Scalar]) -> str:
     ------
     StudyError
         Where a value leaves nothing over, looks like a path or holds a control character, or where the
-        label is a name that Windows keeps for itself or is longer than 80 characters.
+        label is a name that Windows keeps for itself or is longer than 100 bytes.
 
     Examples
     --------
@@ -86,10 +86,10 @@ def instance_label(values: Iterable[Scalar]) -> str:
     label = "_".join(_word(value) for value in values)
     if is_device(label):
         raise StudyError(f"'{label}' cannot name a file on Windows. Write the value in another way.")
-    if len(label) > LONGEST_LABEL:
+    if (size := len(label.encode("utf-8"))) > LONGEST_LABEL:
         raise StudyError(
-            f"the values '{label[:20]}...' make a name of {len(label)} characters, at most {LONGEST_LABEL} will do. "
-            "Use shorter codes."
+            f"the values '{label[:20]}...' make a name of {size} letters (a Korean one counts three), at most "
+            f"{LONGEST_LABEL} will do. Use shorter codes."
         )
     return label
 

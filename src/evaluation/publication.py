@@ -27,7 +27,7 @@ import pandas as pd
 from evaluation import project, wording
 from evaluation.deliverables import Files, files_of
 from evaluation.errors import ClaimError, EvaluationError, PublishError, did_you_mean
-from evaluation.instances import Instance, instances_of, reached
+from evaluation.instances import Instance, instances_of, is_device, reached
 from evaluation.project import INSTANCE_VARIABLE, LOG, MANIFEST, STEP_VARIABLE
 from evaluation.results import TIDY_COLUMNS, Estimates, Provenance
 from evaluation.specification import RESOLVED, StudySpecification
@@ -36,6 +36,8 @@ from evaluation.tables import common_provenance, group_frame, group_title, table
 #: Step of a notebook that no runner started.
 INTERACTIVE = "interactive"
 
+#: Letters of a name; the label of an instance comes on top, and file systems end at 255.
+LONGEST_NAME = 100
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 #: What this kernel published: run folder and file, to the hash of its content.
@@ -153,6 +155,9 @@ def instance_name(name: str) -> str:
 
 
 def _check_name(name: object) -> None:
+    if isinstance(name, str) and (is_device(name) or len(name) > LONGEST_NAME):
+        fault = "cannot name a file on Windows" if is_device(name) else f"has more than {LONGEST_NAME} letters"
+        raise PublishError(f"a published name becomes the name of files; '{name[:40]}' {fault}. Use another.")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         hint = re.sub(r"[^A-Za-z0-9_]+", "_", str(name)).strip("_")
         raise PublishError(

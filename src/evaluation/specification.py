@@ -163,7 +163,7 @@ class PreviousStudy(Strict):
     ``threshold`` counts standard errors of the difference between two independent waves.
     """
 
-    study: str
+    study: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     threshold: float = Field(3.0, gt=0)
     explained: list[ExplainedChange] = []
 

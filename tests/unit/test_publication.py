@@ -98,6 +98,13 @@ def test_the_error_about_a_name_proposes_one(run):
         publish("API means", made.MEANS)
 
 
+@pytest.mark.parametrize("name", ["con", "LPT1", "a" * 101])
+def test_a_name_that_cannot_name_a_file_everywhere_is_refused(run, name):
+    with pytest.raises(PublishError, match="becomes the name of files"):
+        publish(name, made.MEANS)
+    assert written(run) == []
+
+
 def test_a_name_of_another_step_of_the_run_is_refused_and_its_file_is_untouched(run, monkeypatch):
     publish("api_means", made.MEANS)
     before = (run / "estimates/api_means.json").read_bytes()

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from evaluation.errors import StudyError, did_you_mean
+from evaluation import project
+from evaluation.errors import ProjectError, StudyError, did_you_mean
 from evaluation.instances import Instance, instances_of, is_device
 from evaluation.prespecification import prespecification_file
 from evaluation.specification import Scalar, StudySpecification
@@ -147,6 +148,7 @@ def plan_study(
     place = f"params/{specification.study}.yml"
     _check_id(specification.study, place)
     _check_steps(specification, place)
+    _check_survey(specification, place)
     order = _order(specification, place)
     templates = _templates(specification, place)
     declared = {name: template.declared for name, template in templates.items()}
@@ -211,6 +213,13 @@ def _check_steps(specification: StudySpecification, place: str) -> None:
                 f"{place}, step '{name}': '{step.notebook}' and '{other}' differ only in upper and lower case; "
                 "they would be one file on Windows. Rename one."
             )
+
+
+def _check_survey(specification: StudySpecification, place: str) -> None:
+    try:
+        project.survey_folder(specification.survey)
+    except ProjectError as error:
+        raise StudyError(f"{place}, survey: {error}") from None
 
 
 def _order(specification: StudySpecification, place: str) -> list[str]:

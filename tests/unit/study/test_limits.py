@@ -239,3 +239,25 @@ def nested(levels):
 )
 def test_a_notebook_bomb_is_refused(project, change, message):
     assert message in template(project, change)
+
+
+@pytest.mark.parametrize("survey", ["../small", "smal", '"a\\nb"'])
+def test_a_study_of_no_survey_is_refused_before_anything_runs(project, survey):
+    project.replaced("survey: small", f"survey: {survey}")
+    assert "params/small.yml, survey: no survey" in refusal()
+
+
+def test_the_study_before_is_named_by_its_id(project):
+    text = (project.root / "params" / "small.yml").read_text(encoding="utf-8")
+    compared = "compared_with: {study: small_2015, explained: [{address: 'a | *', reason: {ko: ㄱ, en: a}}]}\n"
+    project.study(text + compared)
+    previous = planned().specification.compared_with
+    assert (previous.study, previous.threshold, previous.explained[0].reason.en) == ("small_2015", 3.0, "a")
+    for old, new, message in [
+        ("small_2015", "../small", "compared_with.study: String should match"),
+        ("study: small_2015", "study: small_2015, threshold: 0", "compared_with.threshold: "),
+        ("study: small_2015", "study: small_2015, treshold: 1", "'compared_with.treshold'. Did you mean 'threshold'?"),
+        ("address:", "adress:", "'compared_with.explained.0.adress'. Did you mean 'address'?"),
+    ]:
+        project.study(text + compared.replace(old, new))
+        assert message in refusal()

@@ -262,7 +262,8 @@ def test_the_command_line_cannot_set_what_a_matrix_fans_out(project):
         ("{", "has no letter or digit"),
         ("", "has no letter or digit"),
         (" _ ", "has no letter or digit"),
-        ("가" * 81, "make a name of 81 characters, at most 80 will do"),
+        ("가" * 34, "make a name of 102 letters (a Korean one counts three), at most 100 will do"),
+        ("a" * 101, "make a name of 101 letters"),
     ],
 )
 def test_a_value_that_cannot_name_a_file_is_refused(value, message):
