@@ -108,8 +108,7 @@ def matched(old: Release, new: Release, renamed: Mapping[str, str]) -> Iterator[
     renamed : mapping of str to str
         New names of variables by old ones.
     """
-    columns = _joint_keys(old, new)
-    old_rows, new_rows = _rows(old, columns, renamed), _rows(new, columns, {})
+    old_rows, new_rows = _rows(old, _key_columns(old, new), renamed), _rows(new, _key_columns(new, old), {})
     is_one_year = _is_one_year(old, new)
     has_own_years = bool(old.year and new.year and old.year != new.year)
     own_templates = {identity[0] for identity, period in new_rows if period == new.year}
@@ -135,7 +134,7 @@ def matched(old: Release, new: Release, renamed: Mapping[str, str]) -> Iterator[
 
 def rows_by_address(release: Release) -> dict[str, Row]:
     """Return every row of a release by the address of its cells, less the column."""
-    rows = _rows(release, _joint_keys(release, release), {}).values()
+    rows = _rows(release, _key_columns(release, release), {}).values()
     return {without_column(row.address("")): row for row in rows}
 
 
@@ -182,19 +181,20 @@ def _without_period(keys: Keys) -> tuple[Keys, str]:
     return keys, ""
 
 
-def _joint_keys(old: Release, new: Release) -> dict[str, tuple[str, ...]]:
-    """Return the key columns of each table, so that last year's rows are told apart by what tells this year's apart."""
+def _key_columns(release: Release, other: Release) -> dict[str, tuple[str, ...]]:
+    """Return the key columns of each table: those that tell the rows of all of its kind apart, in both releases."""
     kinds: dict[str, list[PublishedTable]] = {}
-    for table in (*old.tables.values(), *new.tables.values()):
+    for table in (*release.tables.values(), *other.tables.values()):
         kinds.setdefault(table.template, []).append(table)
-    found: dict[str, tuple[str, ...]] = {}
-    for alike in kinds.values():
-        shared: dict[tuple[str, ...], tuple[str, ...]] = {}
-        for table in alike:
-            if table.keys is None and table.columns not in shared:
-                shared[table.columns] = _keys_of(table, alike)
-            found[table.name] = shared[table.columns] if table.keys is None else table.keys
-    return found
+    found: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+    for table in release.tables.values():
+        form = (table.template, table.columns)
+        if table.keys is None and form not in found:
+            found[form] = _keys_of(table, kinds[table.template])
+    return {
+        table.name: found[table.template, table.columns] if table.keys is None else table.keys
+        for table in release.tables.values()
+    }
 
 
 def _keys_of(table: PublishedTable, alike: list[PublishedTable]) -> tuple[str, ...]:
