@@ -25,6 +25,13 @@ _SOON = 0.005
 #: Seconds to wait for sockets; a kernel that takes longer is still waited for by the client.
 _PATIENCE = 10
 
+#: Makes a plain kernel end with the thread that started it, also where it is too busy to look for its parent.
+_END_WITH_PARENT = """\
+__import__("ctypes").CDLL(None).prctl(1, 9)
+if __import__("os").getppid() != {parent}:
+    __import__("os")._exit(1)
+"""
+
 _LAUNCHER = "ipykernel_launcher"
 _warm: WarmProcess | None = None
 
@@ -32,9 +39,17 @@ _warm: WarmProcess | None = None
 def _common_warm() -> WarmProcess:
     """Return the warm process of this process, for kernels that no run asks for (nbval, JupyterLab)."""
     global _warm
-    if _warm is None or _warm.broken:
+    if _warm is None:
         _warm = WarmProcess()
     return _warm
+
+
+def close_common() -> None:
+    """End the warm process that no run asked for, with its kernels; the next kernel starts another."""
+    global _warm
+    if _warm is not None:
+        _warm.close()
+        _warm = None
 
 
 class ForkProvisioner(LocalProvisioner):
@@ -119,18 +134,21 @@ class StudyClient(AsyncKernelClient):
         while True:
             asked = self.kernel_info()
             if await self._answers(asked):
-                return
+                break
             if not await self.is_alive():
                 raise RuntimeError("Kernel died before replying to kernel_info")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
+        if sys.platform == "linux" and isinstance(self.parent, StudyManager) and not self.parent.is_forked:
+            await self._answers(self.execute(_END_WITH_PARENT.format(parent=os.getpid()), silent=True))
 
     async def _answers(self, asked: str) -> bool:
         """Tell whether the reply came within a second, and after it the news that the kernel is idle."""
         try:
             while (reply := await self.get_shell_msg(timeout=1))["parent_header"].get("msg_id") != asked:
                 pass
-            self._handle_kernel_info_reply(reply)
+            if reply["msg_type"] == "kernel_info_reply":
+                self._handle_kernel_info_reply(reply)
             while True:
                 news = await self.get_iopub_msg(timeout=0.2)
                 if news["parent_header"].get("msg_id") == asked and news["content"].get("execution_state") == "idle":
@@ -161,6 +179,11 @@ class StudyManager(AsyncKernelManager):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, **self.place, "client_factory": StudyClient})
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether the kernel was forked from a warm process."""
+        return isinstance(getattr(self.provisioner, "process", None), ForkedProcess)
 
     async def _async_pre_start_kernel(self, **options: Any) -> tuple[list[str], dict[str, Any]]:
         if self.warm is not None and self.provisioner is None:

@@ -192,10 +192,8 @@ def become_kernel(request: dict[str, Any], descriptors: list[int], kept: set[int
     """
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) not in kept:
-            with contextlib.suppress(OSError):
-                os.close(int(name))
+    for descriptor in open_descriptors() - kept - {0, 1, 2}:
+        os.close(descriptor)
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
@@ -222,15 +220,22 @@ def _seed() -> None:
     np.random.seed()  # noqa: NPY002
 
 
+def open_descriptors() -> set[int]:
+    """Return the descriptors of this process that are open."""
+    listed = [int(name) for name in os.listdir("/proc/self/fd")]
+    # The list itself was read through one that is closed by now.
+    return {descriptor for descriptor in listed if os.path.lexists(f"/proc/self/fd/{descriptor}")}
+
+
 def main(descriptor: int) -> None:
     """Serve on a socket until its other end is closed; a forked kernel leaves here too, with its own exit code."""
     control = socket.socket(fileno=descriptor)
     warm = Warm(control)
-    kept = {int(name) for name in os.listdir("/proc/self/fd")}
+    before = open_descriptors()
     given = dict(os.environ)
     unfit = preload()
     told = {name: value for name, value in os.environ.items() if given.get(name) != value}
-    opened = {int(name) for name in os.listdir("/proc/self/fd")} - kept
+    opened = open_descriptors() - before
     warm.say({"unfit": unfit} if unfit else {"ready": True})
     asked = warm.serve()
     if asked is None:

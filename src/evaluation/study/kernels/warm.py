@@ -23,6 +23,9 @@ from evaluation.study.kernels import template
 IMPORT_TIMEOUT = 120
 FORK_TIMEOUT = 30
 
+#: Seconds it may take to end before it is killed.
+_GRACE = 2
+
 #: Variables in which kernels of one warm process may differ: nothing reads them while it is imported.
 _PER_KERNEL = ("EVALUATION_", "JPY_")
 
@@ -136,9 +139,13 @@ class WarmProcess:
             ended: Future[int] = Future()
             self._answers[number], self._ends[number] = answer, ended
         request = {"id": number, "arguments": list(arguments), "folder": folder, "environment": dict(environment)}
-        self._send(request, streams)
         try:
+            self._send(request, streams)
             pid = answer.result(FORK_TIMEOUT)
+        except NoFork:
+            self._answers.pop(number, None)
+            self._ends.pop(number, None)
+            raise
         except NotInTime:
             self._break(f"the warm process forked no kernel in {FORK_TIMEOUT} s")
             raise NoFork(self.broken) from None
@@ -263,7 +270,7 @@ class WarmProcess:
                     self._control.shutdown(socket.SHUT_RDWR)
         if self._child is not None:
             try:
-                self._child.wait(5)
+                self._child.wait(_GRACE)
             except subprocess.TimeoutExpired:
                 self._child.kill()
 
