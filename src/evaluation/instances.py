@@ -188,6 +188,7 @@ def _fanned(name: str, step: StepSpecification, place: str) -> list[Instance]:
     if not step.matrix:
         return [Instance(name, name, {}, "")]
     instances: list[Instance] = []
+    published = {key: set(values) for key, values in step.published.items()}
     taken: dict[str, Values] = {}
     for values in itertools.product(*(_listed(values) for values in step.matrix.values())):
         try:
@@ -201,7 +202,7 @@ def _fanned(name: str, step: StepSpecification, place: str) -> list[Instance]:
                 f"'{name}/{label}'. Take one out, or write it in another way."
             )
         by_name = dict(zip(step.matrix, values, strict=True))
-        kept = all(by_name[key] in allowed for key, allowed in step.published.items())
+        kept = all(by_name[key] in allowed for key, allowed in published.items())
         instances.append(Instance(f"{name}/{label}", name, by_name, label, published=kept))
     return instances
 
@@ -220,7 +221,8 @@ def _check_published(name: str, step: StepSpecification, place: str) -> None:
             hint = did_you_mean(key, step.matrix) if step.matrix else "The step has no matrix: take 'published' out."
             raise StudyError(f"{place}, step '{name}': published '{key}' is no name of the matrix. {hint}")
         known = _listed(step.matrix[key])
-        if strange := [value for value in values if value not in known]:
+        listed = set(known)
+        if strange := [value for value in values if value not in listed]:
             raise StudyError(
                 f"{place}, step '{name}': published '{key}' has {', '.join(map(repr, strange))}, which the matrix has "
                 f"not. {did_you_mean(strange[0], known)}"

@@ -208,21 +208,30 @@ class _BoundedComposer(Composer):
         return node
 
 
-def _expanded(node: Any, sizes: dict[int, int]) -> int:
-    """Return how many values a node stands for; an alias counts as all it stands for. 0 marks one being counted."""
+def _expanded(node: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Return how many values a node stands for and on how many levels; an alias counts as all it stands for.
+
+    What an alias refers to stands before it, so it is known by then; no values mark a node that is being counted.
+    """
     if not isinstance(node, CollectionNode):
-        return 1
-    known = sizes.get(id(node))
-    if known is None:
-        sizes[id(node)] = 0
+        return 1, 1
+    found = known.get(id(node))
+    if found is None:
+        known[id(node)] = 0, 0
         parts = (part for item in node.value for part in (item if isinstance(item, tuple) else (item,)))
-        known = sizes[id(node)] = 1 + sum(_expanded(part, sizes) for part in parts)
-    elif known == 0:
+        counted = [_expanded(part, known) for part in parts]
+        levels = 1 + max((deep for _, deep in counted), default=0)
+        found = known[id(node)] = 1 + sum(values for values, _ in counted), levels
+    values, levels = found
+    if values == 0:
         raise _AliasError(problem="an alias holds itself", problem_mark=node.start_mark)
-    if known > MOST_YAML_NODES:
+    if values > MOST_YAML_NODES:
         problem = f"with its aliases written out it has more than {MOST_YAML_NODES:,} values"
         raise _AliasError(problem=problem, problem_mark=node.start_mark)
-    return known
+    if levels > DEEPEST_YAML:
+        problem = f"with its aliases written out it is nested deeper than {DEEPEST_YAML} levels"
+        raise _AliasError(problem=problem, problem_mark=node.start_mark)
+    return found
 
 
 def _yaml_reader() -> YAML:

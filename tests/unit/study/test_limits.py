@@ -157,6 +157,10 @@ MERGED = "a: &a {k: 1}\n" + "".join(
         (LAUGHS, "small.yml, line 6: with its aliases written out it has more than 100,000 values."),
         (MERGED, "small.yml, line 6: with its aliases written out it has more than 100,000 values."),
         ("a: &a [*a]\n", "small.yml, line 1: an alias holds itself"),
+        (
+            "a0: &a0 [1]\n" + "".join(f"a{at}: &a{at} [*a{at - 1}]\n" for at in range(1, 3_000)),
+            "small.yml, line 40: with its aliases written out it is nested deeper than 40 levels",
+        ),
         ("a: &a {b: {c: *a}}\n", "small.yml, line 1: an alias holds itself"),
         ("a: " + "[" * 41 + "]" * 41, "small.yml, line 1: nested deeper than 40 levels"),
         ("a: " + "[" * 50_000, "small.yml, line 1: nested deeper than 40 levels"),
