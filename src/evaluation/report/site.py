@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import html
-import importlib.util
-import io
 import json
 import re
 import shutil
@@ -17,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from fontTools import subset
 from fontTools.ttLib import TTFont
 from PIL import Image
 
 from evaluation import project
 from evaluation.errors import ProjectError, PublishError
+from evaluation.figures.font_subsets import FAMILY, font_subset
 from evaluation.figures.fonts import font_files
 from evaluation.project import MANIFEST
 from evaluation.publication import Item, read_items
@@ -33,8 +31,6 @@ from evaluation.specification import RESOLVED, StudySpecification
 _HERE = Path(__file__).parent
 _STYLE = _HERE / "assets" / "style.css"
 _OFL = _HERE / "assets" / "OFL-1.1.txt"
-#: Name of the cut-down font, in its file and in the style sheet.
-FAMILY = "Workbench Gothic"
 
 #: Whatever makes a browser fetch something from elsewhere, or run something. A link to click on does not.
 _LOADS = re.compile(
@@ -227,40 +223,6 @@ def _write_assets(folder: Path, texts: Iterable[str]) -> None:
     require_offline("assets/style.css", style)
     _write(folder / "style.css", style.encode("utf-8"))
     _write(folder / "OFL.txt", _licence(font_files()[0]).encode("utf-8"))
-
-
-def font_subset(file: Path, characters: Iterable[str]) -> tuple[str, bytes]:
-    """Return a font with only the letters given, as file name and content; the same bytes every time.
-
-    It bears a name of its own, since the font's licence reserves "Nanum" for the unchanged font.
-
-    Parameters
-    ----------
-    file : Path
-        A TrueType font.
-    characters : iterable of str
-        Letters to keep; those the font lacks are left out.
-
-    Returns
-    -------
-    tuple of str and bytes
-        WOFF2 where the brotli package is at hand, else WOFF.
-    """
-    flavor = "woff2" if importlib.util.find_spec("brotli") else "woff"
-    options = subset.Options(flavor=flavor, hinting=False, notdef_outline=True, name_IDs=[0, 1, 2, 4, 6])
-    options.drop_tables += ["FFTM", "DSIG", "TSI0", "TSI1", "TSI2", "TSI3", "TSI5"]
-    font = subset.load_font(str(file), options)
-    cutter = subset.Subsetter(options)
-    cutter.populate(unicodes={ord(character) for character in characters})
-    cutter.subset(font)
-    style = "Bold" if "Bold" in file.stem else "Regular"
-    for record in font["name"].names:
-        own = {1: FAMILY, 4: f"{FAMILY} {style}", 6: f"{FAMILY.replace(' ', '')}-{style}"}
-        if record.nameID in own:
-            record.string = own[record.nameID]
-    buffer = io.BytesIO()
-    subset.save_font(font, buffer, options)
-    return f"workbench-gothic-{style.lower()}.{flavor}", buffer.getvalue()
 
 
 def _licence(file: Path) -> str:
