@@ -363,6 +363,8 @@ def _estimates_table(result: Estimates, title: str | None, lang: str, notes: tup
     if (result.std_error > 0).any():
         lines.append(wording.term("rounding", lang))
     lines += map(wording.capital, wording.families_note(result, lang))
+    if result.verb == "fay_herriot" and result.fit.get("model_variance") == 0:
+        lines.append(wording.term("model_variance_zero", lang))
     lines += [wording.term(SAMPLING_ALONE, lang)] if result.fit.get(SAMPLING_ALONE) else []
     remarks = getattr(result, "remarks", None)
     lines += [] if remarks is None else remarks(lang)
@@ -437,7 +439,7 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
     shown = "aggregate" if result.verb == "impact_table" else result.verb
     columns = {
         _capital(wording.verb_name(shown, lang)) + per_cent: estimates,
-        wording.term("std_error", lang) + points: errors,
+        wording.term("root_mse" if result.verb == "fay_herriot" else "std_error", lang) + points: errors,
         wording.interval_name(result.conf_level, lang): intervals,
     }
     if result.verb in wording.AGAINST_ZERO:
@@ -445,7 +447,8 @@ def _number_columns(result: Estimates, lang: str) -> dict[str, list[str]]:
         columns[wording.term("p_value", lang)] = _marked(result, probabilities)
     columns[wording.term("n_model" if "n_area" in result.columns else "n_obs", lang)] = disclosure.counts(result)
     for name, values in disclosure.shown(result).columns.items():
-        said = not (name == "segment" and len(set(values)) == 1) and not (name == "reason" and not any(values))
+        said = not (name == "segment" and len(set(values)) == 1)
+        said = said and not (name in {"reason", "refused_because"} and not any(values))
         if name == "band_low" and "band_high" in result.columns:
             columns[wording.term("band", lang)] = _bands(result)
         elif name not in _HIDDEN | getattr(result, "in_remarks", frozenset()) and said:

@@ -98,7 +98,7 @@ def test_equal_sampling_variances_by_hand():
     assert model.predicted(y, x, sampling)[1] == pytest.approx(np.full(4, by_hand))
 
 
-@pytest.mark.parametrize("method", ["REML", "ML", "FH"])
+@pytest.mark.parametrize("method", ["REML", "ML", "FH", "AREML"])
 def test_mean_squared_errors_are_those_of_a_parametric_bootstrap(method):
     stated, made, plain = 0.0, 0.0, 0.0
     for seed in range(400):
@@ -341,3 +341,22 @@ def test_what_are_no_waves_is_refused():
         ev.pooled_waves(design, "y", by=["district", "year"])
     with pytest.raises(EstimationError, match="minima must be 0 or above"):
         ev.pooled_waves(design, "y", minimum_n=-1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_adjusted_likelihood_is_largest_above_zero(seed):
+    """Li and Lahiri (2010): the residual likelihood times the variance; where the other ends at zero, it does not."""
+    _, y, x, sampling = areas_with_truth(seed)
+    sampling = sampling * 40
+    assert fit_area_model(y, x, sampling, "REML").variance == 0
+    found = optimize.minimize_scalar(
+        lambda a: -likelihood(a, y, x, sampling, True) - np.log(a),
+        bounds=(1e-9, 20),
+        method="bounded",
+        options={"xatol": 1e-11},
+    )
+    model = fit_area_model(y, x, sampling, "AREML")
+    assert model.variance == pytest.approx(found.x, rel=1e-5)
+    assert model.variance > 0
+    assert (model.predicted(y, x, sampling)[1] > 0).all()
+    assert (model.shrinkage(sampling) > 0).all()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 Floats = NDArray[np.float64]
-AreaMethod = Literal["REML", "ML", "FH"]
+AreaMethod = Literal["REML", "ML", "FH", "AREML"]
 
 #: Points at which the likelihood is looked at before the nearest root of its slope is taken; it may have several.
 GRID = 120
@@ -52,8 +52,9 @@ class AreaModel:
         known = self.variance * share
         fixed = share**2 * np.einsum("ij,jk,ik->i", x, self.covariance, x)
         learnt = share**2 / (self.variance + sampling) * self.uncertainty
-        error = known + fixed + 2 * learnt - self.bias * share**2
-        return kept * direct + share * synthetic, error
+        error = known + fixed + 2 * learnt
+        corrected = error - self.bias * share**2
+        return kept * direct + share * synthetic, np.where(corrected > 0, corrected, error)
 
     def synthetic(self, x: Floats) -> tuple[Floats, Floats]:
         """Return predictions and their mean squared errors, shape (m,), of areas without direct estimates."""
@@ -69,12 +70,14 @@ def fit_area_model(direct: Floats, x: Floats, sampling: Floats, method: AreaMeth
     x : ndarray, shape (m, p)
     sampling : ndarray, shape (m,)
         Above zero.
-    method : {"REML", "ML", "FH"}
-        Residual or full maximum likelihood, or Fay and Herriot's moment equation.
+    method : {"REML", "ML", "FH", "AREML"}
+        Residual or full maximum likelihood, Fay and Herriot's moment equation, or the residual likelihood times the
+        variance, which is never largest at zero.
 
     References
     ----------
-    Fay and Herriot (1979), JASA 74, 269-277; Datta, Rao and Smith (2005), Biometrika 92, 183-196.
+    Fay and Herriot (1979), JASA 74, 269-277; Datta, Rao and Smith (2005), Biometrika 92, 183-196; Li and Lahiri
+    (2010), Journal of Multivariate Analysis 101, 882-892.
 
     Examples
     --------
@@ -90,6 +93,8 @@ def fit_area_model(direct: Floats, x: Floats, sampling: Floats, method: AreaMeth
     if method == "FH":
         return AreaModel(variance, coefficients, covariance, 2 * m / first**2, 2 * (m * second - first**2) / first**3)
     bias = 0.0
+    if method == "AREML":
+        bias = 2 / (variance * second)
     if method == "ML":
         bias = -float(np.trace(covariance @ (x.T @ (x / total[:, None] ** 2)))) / second
     return AreaModel(variance, coefficients, covariance, 2 / second, bias)
@@ -120,22 +125,24 @@ def _ceiling(direct: Floats, x: Floats, sampling: Floats) -> float:
 
 
 def _likeliest(direct: Floats, x: Floats, sampling: Floats, method: AreaMethod) -> float:
-    residual = method == "REML"
+    residual, adjusted = method != "ML", method == "AREML"
 
     def likelihood(variance: float) -> float:
         total, left, cross = _residuals(variance, direct, x, sampling)
         value = float(np.log(total).sum() + (left**2 / total).sum())
-        return -0.5 * (value + (float(np.linalg.slogdet(cross)[1]) if residual else 0.0))
+        made = -0.5 * (value + (float(np.linalg.slogdet(cross)[1]) if residual else 0.0))
+        return made + float(np.log(variance)) if adjusted else made
 
     def slope(variance: float) -> float:
         total, left, cross = _residuals(variance, direct, x, sampling)
         trace = float((1 / total).sum())
         if residual:
             trace -= float(np.trace(np.linalg.solve(cross, x.T @ (x / total[:, None] ** 2))))
-        return 0.5 * (float((left**2 / total**2).sum()) - trace)
+        return 0.5 * (float((left**2 / total**2).sum()) - trace) + (1 / variance if adjusted else 0.0)
 
     ceiling = _ceiling(direct, x, sampling)
-    grid = np.concatenate([[0.0], np.geomspace(1e-6 * min(float(sampling.min()), ceiling), ceiling, GRID)])
+    least = 1e-6 * min(float(sampling.min()), ceiling)
+    grid = np.concatenate([[1e-6 * least if adjusted else 0.0], np.geomspace(least, ceiling, GRID)])
     best = int(np.argmax([likelihood(float(value)) for value in grid]))
     low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, GRID)])
     if slope(low) <= 0:

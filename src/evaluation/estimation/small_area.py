@@ -45,8 +45,9 @@ def fay_herriot(
     covariates : pandas.DataFrame
         One row per area of the population: a column named as the area's in ``direct``, and numeric columns known
         without sampling error (registers, a census), none missing. An intercept is added.
-    method : {"REML", "ML", "FH"}, default "REML"
-        How the variance between areas is estimated; "FH" is Fay and Herriot's moment equation.
+    method : {"REML", "ML", "FH", "AREML"}, default "REML"
+        How the variance between areas is estimated; "FH" is Fay and Herriot's moment equation, "AREML" the residual
+        likelihood adjusted so that the variance is never estimated as zero, for few areas and imprecise ones.
     variance_smoothing : {"none", "pooled"}, default "none"
         Sampling variances of few respondents are unstable, and zero where all gave one answer. "pooled" takes one
         variance per respondent for all areas (mean by degrees of freedom of n times the variance), so that areas
@@ -80,8 +81,8 @@ def fay_herriot(
     -----
     :math:`\\hat y_d = x_d' \\beta + u_d + e_d`, :math:`u_d \\sim (0, A)`, :math:`e_d \\sim (0, \\psi_d)` independent
     with :math:`\\psi_d` known: correlations of areas that share sampling units are left out, and the error of
-    :math:`\\psi_d` is not counted. MSE = g1 + g2 + 2 g3 (less the bias term for "ML" and "FH"). Where A is estimated as
-    zero every area has the model's prediction, which is said in ``variance_method``; its MSE is then too small.
+    :math:`\\psi_d` is not counted. MSE = g1 + g2 + 2 g3, less the bias term for all but "REML". Where A is estimated
+    as zero every area has the model's prediction, which is said in ``variance_method``; its MSE is then too small.
     The model knows no bounds: shares may leave 0 to 1 (``outside_0_1`` counts them); their limits are cut there.
 
     References
@@ -103,7 +104,7 @@ def fay_herriot(
     (13, 'model alone: no respondents')
     """
     if method not in get_args(AreaMethod):
-        raise EstimationError(f"fay_herriot: method must be one of REML, ML, FH, got {method!r}.")
+        raise EstimationError(f"fay_herriot: method must be one of REML, ML, FH, AREML, got {method!r}.")
     if variance_smoothing not in get_args(Smoothing):
         raise EstimationError(
             f"fay_herriot: variance_smoothing must be 'none' or 'pooled', got {variance_smoothing!r}."

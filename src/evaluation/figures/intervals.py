@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ def draw_estimates(
 ) -> Figure:
     """Draw estimates as points with their intervals; parameters as in ``plot``."""
     name = title or wording.estimates_title(result, lang)
+    if wording.place_of(result, lang):
+        result = replace(result, keys=result.keys[["term"]])  # the title says where
     alone = _apart_from_means(result)
     if alone and reference is None:
         result = result.take(np.array([0]))

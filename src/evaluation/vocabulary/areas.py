@@ -65,6 +65,13 @@ TERMS: dict[str, tuple[str, str]] = {
     "between_sd": ("지역 간 표준편차", "std. deviation between areas"),
     "beyond": ("한계 밖", "beyond limits"),
     "FunnelSpread": ("지역 사이의 차이가 우연을 넘는가", "Do districts differ by more than chance?"),
+    # small areas
+    "root_mse": ("평균제곱근오차", "root mean squared error"),
+    "model_variance_zero": (
+        "지역 간 분산이 0으로 추정되어 모든 지역이 모형의 예측값이며, 평균제곱근오차가 실제보다 작음",
+        "the variance between areas is estimated as zero: every area has the model's prediction, and its error is "
+        "understated",
+    ),
     # maps
     "area_map_title": ("{what} (자치구 타일 지도)", "{what}: a tile per district"),
     "area_map_note": (
@@ -73,9 +80,9 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "area_map_funnel": ("도시 값의 한계와 비교함", "against the limits round the city's value"),
     "area_map_none": ("수 없음", "no number"),
-    "above_outer": ("99.8% 한계 위", "above the 99.8% limit"),
-    "above_inner": ("95% 한계 위", "above the 95% limit"),
-    "within_limits": ("한계 안", "within the limits"),
-    "below_inner": ("95% 한계 아래", "below the 95% limit"),
-    "below_outer": ("99.8% 한계 아래", "below the 99.8% limit"),
+    "above_outer": ("99.8% 한계 위", "above 99.8%"),
+    "above_inner": ("95% 한계 위", "above 95%"),
+    "within_limits": ("한계 안", "within limits"),
+    "below_inner": ("95% 한계 아래", "below 95%"),
+    "below_outer": ("99.8% 한계 아래", "below 99.8%"),
 }
