@@ -17,6 +17,7 @@ import functools
 import hashlib
 import importlib.machinery
 import importlib.util
+import itertools
 import json
 import os
 import pkgutil
@@ -57,6 +58,7 @@ _BEYOND = frozenset(
     )
 )
 
+_SOURCE_AND_BYTECODE = (*importlib.machinery.SOURCE_SUFFIXES, *importlib.machinery.BYTECODE_SUFFIXES)
 #: Where folders are listed to find modules and packages.
 _IMPORTING = ("<frozen importlib", str(Path(importlib.util.__file__).parent) + os.sep, str(Path(pkgutil.__file__)))
 #: The workbench counts wherever it is installed.
@@ -170,13 +172,14 @@ def resolved(folder: str | os.PathLike[str], names: Collection[str]) -> dict[str
         entries = set(os.listdir(folder))
     except OSError:
         return {}
-    suffixes = importlib.machinery.all_suffixes()
-    endings = [*importlib.machinery.EXTENSION_SUFFIXES, *(end for end in suffixes if end in (".py", ".pyc"))]
+    stems = {entry.partition(".")[0] for entry in entries}
+    endings = (*importlib.machinery.EXTENSION_SUFFIXES, *_SOURCE_AND_BYTECODE)
     found = {}
-    for name in names:
+    for name in stems.intersection(names):
         inside = [f"{name}/__init__{end}" for end in endings] if name in entries else []
-        file = next((file for file in inside if os.path.isfile(os.path.join(folder, file))), None)
-        file = file or next((name + end for end in endings if name + end in entries), None)
+        beside = [name + end for end in endings if name + end in entries]
+        packages = (file for file in inside if os.path.isfile(os.path.join(folder, file)))
+        file = next(itertools.chain(packages, beside), None)
         if file is not None:
             found[name] = file
     return found

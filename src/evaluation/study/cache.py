@@ -17,7 +17,7 @@ from evaluation.project import LOG, MANIFEST
 from evaluation.specification import RESOLVED
 from evaluation.study import entries, key
 from evaluation.study.entries import Entry
-from evaluation.study.hashes import Inputs
+from evaluation.study.hashes import FileHashes, Inputs, Moment
 from evaluation.study.manifest import published_files
 from evaluation.study.parameters import read_template
 from evaluation.study.plan import Plan, PlannedStep
@@ -115,9 +115,9 @@ class Cache:
         upstream : mapping of str to str
             As ``upstream`` returns it.
         """
-        return self._look_up(step, upstream, clean=True)
+        return self._look_up(step, upstream, self.inputs)
 
-    def _look_up(self, step: PlannedStep, upstream: Mapping[str, str] | None, *, clean: bool) -> Verdict:
+    def _look_up(self, step: PlannedStep, upstream: Mapping[str, str] | None, hashes: FileHashes) -> Verdict:
         folders = entries.entry_folders(self.folder, step.name)
         if not folders:
             return Verdict(None, ("never run",))
@@ -128,13 +128,13 @@ class Cache:
                 entry = entries.load_entry(step.name, folder)
             except CacheDamage:
                 damaged = True
-                if clean:
+                if hashes is self.inputs:
                     entries.remove_entry(folder)
                 continue
             if entry.version != key.KEY_VERSION:
                 other = True
                 continue
-            why = self._differences(entry, now, upstream)
+            why = self._differences(entry, now, upstream, hashes)
             if not why:
                 return Verdict(entry)
             nearest = why if nearest is None or len(why) < len(nearest) else nearest
@@ -142,10 +142,12 @@ class Cache:
             nearest = ["kept by another version of the workbench"] if other else []
         return Verdict(None, (*nearest, *(["what was kept of it is damaged"] if damaged and not nearest else [])))
 
-    def _differences(self, entry: Entry, now: key.Parts, upstream: Mapping[str, str] | None) -> list[str]:
+    def _differences(
+        self, entry: Entry, now: key.Parts, upstream: Mapping[str, str] | None, hashes: FileHashes
+    ) -> list[str]:
         then = entry.parts
         told = key.differences(dict(then), now, self.plan.study)
-        told += Sources(**then["sources"]).differences(self.inputs)
+        told += Sources(**then["sources"]).differences(hashes)
         if upstream is not None:
             told += upstream_differences(then["upstream"], upstream, self._owners)
         return told + key.machine_differences(then["machine"], now["machine"])
@@ -224,10 +226,11 @@ class Cache:
     def preview(self) -> list[Preview]:
         """Return, step by step, what would run and why; nothing is written or removed."""
         found: dict[str, Preview] = {}
+        hashes = Moment(self.inputs)
         kept: dict[str, dict[str, str]] = {}
         for step in self.plan.steps:
             waiting = [need for need in step.needs if found[need].state != "cached"]
-            verdict = self._look_up(step, None if waiting else self._kept_upstream(step, kept), clean=False)
+            verdict = self._look_up(step, None if waiting else self._kept_upstream(step, kept), hashes)
             if verdict.entry is None:
                 found[step.name] = Preview(step.name, "run", verdict.why)
             elif waiting:

@@ -68,7 +68,6 @@ class FileHashes:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._known: dict[str, tuple[tuple[int, ...], str]] = {}
-        self._folders: dict[tuple[str, str], tuple[tuple[int, ...], dict[str, str]]] = {}
         self._lock = threading.Lock()
 
     def of(self, name: str) -> str | None:
@@ -113,6 +112,44 @@ class FileHashes:
     def imports(self, folder: str, names: str) -> dict[str, str]:
         """Return what each of the names (blanks between) would be imported from in a folder."""
         return resolved(os.path.join(self.root, folder), names.split())
+
+
+class Moment(FileHashes):
+    """The files as they are at one moment: each is asked about once, however many steps rest on it.
+
+    Parameters
+    ----------
+    hashes : FileHashes
+        What is asked.
+    """
+
+    def __init__(self, hashes: FileHashes) -> None:
+        super().__init__(hashes.root)
+        self._hashes = hashes
+        self._answers: dict[tuple[str, ...], Any] = {}
+
+    def _once(self, *question: str) -> Any:
+        if question not in self._answers:
+            ask, *about = question
+            self._answers[question] = getattr(self._hashes, ask)(*about)
+        return self._answers[question]
+
+    def of(self, name: str) -> str | None:
+        """Return the hash of a file; None where there is no such file that can be read."""
+        digest: str | None = self._once("of", name)
+        return digest
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is something of that name."""
+        return bool(self._once("exists", name))
+
+    def names(self, folder: str) -> str:
+        """Return the hash of the names in a folder."""
+        return str(self._once("names", folder))
+
+    def imports(self, folder: str, names: str) -> dict[str, str]:
+        """Return what each of the names (blanks between) would be imported from in a folder."""
+        return dict(self._once("imports", folder, names))
 
 
 class Inputs(FileHashes):
