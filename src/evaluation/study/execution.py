@@ -21,6 +21,7 @@ from evaluation.study.kernels.source import Kernels
 from evaluation.study.output_limit import LIMIT, OutputLimit, message
 from evaluation.study.parameters import is_declared
 from evaluation.study.states import CellWarning, Failure, State
+from evaluation.study.streams import coalesced, without_temporary_files
 
 #: Seconds a cell may take; the tag ``timeout-120`` gives a cell its own limit.
 CELL_TIMEOUT = 1800
@@ -35,7 +36,6 @@ _LIMITED = "__import__('importlib').import_module('evaluation.study.output_limit
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TIMEOUT_TAG = re.compile(r"timeout-(\d+)")
 _WARNING = re.compile(r"^(?:.*?:\d+: )?(\w*Warning): (.*)$", re.MULTILINE)
-_TEMPORARY_CELL = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py")
 
 _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())
@@ -195,7 +195,7 @@ class Execution:
             iopub_timeout=60,
             raise_on_iopub_timeout=True,
             record_timing=False,
-            coalesce_streams=True,
+            coalesce_streams=False,
             log=_log,
             **kernels.client_options(log),
         )
@@ -250,7 +250,7 @@ class Execution:
             if self._cancelled:
                 return
             try:
-                client.execute_cell(cell, nb.cells.index(cell))
+                self._run_cell(client, cell, nb.cells.index(cell))
             except CellExecutionError as error:
                 early = error.ename == "SystemExit"
                 self._stop("stopped-early" if early else "failed", cell, error.ename, error.evalue)
@@ -273,6 +273,13 @@ class Execution:
             if not self._save(nb):
                 return
             self._tell()
+
+    @staticmethod
+    def _run_cell(client: StudyClient, cell: nbformat.NotebookNode, place: int) -> None:
+        try:
+            client.execute_cell(cell, place)
+        finally:
+            cell.outputs = coalesced(cell.outputs)
 
     def _timeout_of(self, cell: nbformat.NotebookNode) -> int:
         for tag in cell.metadata.get("tags", []):
@@ -311,7 +318,7 @@ class Execution:
     def _clean(self, text: str) -> str:
         for path, shown in self._hidden:
             text = path.sub(shown, text)
-        return _TEMPORARY_CELL.sub("cell", text)
+        return without_temporary_files(text)
 
     def _clean_output(self, output: nbformat.NotebookNode) -> None:
         if output.output_type == "stream":
