@@ -172,11 +172,44 @@ def review(
 
 
 @app.command()
-def accept(study: Study) -> None:
+def compare(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The earlier study.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The later study; it says which changes are explained.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder; else outputs/compare/OLD--NEW.")] = None,
+) -> None:
+    """Hold the tables of two studies against each other; exit 1 where a change is not explained."""
+    from evaluation.releases.compare import compare_studies
+    from evaluation.terminal.status import relative
+
+    result = compare_studies(old, new, out=out)
+    _print(result.summary(), f"{relative(result.folder / 'compare.html')} and compare.csv hold every cell")
+    raise typer.Exit(result.exit_code)
+
+
+@app.command(name="sign-off")
+def sign_off(
+    study: Study,
+    name: Annotated[str, typer.Option("--name", help="Who signs.")],
+    role: Annotated[str, typer.Option("--role", help="As what: analyst, head of division.")],
+    checked: Annotated[list[str], typer.Option("--checked", help="What was checked; give it once for each.")],
+    note: Annotated[str, typer.Option("--note", help="Anything else.")] = "",
+) -> None:
+    """Record who checked what in the last good run."""
+    from evaluation.releases import signoff
+
+    _print(signoff.sign_off(study, name=name, role=role, checked=checked, note=note).summary())
+
+
+@app.command()
+def accept(
+    study: Study,
+    reason: Annotated[str, typer.Option("--reason", help="Why published numbers change; needed where one does.")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who says so; else whoever signed off last.")] = "",
+) -> None:
     """Make the last good run the published one, and print which numbers differ from before."""
     from evaluation.review import accept_run
 
-    _print(accept_run(study))
+    _print(accept_run(study, reason=reason, by=by))
 
 
 @app.command()

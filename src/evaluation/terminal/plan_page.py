@@ -98,9 +98,8 @@ def _tell_group(
         for (state, why), steps in kinds.items():
             titles = [f"{step.label or step.name} {_short(places.get(step.name, ''))}".rstrip() for step in steps]
             who = listed(titles, shown=len(titles) if verbose else _SHOWN)
-            reason = f"{spelt_reasons(why, full=verbose)}: " if why else ""
-            number = f"{len(steps):,} x " if len(steps) > 1 else ""
-            sheet.write(_line("  ", state, f"{number}{reason}{who}"), hang=_STATE + 4)
+            reason = f"{spelt_reasons(why, full=verbose)} ({len(steps):,})" if why else f"({len(steps):,})"
+            sheet.write(_line("  ", state, f"{reason}: {who}"), hang=_STATE + 4)
     if verbose:
         _tell_parameters(sheet, [step for step, _ in group])
 

@@ -61,6 +61,13 @@ def test_bad_input_is_one_clean_message_and_exit_2(project, called):
         ("report", "small"): "no run of 'small' yet",
         ("validate", "small"): "nothing is published for 'small'",
         ("run", "--jbs", "3"): "--jobs",
+        ("run", "small", "--kernel", "warm"): "plain",
+        ("status", "smal"): "Did you mean 'small'?",
+        ("compare", "smal", "small"): "no study 'smal'",
+        ("compare", "small", "small"): "'small' has no good run to read",
+        ("sign-off", "small", "--name", "Kim", "--role", "analyst"): "--checked",
+        ("sign-off", "small", "--name", "Kim", "--role", "analyst", "--checked", "all"): "small",
+        ("accept", "small", "--reason", "recoded"): "small",
     }.items():
         code, _, err = called(*arguments)
         assert (code, message in err, "Traceback" in err) == (2, True, False), (arguments, err)

@@ -65,8 +65,8 @@ def test_each_step_says_whether_it_would_run_and_why_and_25_alike_take_one_line(
 def test_instances_that_differ_are_told_apart_by_name_and_their_counts_add_up():
     text = page(plan(), previews(("cached", ()), d110=("run", ("never run",)), d680=("run", ("never run",))), PLACES)
     assert "district (25)  2 run, 23 cached\n" in text
-    assert "    run      2 x never run: 110_2017 종로구, 680_2017 강남구\n" in text
-    assert "    cached   23 x 140_2017 중구, 170_2017 용산구," in text
+    assert "    run      never run (2): 110_2017 종로구, 680_2017 강남구\n" in text
+    assert "    cached   (23): 140_2017 중구, 170_2017 용산구," in text
     assert "and 15 more" in text
 
 
@@ -80,7 +80,7 @@ def test_a_plan_can_be_told_at_any_width(width):
 
 def test_with_v_notebooks_needs_and_parameters_are_told_and_nothing_is_folded():
     text = page(plan(), previews(("cached", ()), d110=("run", ("a", "b", "c", "d", "e"))), PLACES, verbose=True)
-    assert "a; b; c; d; e: 110_2017 종로구" in text
+    assert "a; b; c; d; e (1): 110_2017 종로구" in text
     assert "강동구" in text
     assert "  notebooks/60_district.ipynb, 5 cells, after weighting\n" in text
     assert "    district = each of '110', '140', '170'," in text
@@ -90,7 +90,7 @@ def test_with_v_notebooks_needs_and_parameters_are_told_and_nothing_is_folded():
 
 def test_many_reasons_are_counted():
     text = page(plan(), previews(d110=("run", ("a", "b", "c", "d", "e"))), PLACES)
-    assert "a; b; c and 2 more reasons: 110_2017" in text
+    assert "a; b; c and 2 more reasons (1): 110_2017" in text
 
 
 def test_a_study_without_its_data_says_so_first_and_every_step_is_skipped():
