@@ -80,15 +80,24 @@ class Comparison:
             lines.append("Every change is explained, or within the threshold.")
         else:
             lines.append(f"{len(open_cells):,} not explained (threshold {self.threshold:g} standard errors):")
-        lines += [f"  {_line(row)}" for row in open_cells.head(_SHOWN).to_dict("records")]
-        if len(open_cells) > _SHOWN:
-            lines.append(f"  ... and {len(open_cells) - _SHOWN:,} more in compare.html")
+        told = _open_lines(open_cells)
+        lines += [f"  {line}" for line in told[:_SHOWN]]
+        if len(told) > _SHOWN:
+            lines.append(f"  ... and {len(told) - _SHOWN:,} more in compare.html")
         lines += [f"explained, but nothing differs there: {address}" for address in self.unused]
         return "\n".join(lines)
 
 
 #: Unexplained changes that a summary names one by one.
 _SHOWN = 20
+
+
+def _open_lines(cells: pd.DataFrame) -> list[str]:
+    """Return a line for each cell; a table that is gone has one line for all its rows."""
+    whole = cells["note"].isin(["no_table_now"])
+    gone = cells.loc[whole, "table"].value_counts(sort=False)
+    lines = [f"gone: {name} | *: the whole table, {rows:,} rows" for name, rows in gone.items()]
+    return [*lines, *(_line(row) for row in cells[~whole].to_dict("records"))]
 
 
 def _line(row: Mapping[object, object]) -> str:

@@ -21,7 +21,7 @@ def row_words(release: Release, lang: str) -> Callable[[Row], str]:
     lang : {"ko", "en"}
         Language of the words.
     """
-    codebook = _codebook(release)
+    codebook = codebook_of(release)
     named: dict[tuple[str, str], str] = {}
 
     def words(row: Row) -> str:
@@ -36,7 +36,8 @@ def row_words(release: Release, lang: str) -> Callable[[Row], str]:
     return words
 
 
-def _codebook(release: Release) -> Codebook | None:
+def codebook_of(release: Release) -> Codebook | None:
+    """Return the codebook of a release's survey; None where it cannot be read."""
     try:
         return read_codebook(project.survey_folder(release.survey) / "codebook.csv") if release.survey else None
     except EvaluationError:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import html
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +15,30 @@ import jinja2
 from scipy import stats
 
 from evaluation import project, wording
-from evaluation.releases.cells import Release, is_empty, number
+from evaluation.errors import EvaluationError
+from evaluation.figures.font_subsets import FAMILY, font_subset
+from evaluation.figures.fonts import font_files
+from evaluation.publication import read_published
+from evaluation.releases.cells import PublishedTable, Release, is_empty, number
 from evaluation.releases.changes import KnownChanges
+from evaluation.releases.instances import codebook_of
 from evaluation.releases.matching import Row
 from evaluation.releases.verdicts import Cell
 from evaluation.releases.words import KINDS, NOTES
+from evaluation.results import Estimates
 from evaluation.specification import Text
+from evaluation.survey.codebook import Codebook
 
 #: Rows of one table that the page shows; the CSV holds all.
 MOST_ROWS = 150
+#: Letters up to which a cell stands in one line.
+_SHORT = 16
 #: Letters of a text cell that the page shows.
 _LETTERS = 90
 #: Kinds in the order in which a table's rows are shown.
 _RANK = {kind: place for place, kind in enumerate(KINDS)}
+#: Where the template leaves room for the two fonts.
+_FONT_PLACES = ("FONT_REGULAR", "FONT_BOLD")
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -69,6 +83,7 @@ class Line:
     note: str
     reason: str
     is_open: bool
+    is_text: bool
     rank: tuple[int, int]
 
 
@@ -101,7 +116,7 @@ def compare_page(cells: Sequence[Cell], about: Subject) -> str:
     tested = sum(_is_tested(cell) for cell in cells)
     chance = tested * 2 * float(stats.norm.sf(about.known.threshold))
     languages = [_in_language(lang, told, about) for lang in _languages(about.new)]
-    return environment.get_template("compare.html.j2").render(
+    page = environment.get_template("compare.html.j2").render(
         old=about.old.study,
         new=about.new.study,
         threshold=f"{about.known.threshold:g}",
@@ -111,7 +126,19 @@ def compare_page(cells: Sequence[Cell], about: Subject) -> str:
         languages=languages,
         about=about,
         differing=_differing(about.old.manifest, about.new.manifest),
+        family=FAMILY,
     )
+    return _with_fonts(page)
+
+
+def _with_fonts(page: str) -> str:
+    """Return the page with the letters it uses in it: a machine without Korean fonts shows it too."""
+    letters = set(html.unescape(page))
+    for place, file in zip(_FONT_PLACES, font_files(), strict=True):
+        name, content = font_subset(file, letters)
+        kind = name.rpartition(".")[2]
+        page = page.replace(place, f"data:font/{kind};base64,{base64.b64encode(content).decode('ascii')}")
+    return page
 
 
 def _is_tested(cell: Cell) -> bool:
@@ -127,21 +154,35 @@ def _languages(release: Release) -> list[str]:
 
 def _in_language(lang: str, told: Sequence[Cell], about: Subject) -> dict[str, Any]:
     say: Callable[[str, str], str] = lambda ko, en: ko if lang == "ko" else en  # noqa: E731
-    groups = _groups(told, about, lang)
+    titles = _titles(about, lang)
     return {
         "lang": lang,
         "say": say,
-        "titles": [_study_title(release, lang) for release in (about.old, about.new)],
-        "years": [release.year or release.study for release in (about.old, about.new)],
+        "title": _title(about, lang),
+        "releases": _release_names(about, lang),
         "counts": [(kind, KINDS[kind].in_language(lang), count) for kind, count in about.counts.items()],
-        "unexplained": _groups([cell for cell in told if cell.is_unexplained], about, lang),
-        "groups": groups,
+        "unexplained": _groups([cell for cell in told if cell.is_unexplained], about, titles, lang),
+        "groups": _groups(told, about, titles, lang),
         "changes": [_change_line(line, lang) for line in about.known.lines],
     }
 
 
-def _study_title(release: Release, lang: str) -> str:
-    return release.specification.title.in_language(lang) if release.specification else release.study
+def _title(about: Subject, lang: str) -> str:
+    titles = [
+        release.specification.title.in_language(lang) if release.specification else release.study
+        for release in (about.old, about.new)
+    ]
+    if titles[0] != titles[1]:
+        return " → ".join(titles)
+    return f"{titles[1]}: {' → '.join(_release_names(about, lang))}"
+
+
+def _release_names(about: Subject, lang: str) -> list[str]:
+    """Return what the two releases are called above their numbers: by their years, where these tell them apart."""
+    years = [about.old.year, about.new.year]
+    if not all(years) or years[0] == years[1]:
+        return [about.old.study, about.new.study]
+    return [f"{year}년판" if lang == "ko" else f"{year} release" for year in years]
 
 
 def _change_line(line: Any, lang: str) -> tuple[str, str, str]:
@@ -161,36 +202,62 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str
     return [(name, str(first.get(name, wording.ABSENT)), str(second.get(name, wording.ABSENT))) for name in names]
 
 
-def _groups(cells: Iterable[Cell], about: Subject, lang: str) -> list[Group]:
+def _titles(about: Subject, lang: str) -> dict[str, str]:
+    """Return titles of tables by name; a table is published with one in the language of its run alone."""
+    titles: dict[str, str] = {}
+    codebooks = {release.study: codebook_of(release) for release in (about.old, about.new)}
+    for release in (about.old, about.new):
+        titles |= {name: table.title for name, table in release.tables.items()}
+        if _languages(release)[0] != lang:
+            with contextlib.suppress(EvaluationError):
+                estimates = read_published(project.project_root() / release.place)
+                titles |= {
+                    name: _estimates_title(item, codebooks[release.study], lang) for name, item in estimates.items()
+                }
+    return titles
+
+
+def _estimates_title(item: Estimates, codebook: Codebook | None, lang: str) -> str:
+    """Return a title in the words of the codebook, where there is one."""
+    if codebook is not None:
+        item = replace(item, provenance=replace(item.provenance, labels=codebook))
+    return wording.estimates_title(item, lang)
+
+
+def _groups(cells: Iterable[Cell], about: Subject, titles: Mapping[str, str], lang: str) -> list[Group]:
     """Return the cells table by table, those with open questions first."""
     tables: dict[str, list[Cell]] = {}
     for cell in cells:
         tables.setdefault(cell.row.table.template, []).append(cell)
-    groups = [_group(name, part, about, lang) for name, part in tables.items()]
+    groups = [_group(name, part, about, titles, lang) for name, part in tables.items()]
     return sorted(groups, key=lambda group: group.open == 0)
 
 
-def _group(name: str, cells: list[Cell], about: Subject, lang: str) -> Group:
+def _group(name: str, cells: list[Cell], about: Subject, titles: Mapping[str, str], lang: str) -> Group:
     whole = [cell for cell in cells if cell.note.startswith("no_table")]
     lines = [_whole_table(name, whole, lang)] if whole else []
     lines += [_line(cell, about, lang) for cell in cells if not cell.note.startswith("no_table")]
     ordered = sorted(lines, key=lambda line: line.rank)
     counted = {kind: sum(cell.kind == kind for cell in cells) for kind in KINDS}
     counts = ", ".join(f"{KINDS[kind].in_language(lang)} {count:,}" for kind, count in counted.items() if count)
-    title = cells[0].row.table.title if not cells[0].row.table.instance and not cells[0].row.table.year else name
+    title = name if _is_instance(cells[0].row.table) else titles.get(name, name)
     opened = sum(cell.is_unexplained for cell in cells)
     return Group(name, title, ordered[:MOST_ROWS], max(len(ordered) - MOST_ROWS, 0), counts, opened)
+
+
+def _is_instance(table: PublishedTable) -> bool:
+    return bool(table.instance or table.year)
 
 
 def _whole_table(name: str, cells: list[Cell], lang: str) -> Line:
     first = cells[0]
     rows = f"{len(cells):,}"
-    label = f"표 전체 ({rows}행)" if lang == "ko" else f"the whole table ({rows} rows)"
+    label = f"표 전체 ({rows}행)" if lang == "ko" else f"the whole table ({rows} {'row' if rows == '1' else 'rows'})"
     is_open = any(cell.is_unexplained for cell in cells)
     reason = next((cell.reason.in_language(lang) for cell in cells if cell.reason), "")
     return Line(
         label, f"{name} | *", first.kind, KINDS[first.kind].in_language(lang), "", "", "", "",
-        NOTES[first.note].in_language(lang), reason, is_open, (not is_open, _RANK[first.kind]),
+        NOTES[first.note].in_language(lang), reason, is_open, False, (not is_open, _RANK[first.kind]),
     )  # fmt: skip
 
 
@@ -210,6 +277,7 @@ def _line(cell: Cell, about: Subject, lang: str) -> Line:
         note=NOTES[cell.note].in_language(lang),
         reason=cell.reason.in_language(lang) if cell.reason else "",
         is_open=cell.is_unexplained,
+        is_text=max(len(old), len(new)) > _SHORT,
         rank=(not cell.is_unexplained, _RANK[cell.kind]),
     )
 

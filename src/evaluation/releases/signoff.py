@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import datetime
 import io
+import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from evaluation import project
 from evaluation.errors import ProjectError
@@ -35,6 +38,9 @@ from evaluation.study.manifest import read_manifest
 
 #: File in a run folder.
 SIGNOFF = "signoff.yml"
+
+#: How far the list is indented.
+_DASH = re.compile(r"^( *)- ", re.MULTILINE)
 
 Standing = Literal["this", "same_files", "earlier"]
 
@@ -171,10 +177,22 @@ def append_signoffs(folder: Path, given: Iterable[SignOff]) -> None:
     entries = [sign for sign in given if sign not in there]
     if not entries:
         return
-    before = file.read_text(encoding="utf-8") if file.is_file() else "signoffs:\n"
-    if not there:
-        before = "signoffs:\n"
-    replace_file(file, (before.rstrip("\n") + "\n" + _yaml(entries)).encode("utf-8"))
+    before = file.read_text(encoding="utf-8") if there else "signoffs:\n"
+    dash = _DASH.search(before)
+    text = before.rstrip("\n") + "\n" + textwrap.indent(_yaml(entries), dash[1] if dash else "")
+    if not _reads_as(text, [*there, *entries]):
+        raise ProjectError(
+            f"{SIGNOFF} of '{folder.name}' does not end with its list of sign-offs, so nothing can be appended. "
+            "Move 'signoffs:' to the end of the file."
+        )
+    replace_file(file, text.encode("utf-8"))
+
+
+def _reads_as(text: str, expected: Sequence[SignOff]) -> bool:
+    try:
+        return _signoffs(YAML(typ="safe", pure=True).load(text)) == tuple(expected)
+    except (YAMLError, ValidationError):
+        return False
 
 
 def _yaml(entries: Sequence[SignOff]) -> str:
@@ -212,19 +230,14 @@ def read_signoffs(run: Path) -> tuple[SignOff, ...]:
     if not file.is_file():
         return ()
     try:
-        content = _File.model_validate(project.read_yaml(file))
+        return _signoffs(project.read_yaml(file))
     except ValidationError as error:
         faults = "; ".join(faults_of(error, list(_Entry.model_fields)))
         raise ProjectError(f"{SIGNOFF} of '{file.parent.name}': {faults}. Correct the file, or take it away.") from None
+
+
+def _signoffs(content: Any) -> tuple[SignOff, ...]:
     return tuple(
-        SignOff(
-            entry.name,
-            entry.role,
-            tuple(entry.checked),
-            entry.note,
-            entry.date.isoformat(),
-            entry.manifest,
-            entry.outputs,
-        )
-        for entry in content.signoffs
+        SignOff(one.name, one.role, tuple(one.checked), one.note, one.date.isoformat(), one.manifest, one.outputs)
+        for one in _File.model_validate(content).signoffs
     )

@@ -7,7 +7,7 @@ from evaluation.specification import Text
 #: The kinds, in the order in which they are told.
 KINDS = {
     "gone": Text(ko="없어짐", en="gone"),
-    "revised": Text(ko="같은 기간의 수치가 고쳐짐", en="revised (same period)"),
+    "revised": Text(ko="고쳐짐 (같은 기간)", en="revised (same period)"),
     "changed": Text(ko="바뀜", en="changed"),
     "wording": Text(ko="문항이 달라 비교할 수 없음", en="broken by wording"),
     "suppressed": Text(ko="비공개", en="suppressed"),
@@ -32,7 +32,7 @@ NOTES = {
     "no_value_then": Text(ko="지난번 값이 비어 있었음", en="held no value then"),
     "no_row_now": Text(ko="올해 표에 이 행이 없음", en="the table no longer has this row"),
     "no_row_then": Text(ko="지난번 표에 이 행이 없었음", en="the table did not have this row"),
-    "no_table_now": Text(ko="올해 이 표가 없음", en="the table is no longer published"),
+    "no_table_now": Text(ko="이제 이 표가 없음", en="the table is no longer published"),
     "no_table_then": Text(ko="지난번에 이 표가 없었음", en="the table was not published"),
     "no_column_now": Text(ko="올해 표에 이 열이 없음", en="the table no longer has this column"),
     "no_column_then": Text(ko="지난번 표에 이 열이 없었음", en="the table did not have this column"),
