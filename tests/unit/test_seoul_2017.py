@@ -10,6 +10,7 @@ import pytest
 import evaluation as ev
 from evaluation import project
 from evaluation.specification import PreviousStudy, read_study
+from evaluation.study.plan import plan_study
 
 PUBLISHED = project.project_root() / "outputs" / "reference" / "seoul_2016" / "tables"
 
@@ -74,3 +75,14 @@ def test_the_new_wording_stands_in_the_codebook_too() -> None:
         assert wording.ko in variable.note_ko
         assert wording.en in variable.note_en
     assert re.search("family included", asked.en)
+
+
+def test_every_district_runs_in_every_wave_and_the_year_gathers_its_own() -> None:
+    plan = plan_study(read_study("seoul_2017", resolved=False))
+    instances = [step for step in plan.steps if step.step == "district"]
+    districts = ev.read_survey("seoul_2017").codebook.variables["district"].codes
+    assert {step.label for step in instances} == {f"{code}_{year}" for code in districts for year in (2015, 2016, 2017)}
+    assert {step.label for step in instances if step.published} == {"680_2017", "110_2017"}
+    (gathering,) = [step for step in plan.steps if step.step == "districts"]
+    assert set(gathering.needs) == {step.name for step in instances}
+    assert gathering.given["year"] == 2017
