@@ -16,7 +16,7 @@ from evaluation.errors import ProjectError, did_you_mean
 from evaluation.project import MANIFEST
 from evaluation.releases.cells import number, release_in
 from evaluation.releases.changes import known_changes
-from evaluation.releases.matching import matched
+from evaluation.releases.matching import matched, without_column
 from evaluation.releases.replacing import replace_file
 from evaluation.releases.verdicts import Cell, judged
 
@@ -95,7 +95,7 @@ def require_reason(study: str, found: Sequence[Cell], reason: str) -> None:
     """
     if not found or reason.strip():
         return
-    told = [cell for cell in found if not cell.is_along]
+    told = list({without_column(cell.old_address): cell for cell in reversed(found)}.values())[::-1]
     lines = [f"  {cell.old_address}: {_shown(cell)}" for cell in told[:_SHOWN]]
     lines += [f"  ... and {len(told) - _SHOWN:,} more"] if len(told) > _SHOWN else []
     failures = pd.DataFrame([{"address": cell.old_address, "old": _old(cell), "new": _new(cell)} for cell in found])
