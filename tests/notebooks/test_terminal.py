@@ -285,7 +285,7 @@ def test_status_tells_of_a_running_batch_and_of_a_dead_one(project):
     assert f"process {terminal.process.pid} ended without a word" in dead.stdout
     assert "5 of 5 notebooks: 1 ok, 1 interrupted, 3 waiting\n" in dead.stdout
     assert "Under way when the process died (1)\n  district/110_2017, 종로구" in dead.stdout
-    assert "Next: evaluation run small" in dead.stdout
+    assert "Next: run again, 1 notebook that ended well is kept:\n  evaluation run small\n" in dead.stdout
 
 
 def test_status_of_all_names_studies_that_never_ran(project):

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Group as Page
 
+from evaluation.study.states import GOOD
 from evaluation.terminal.failures import tell_failures
 from evaluation.terminal.outcome_table import outcome_table
 from evaluation.terminal.sheet import Sheet
-from evaluation.terminal.snapshot import STYLES, RunView, StepView, grouped, spelt_counts
+from evaluation.terminal.snapshot import RunView, StepView, grouped, spelt_counts
 from evaluation.terminal.spelling import counted, duration, listed, size
 
 #: Notebooks that are named as the slowest, and warnings and reasons that are told.
@@ -208,22 +209,16 @@ def _tell_cost(sheet: Sheet, run: RunView) -> None:
 
 
 def _tell_next(sheet: Sheet, run: RunView) -> None:
-    good = sum(view.state in ("ok", "cached") for view in run.steps)
-    kept = f" ({counted(good, 'notebook')} that ended well are not run again unless something changes)" if good else ""
-    again = f"evaluation run {run.study}"
     if run.state == "running":
         sheet.write(f"{run.study}: running; to stop it: Ctrl-C in its terminal, or kill -TERM {run.pid}")
-    elif run.state == "dead":
-        sheet.write(f"Next: {again}{kept}")
-        sheet.write(f"{run.study}: dead; what it left is in {run.folder}, outputs/{run.study} was not touched")
-    elif run.state == "skipped":
-        sheet.write(f"{run.study}: skipped, {run.page} says why; outputs/{run.study} was not touched")
-    elif run.state != "ok":
-        first = "" if run.state == "cancelled" else "mend what failed, then "
-        sheet.write(f"Next: {first}{again}{kept}")
-        sheet.write(where_it_lies(run), style=STYLES.get(run.state, ""))
-    else:
-        sheet.write(where_it_lies(run))
+        return
+    if run.state not in ("ok", "skipped"):
+        good = sum(view.state in GOOD for view in run.steps)
+        kept = f", {counted(good, 'notebook')} that ended well {'is' if good == 1 else 'are'} kept" if good else ""
+        mend = "mend what failed, then run again" if run.state == "failed" else "run again"
+        sheet.write(f"Next: {mend}{kept}:")
+        sheet.path(f"evaluation run {run.study}", indent=2)
+    sheet.write(where_it_lies(run), style="bold red" if run.state in ("failed", "dead") else "")
 
 
 def where_it_lies(run: RunView) -> str:
@@ -233,4 +228,6 @@ def where_it_lies(run: RunView) -> str:
         return f"{run.study}: ok, {run.page or run.folder}{part}"
     if run.state == "skipped":
         return f"{run.study}: skipped, {run.page} says why; outputs/{run.study} was not touched"
+    if run.state == "dead":
+        return f"{run.study}: dead; what it left is in {run.folder}, outputs/{run.study} was not touched"
     return f"{run.study}: {run.state}; this run is kept in {run.folder}, outputs/{run.study} was not touched"

@@ -123,7 +123,7 @@ def _head(run: RunView, width: int) -> list[Text]:
     first = Text(f"{run.study}: {ended:,} of {len(run.steps):,} done in {duration(run.elapsed)}", style="bold")
     second = Text(spelt_counts(run.steps))
     if first.cell_len + second.cell_len + 2 < width:
-        return [first + Text(": ") + second]
+        return [Text.assemble(first, ": ", second)]
     return [first, *(Text("  ") + line for line in second.wrap(Console(), max(1, width - 3), overflow="fold"))]
 
 
@@ -139,13 +139,14 @@ def _row(group: Group, width: int, names: int) -> _Row:
         worth = 1
     lead = f"  {padded(_name(group), names)}  "
     if not group.is_matrix:
-        return _Row((Text(lead) + _one(group.views[0]),), worth, group.step)
+        return _Row((Text.assemble(lead, _one(group.views[0])),), worth, group.step)
     states = joined((f"{number:,} {state}", STYLES.get(state, "")) for state, number in group.counts.items())
-    lines = [Text(lead) + (_bar(group) + Text("  ") if width >= 70 else Text("")) + states]
+    bar = Text.assemble(_bar(group), "  ") if width >= 70 else ""
+    lines = [Text.assemble(lead, bar, states)]
     for state, limit in (("running", RUNNING), ("broken", FAILED)):
         chosen = [view for view in group.views if view.state == state or (state == "broken" and view.state in BROKEN)]
         titles = widest([view.short_title for view in chosen[:limit]], max(12, width // 3))
-        lines += [Text(f"    {padded(view.short_title, titles)}  ") + _one(view) for view in chosen[:limit]]
+        lines += [Text.assemble(f"    {padded(view.short_title, titles)}  ", _one(view)) for view in chosen[:limit]]
         if len(chosen) > limit:
             word = "running" if state == "running" else "failed"
             lines.append(Text(f"    and {len(chosen) - limit:,} more {word}", style="dim"))
@@ -154,15 +155,18 @@ def _row(group: Group, width: int, names: int) -> _Row:
 
 def _one(view: StepView) -> Text:
     """Return how one notebook stands: its cell and time while it runs, place and error where it failed."""
-    state = Text(view.state, style=STYLES.get(view.state, ""))
+    return Text.assemble((view.state, STYLES.get(view.state, "")), _details(view))
+
+
+def _details(view: StepView) -> str:
     if view.state == "running":
-        return state + Text(f" cell {min(view.done + 1, view.cells)} of {view.cells}, {duration(view.seconds)}")
+        return f" cell {min(view.done + 1, view.cells)} of {view.cells}, {duration(view.seconds)}"
     if view.failure is not None and view.state in BROKEN:
         cell = f" in cell [{view.failure.cell}]" if view.failure.cell else ""
-        return state + Text(f"{cell}: {view.failure.line}")
+        return f"{cell}: {view.failure.line}"
     if view.blocked_by:
-        return state + Text(f", needs {listed(view.blocked_by, shown=3)}")
-    return state + Text(f"  {duration(view.seconds)}") if view.state == "ok" else state
+        return f", needs {listed(view.blocked_by, shown=3)}"
+    return f"  {duration(view.seconds)}" if view.state == "ok" else ""
 
 
 def _bar(group: Group) -> Text:
@@ -171,8 +175,7 @@ def _bar(group: Group) -> Text:
     ended = group.finished
     first = _BAR * good // len(group.views)
     second = _BAR * ended // len(group.views) - first
-    bar = Text("━" * first, style="green") + Text("━" * second, style="red")
-    return bar + Text("─" * (_BAR - first - second), style="dim")
+    return Text.assemble(("━" * first, "green"), ("━" * second, "red"), ("─" * (_BAR - first - second), "dim"))
 
 
 def _fitted(line: Text, width: int) -> Text:

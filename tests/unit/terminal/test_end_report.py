@@ -66,7 +66,8 @@ def test_the_page_of_a_batch_with_two_failures_says_where_why_and_what_to_do():
     assert "FewClustersWarning: 4 clusters are treated (district/350_2017 노원구, cell [7]" in text
     assert section(text, "Slowest").strip().startswith("district/620_2017 관악구: 10:04")
     assert "Disk used: run 23 MB, cache 118 MB" in text
-    assert "mend what failed, then evaluation run seoul_2017 (25 notebooks" in text
+    assert "\nNext: mend what failed, then run again, 25 notebooks that ended well are kept:\n" in text
+    assert "\n  evaluation run seoul_2017\n" in text
     joined = " ".join(line.strip() for line in lines[-2:])
     assert joined == (
         "seoul_2017: failed; this run is kept in outputs/failed/seoul_2017, outputs/seoul_2017 was not touched"
@@ -157,7 +158,7 @@ def test_a_dead_run_says_what_was_under_way_and_that_the_next_run_goes_on():
     )
     never = section(text, "Never ran (16)")
     assert "and 4 more (16): the process died before its turn came" in " ".join(never.split())
-    assert "Next: evaluation run seoul_2017 (10 notebooks that ended well are not run again" in text
+    assert "Next: run again, 10 notebooks that ended well are kept:\n  evaluation run seoul_2017\n" in text
 
 
 def test_a_running_batch_says_when_it_last_gave_a_sign_of_life_and_how_to_stop_it():
@@ -181,7 +182,7 @@ def test_a_stopped_run_tells_the_cell_it_was_in_and_what_never_started():
     never = section(text, "Never ran (2)")
     assert "report: the run was stopped before its turn came" in never
     assert "review: stopped because step profile failed" in never
-    assert "Next: evaluation run api_2000" in text
+    assert "Next: run again:\n  evaluation run api_2000\n" in text
 
 
 def test_a_skipped_study_says_where_to_get_the_data():
