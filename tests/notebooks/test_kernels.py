@@ -23,7 +23,7 @@ from jupyter_client.provisioning import KernelProvisionerFactory
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from evaluation import project
+from evaluation import project, recording
 from evaluation.study.kernels import provisioner, sockets, template, warm
 from evaluation.study.kernels.source import Kernels
 
@@ -175,7 +175,8 @@ state = {
     "open": sorted(os.readlink(f"/proc/self/fd/{n}").split(":")[0].replace("/dev/null", "pipe")
                    for n in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{n}")
                    and not INTERNAL.search(os.readlink(f"/proc/self/fd/{n}"))),
-    "evaluation": [m for m in sys.modules if m.split(".")[0] == "evaluation"],
+    "evaluation": [name for name, module in sys.modules.items() if "evaluation" in name
+                   or "evaluation" in str(getattr(module, "__file__", ""))],
 }
 print(json.dumps(state))
 """
@@ -237,6 +238,22 @@ def test_a_template_of_the_workbench_publishes_the_same_bytes_from_both_kinds(tm
     assert any("image/png" in text for text in shown[1])
     assert published[0] == published[1]
     assert any(name.endswith(".svg") for name in published[1])
+
+
+@linux
+def test_the_record_of_what_a_notebook_used_is_the_same_from_both_kinds(tmp_path):
+    (tmp_path / "used.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "used_module.py").write_text("import pandas\n", encoding="utf-8")
+    start = recording.start_code(tmp_path, tmp_path / "run")
+    use = "import pandas as pd, os, used_module; pd.read_csv('used.csv'); os.path.exists('absent.csv')"
+    plain, forked = both(start, use, f"print({recording.RECORD})", folder=tmp_path)
+    one, other = json.loads(printed(plain, 2)), json.loads(printed(forked, 2))
+    # A forked kernel does not look for packages again; other memory is needed.
+    different = {"asked", "peak_memory_bytes"}
+    assert {key for key in one if one[key] != other[key]} <= different, (one, other)
+    assert "used_module.py" in one["modules"]
+    assert not [name for name in one["modules"] if "kernels" in name]
+    assert set(one["inputs"]) == {"used.csv"}
 
 
 @linux
@@ -496,6 +513,9 @@ def test_what_an_ordinary_kernel_would_read_when_it_starts_is_not_passed_over(fo
     assert "PYTHONPATH" in plain_for(forked, env=environment(PYTHONPATH="src"))
     (tmp_path / "matplotlibrc").write_text("figure.dpi: 50\n", encoding="utf-8")
     assert "matplotlibrc" in plain_for(forked, folder=tmp_path)
+    (tmp_path / "matplotlibrc").unlink()
+    (tmp_path / "openpyxl.py").write_text("", encoding="utf-8")
+    assert "openpyxl lies in the working directory" in plain_for(forked, folder=tmp_path)
     assert "too long" in plain_for(forked, env=environment(EVALUATION_A="x" * 70_000, EVALUATION_B="x" * 70_000))
 
 

@@ -3,7 +3,7 @@
 It is run as a script, not imported, so that nothing of the workbench is loaded in a kernel before its
 notebook asks for it. Its argument is the descriptor of a socket on which each message is one JSON object:
 
-- it says ``{"ready": true}`` when the packages are imported, or ``{"unfit": <why>}``;
+- it says ``{"ready": <names that were looked for>}`` when the packages are imported, or ``{"unfit": <why>}``;
 - it is asked ``{"id", "arguments", "folder", "environment"}``, with three descriptors (standard input, output
   and error) beside it, and the new kernel itself answers ``{"id", "pid"}``; ``{"id", "refused"}`` is the answer
   where none could be forked;
@@ -70,11 +70,24 @@ LONGEST = 1 << 17
 _SET_DEATH_SIGNAL = 1
 
 
-def preload() -> str:
+class _Listener:
+    """Hears which names are looked for by imports, and finds none."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if path is None:
+            self.names.add(name)
+
+
+def preload(listener: _Listener) -> str:
     """Import the packages; return why no kernel may be forked from what is there then, or an empty text."""
+    sys.meta_path.insert(0, listener)
     for package in PACKAGES:
         with contextlib.suppress(ImportError):
             importlib.import_module(package)
+    sys.meta_path.remove(listener)
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
         return f"the imported packages started {threads - 1} threads (is OPENBLAS_NUM_THREADS=1 set?)"
@@ -207,6 +220,9 @@ def become_kernel(request: dict[str, Any], descriptors: list[int], kept: set[int
     # The class read the number of the parent from the environment when it was imported.
     app = IPKernelApp.instance(parent_handle=os.getppid())
     app.initialize()  # type: ignore[no-untyped-call]
+    # What was the main module when multiprocessing was imported is this script.
+    if "__mp_main__" in sys.modules:
+        sys.modules["__mp_main__"] = sys.modules["__main__"]
     app.start()  # type: ignore[no-untyped-call]
 
 
@@ -233,10 +249,11 @@ def main(descriptor: int) -> None:
     warm = Warm(control)
     before = open_descriptors()
     given = dict(os.environ)
-    unfit = preload()
+    listener = _Listener()
+    unfit = preload(listener)
     told = {name: value for name, value in os.environ.items() if given.get(name) != value}
     opened = open_descriptors() - before
-    warm.say({"unfit": unfit} if unfit else {"ready": True})
+    warm.say({"unfit": unfit} if unfit else {"ready": sorted(listener.names)})
     asked = warm.serve()
     if asked is None:
         warm.end()

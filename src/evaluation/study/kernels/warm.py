@@ -98,6 +98,7 @@ class WarmProcess:
         self._control: socket.socket | None = None
         self._terminal: IO[bytes] | None = None
         self._environment: dict[str, str] = {}
+        self._looked_for: frozenset[str] = frozenset()
         self._ready: Future[str] = Future()
         self._answers: dict[int, Future[int]] = {}
         self._ends: dict[int, Future[int]] = {}
@@ -132,6 +133,8 @@ class WarmProcess:
             if self._child is None:
                 self._start(environment)
         self._must_share(environment)
+        if hidden := self._looked_for & _modules_of(folder):
+            raise NoFork(f"{min(hidden)} lies in the working directory and hides a package")
         with self._sending:
             self._asked += 1
             number = self._asked
@@ -228,6 +231,7 @@ class WarmProcess:
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "id" not in message:
+            self._looked_for = frozenset(message.get("ready", ()))
             self._ready.set_result(message.get("unfit", ""))
             return
         number = message["id"]
@@ -287,6 +291,18 @@ def _unlike_plain(folder: str, environment: Mapping[str, str]) -> str:
     if (Path(folder) / "matplotlibrc").exists():
         return "a matplotlibrc lies in the working directory"
     return ""
+
+
+def _modules_of(folder: str) -> frozenset[str]:
+    """Return the names under which Python would import what lies in a folder."""
+    found = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith((".py", ".so", ".pyc")):
+                found.add(entry.name.split(".", 1)[0])
+            elif entry.is_dir() and os.path.exists(os.path.join(entry.path, "__init__.py")):
+                found.add(entry.name)
+    return frozenset(found)
 
 
 def _last_words(terminal: IO[bytes]) -> str:
