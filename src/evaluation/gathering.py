@@ -26,7 +26,7 @@ from evaluation.tables import common_provenance
 OF_INSTANCE = "__"
 #: Why a row has no number; keys of the vocabulary.
 NOT_PUBLISHED = "nothing was published"
-TOO_FEW = "too few respondents to be shown"
+TOO_FEW = "too few respondents or answers to be shown"
 
 #: Verbs whose rows are of the respondents of one area in one wave alone.
 _OWN_WAVE = frozenset({"area_means"})

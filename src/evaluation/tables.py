@@ -58,7 +58,7 @@ _WHOLE = frozenset({"n_effective", "ess", "ess_raw", "ess_participants", "ess_co
 #: Columns of plain frames that hold keys, and appear in the CSV with labels in both languages.
 _KEYS = ("margin", "variable", "covariate", "level", "term", "reason", "step")
 #: Columns of plain frames whose cells are words of the workbench.
-_OWN_WORDS = frozenset({"reason", "step", "denominator", "is_covered", "conclusion", "bound"})
+_OWN_WORDS = frozenset({"reason", "refused_because", "step", "denominator", "is_covered", "conclusion", "bound"})
 #: Columns of plain frames that tell the rows of one result apart, as the results themselves have them.
 _ROW_KEYS = frozenset({"method", "part", "quantity"})
 #: Columns of plain frames that go into the CSV only, where another column says the same in short.

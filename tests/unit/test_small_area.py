@@ -360,3 +360,14 @@ def test_the_adjusted_likelihood_is_largest_above_zero(seed):
     assert model.variance > 0
     assert (model.predicted(y, x, sampling)[1] > 0).all()
     assert (model.shrinkage(sampling) > 0).all()
+
+
+def test_areas_whose_direct_estimate_is_refused_have_the_models_prediction_and_say_so():
+    frame, covariates, _ = respondents()
+    lost = frame["gu"].isin(["g03", "g07"]) & (frame.groupby("gu").cumcount() > 5)
+    direct = ev.survey_mean(ev.survey_design(frame[~lost], psu="psu"), "y", by="gu")
+    result = ev.fay_herriot(ev.refuse_small(direct, minimum_n=10, minimum_df=2), covariates)
+    basis = dict(zip(result.keys["gu"], result.columns["basis"], strict=True))
+    assert {gu for gu, why in basis.items() if why == "model alone: the direct estimate is refused"} == {"g03", "g07"}
+    assert np.isfinite(result.estimate).all()
+    assert np.isfinite(result.std_error).all()

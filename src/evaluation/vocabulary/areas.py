@@ -29,7 +29,10 @@ TERMS: dict[str, tuple[str, str]] = {
     # gathering
     "Refusals": ("제시하지 않는 값과 그 까닭", "What is not given, and why"),
     "nothing was published": ("공표된 것이 없음", "nothing was published"),
-    "too few respondents to be shown": ("응답자가 적어 표시하지 않음", "too few respondents to be shown"),
+    "too few respondents or answers to be shown": (
+        "응답자나 한 응답을 고른 사람이 적어 표시하지 않음",
+        "too few respondents, or too few who gave one of the answers",
+    ),
     "model alone: the direct estimate is refused": (
         "모형만: 직접추정값은 제시하지 않음",
         "model alone: the direct estimate is refused",
@@ -68,9 +71,8 @@ TERMS: dict[str, tuple[str, str]] = {
     # small areas
     "root_mse": ("평균제곱근오차", "root mean squared error"),
     "model_variance_zero": (
-        "지역 간 분산이 0으로 추정되어 모든 지역이 모형의 예측값이며, 평균제곱근오차가 실제보다 작음",
-        "the variance between areas is estimated as zero: every area has the model's prediction, and its error is "
-        "understated",
+        "지역 간 분산이 0으로 추정되어 모든 지역이 모형의 예측값만 가짐",
+        "the variance between areas is estimated as zero: every area has the model's prediction alone",
     ),
     # maps
     "area_map_title": ("{what} (자치구 타일 지도)", "{what}: a tile per district"),
