@@ -25,7 +25,8 @@ from evaluation.study.plan import Plan, PlannedStep
 KEY_VERSION = 1
 #: Modules of the runner that make the notebook what it is, beside what its kernel imports.
 RUNNER = (
-    *("study/engine.py", "study/execution.py", "study/client.py", "study/output_limit.py", "study/parameters.py"),
+    *("study/engine.py", "study/execution.py", "study/client.py", "study/parameters.py"),
+    *("study/output_limit.py", "study/streams.py"),
     *("study/kernels/template.py", "study/kernels/warm.py"),
 )
 #: What else of the environment reaches into results.
@@ -114,11 +115,13 @@ def _named(value: object) -> Iterator[str]:
 
 
 def step_parts(step: PlannedStep, plan: Plan, needs: Sequence[str]) -> Parts:
-    """Return what a step is given, and whom it can read from."""
+    """Return what a step is given, and whom it can read from, in the order of the study file."""
+    order = {name: place for place, name in enumerate(plan.specification.steps)}
+    read = sorted((plan.by_name[name] for name in needs), key=lambda need: order[need.step])
     return {
         "parameters": dict(step.given),
         "instance": [step.name, step.output, step.label, dict(step.values)],
-        "needs": [[name, dict(plan.by_name[name].values)] for name in needs],
+        "needs": [[need.name, dict(need.values)] for need in read],
     }
 
 

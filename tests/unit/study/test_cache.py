@@ -481,6 +481,10 @@ def test_a_damaged_result_is_seen_removed_and_nothing_of_it_is_taken(project, da
     assert why(project) == ()
 
 
+def test_the_runners_modules_that_count_exist():
+    assert [file for file in key.RUNNER if not (key._PACKAGE / file).is_file()] == []
+
+
 def test_a_preview_removes_nothing(project):
     keep_all(project)
     flipped(entry_of(project) / "entry.json")
