@@ -282,7 +282,7 @@ def test_status_tells_of_a_running_batch_and_of_a_dead_one(project):
     dead = off_terminal(project, "status")
     assert dead.returncode == 0
     assert "DEAD after" in dead.stdout
-    assert f"process {terminal.process.pid} ended without a word" in dead.stdout
+    assert f"process {terminal.process.pid} ended before the run did" in dead.stdout
     assert "5 of 5 notebooks: 1 ok, 1 interrupted, 3 waiting\n" in dead.stdout
     assert "Under way when the process died (1)\n  district/110_2017, 종로구" in dead.stdout
     assert "Next: run again, 1 notebook that ended well is kept:\n  evaluation run small\n" in dead.stdout

@@ -206,6 +206,8 @@ class _Run:
                 log.close()
                 self.staging.close("failed")
                 raise
+            if self.problem:
+                log.note(self.problem)
             report = RunReport(self.plan.study, tuple(outcomes), state, Path(), self.plan.complete, self.problem)
             log.end(state, report.exit_code, {"run": _size(self.staging.folder), "cache": _size(self.cache_folder)})
         with self.interrupts.shield():

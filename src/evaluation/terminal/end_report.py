@@ -58,7 +58,7 @@ def _tell_head(sheet: Sheet, run: RunView) -> None:
     if run.state == "running":
         head = f"running for {duration(run.elapsed)}, last sign of life {duration(run.silence)} ago ({process})"
     elif run.state == "dead":
-        head = f"DEAD{after}: {process} ended without a word"
+        head = f"DEAD{after}: {process} ended before the run did"
     else:
         head = (run.state if run.state in ("ok", "skipped") else run.state.upper()) + after
     sheet.write(f"{name}: {head}", style="bold")

@@ -18,6 +18,8 @@ _STYLES = {"run": "cyan", "cached": "green", "depends": "yellow", "skipped": "ye
 _STATE = max(len(state) for state in _STYLES)
 #: Instances that are named before the rest is counted.
 _SHOWN = 8
+#: Differing verdicts on the instances of one step that are told.
+_KINDS = 8
 
 
 def plan_page(
@@ -95,11 +97,16 @@ def _tell_group(
     else:
         counts: Counter[str] = Counter(preview.state if preview else "skipped" for _, preview in group)
         sheet.write(f"{lead}  {', '.join(f'{number:,} {state}' for state, number in counts.items())}")
-        for (state, why), steps in kinds.items():
+        told = list(kinds.items()) if verbose else list(kinds.items())[:_KINDS]
+        for (state, why), steps in told:
             titles = [f"{step.label or step.name} {_short(places.get(step.name, ''))}".rstrip() for step in steps]
             who = listed(titles, shown=len(titles) if verbose else _SHOWN)
             reason = f"{spelt_reasons(why, full=verbose)} ({len(steps):,})" if why else f"({len(steps):,})"
             sheet.write(_line("  ", state, f"{reason}: {who}"), hang=_STATE + 4)
+        if len(told) < len(kinds):
+            rest = len(group) - sum(len(steps) for _, steps in told)
+            further = counted(len(kinds) - len(told), "further reason")
+            sheet.write(f"and {counted(rest, 'notebook')} for {further} (-v tells them)", indent=4)
     if verbose:
         _tell_parameters(sheet, [step for step, _ in group])
 

@@ -62,7 +62,7 @@ def view_of_report(report: RunReport) -> RunView:
         folder=relative(report.folder),
         complete=report.complete,
         problem=report.problem,
-        notes=log.notes if log else (),
+        notes=tuple(note for note in log.notes if note != report.problem) if log else (),
         disk=log.disk if log else {},
         page=relative(page) if page.is_file() else "",
         commit=_commit(report.folder),

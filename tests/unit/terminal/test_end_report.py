@@ -152,7 +152,7 @@ def test_a_dead_run_says_what_was_under_way_and_that_the_next_run_goes_on():
     views += [StepView(f"district/{code}_2017", "waiting", cells=14) for code in list(DISTRICTS)[9:]]
     run = RunView("seoul_2017", "dead", tuple(views), 8, 192.0, "outputs/.staging/seoul_2017", pid=4711)
     text = page(run)
-    assert text.startswith("seoul_2017, run 8: DEAD after 3:12: process 4711 ended without a word\n")
+    assert text.startswith("seoul_2017, run 8: DEAD after 3:12: process 4711 ended before the run did\n")
     assert "district/305_2017, 강북구 (Gangbuk-gu): cell 7 of 14" in section(
         text, "Under way when the process died (1)"
     )

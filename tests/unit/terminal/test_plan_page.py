@@ -93,6 +93,14 @@ def test_many_reasons_are_counted():
     assert "a; b; c and 2 more reasons (1): 110_2017" in text
 
 
+def test_of_many_different_reasons_the_rest_is_counted_and_told_with_v():
+    each = {f"d{code}": ("run", (f"{code}.csv changed",)) for code in DISTRICTS}
+    text = page(plan(), previews(**each), PLACES)
+    assert "district (25)  25 run\n" in text
+    assert "    and 17 notebooks for 17 further reasons (-v tells them)\n" in text
+    assert "740.csv changed (1): 740_2017 강동구" in page(plan(), previews(**each), PLACES, verbose=True)
+
+
 def test_a_study_without_its_data_says_so_first_and_every_step_is_skipped():
     lines = page(plan(skipped="a.sav is not there."), [], PLACES, width=None).splitlines()
     assert lines[0] == "every step will be skipped: a.sav is not there."
