@@ -18,7 +18,9 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
    ``survey_trend`` follows waves up to a break, ``survey_change`` compares two; ``response_table`` says who answered,
    ``independent_difference`` compares two samples. ``survey_chisq``, ``survey_ttest``, ``survey_ranktest`` and
    ``term_test`` test, ``small_sample_df`` where sampling units are few; ``with_imputations`` combines imputations;
-   ``pooled_waves`` and ``fay_herriot`` serve rare groups in many areas, ``refuse_small`` refuses.
+   ``pooled_waves`` and ``fay_herriot`` (with ``area_shares``) serve rare groups in many areas, ``refuse_small``
+   refuses. ``survey_area`` takes one area in one wave, for ``area_means``, ``area_difference``, ``area_change`` and
+   ``area_group``; ``funnel`` holds all areas against the limits that chance sets.
    ``write_r_script`` asks R for a second opinion, ``write_survey`` gives the weights back to SPSS and Stata.
 5. ``declared_comparison`` opens a comparison that was fixed, ``assess_comparability`` says what may be compared,
    ``participation_checklist`` what must be known of who takes part (``participation_agreement``,
@@ -56,7 +58,8 @@ A notebook writes ``import evaluation as ev`` and nothing else. The flow:
    ``missing_outcome_bounds`` and ``reweighted_jackknife`` what missing answers leave, ``variance_layers`` what more
    sample would buy, ``subgroup_impacts`` for whom. ``policy_evidence`` says what may be written.
    ``cluster_correlations``, ``rollout_mde``, ``rollout_power`` and ``city_power`` plan the next roll-out.
-7. ``table``, ``plot`` and ``statement`` show; ``publish`` is the one door out; ``check_claims`` holds what was printed
+7. ``table``, ``plot`` and ``statement`` show; ``publish`` is the one door out; ``gather`` puts together what the
+   instances of a step published, ``refusals`` lists what they did not give; ``check_claims`` holds what was printed
    against it.
 """
 
