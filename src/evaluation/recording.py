@@ -58,6 +58,8 @@ _BEYOND = frozenset(
     )
 )
 
+#: Programs that libraries ask about the machine and its fonts.
+_OF_MACHINE = frozenset({"fc-list", "system_profiler", "uname", "ldconfig", "sw_vers"})
 _SOURCE_AND_BYTECODE = (*importlib.machinery.SOURCE_SUFFIXES, *importlib.machinery.BYTECODE_SUFFIXES)
 #: Where folders are listed to find modules and packages.
 _IMPORTING = ("<frozen importlib", str(Path(importlib.util.__file__).parent) + os.sep, str(Path(pkgutil.__file__)))
@@ -275,7 +277,7 @@ class _Recording:
             self._renamed(arguments[1])
         elif event == "sqlite3.connect":
             self.opened(arguments[0], os.O_RDONLY)
-        elif event in _BEYOND:
+        elif event in _BEYOND and not (event == "subprocess.Popen" and Path(str(arguments[0])).stem in _OF_MACHINE):
             self.beyond.add(event)
 
     def opened(self, path: Any, flags: int) -> None:

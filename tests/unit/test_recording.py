@@ -217,6 +217,15 @@ def test_other_processes_and_the_network_are_noted(place, code, event):
     assert noted(place, code)["beyond"] == [event]
 
 
+def test_asking_for_the_machine_and_its_fonts_is_no_other_process(place):
+    code = """
+import contextlib, subprocess
+for program in ("fc-list", "/sbin/ldconfig"):
+    with contextlib.suppress(OSError): subprocess.run([program, "--version"], capture_output=True)
+"""
+    assert noted(place, code)["beyond"] == []
+
+
 def test_reads_of_other_threads_are_noted_and_files_still_behave(place):
     code = """
 import shutil, threading

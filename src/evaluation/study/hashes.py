@@ -68,6 +68,7 @@ class FileHashes:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._known: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._versions: dict[tuple[str, int, int], str] = {}
         self._lock = threading.Lock()
 
     def of(self, name: str) -> str | None:
@@ -89,6 +90,7 @@ class FileHashes:
         with self._lock:
             if is_settled(found, begin):
                 self._known[name] = signature, digest
+                self._versions[name, found.st_size, found.st_mtime_ns] = digest
             else:
                 self._known.pop(name, None)
         return digest
@@ -200,7 +202,7 @@ class Inputs(FileHashes):
         """Return the hash of what a kernel read; None where the file changed since and nobody can know."""
         if read[2]:
             return str(read[2])
-        return now if self.is_as_read(file, read) else None
+        return now if self.is_as_read(file, read) else self._versions.get((file, read[0], read[1]))
 
     def changed_code(self, record: Mapping[str, Any]) -> list[str]:
         """Return the modules that are no longer what a kernel imported."""

@@ -640,6 +640,17 @@ def test_data_that_change_while_a_step_runs_are_told(project):
     assert Inputs(project.root).check("profile", seen | {"written": [DATA]}) == []
 
 
+def test_data_that_were_only_touched_are_not_told(project, monkeypatch):
+    monkeypatch.setattr(hashes, "UNSETTLED_NS", -1)
+    inputs, seen = Inputs(project.root), record(project.root)
+    seen["inputs"][DATA][2] = ""
+    assert inputs.check("profile", seen) == []
+    os.utime(project.root / DATA, (1, 1))
+    assert inputs.check("weighting", seen) == []
+    project.write(DATA, "other\n")
+    assert inputs.check("report", seen) == [Change(DATA, "profile", "report")]
+
+
 def test_data_that_a_cached_step_rests_on_count_as_read(project):
     keep_all(project)
     cache = project.cache()
