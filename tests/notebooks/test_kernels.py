@@ -244,6 +244,8 @@ def test_a_template_of_the_workbench_publishes_the_same_bytes_from_both_kinds(tm
 def test_the_record_of_what_a_notebook_used_is_the_same_from_both_kinds(tmp_path):
     (tmp_path / "used.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     (tmp_path / "used_module.py").write_text("import pandas\n", encoding="utf-8")
+    for file in tmp_path.iterdir():
+        os.utime(file, (1e9, 1e9))
     start = recording.start_code(tmp_path, tmp_path / "run")
     use = "import pandas as pd, os, used_module; pd.read_csv('used.csv'); os.path.exists('absent.csv')"
     plain, forked = both(start, use, f"print({recording.RECORD})", folder=tmp_path)
