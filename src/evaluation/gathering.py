@@ -287,15 +287,17 @@ def _columns(parts: Sequence[Estimates]) -> dict[str, NDArray[Any]]:
     names = list(dict.fromkeys(name for part in parts for name in part.columns))
     columns = {}
     for name in names:
-        numbers = all(np.issubdtype(part.columns[name].dtype, np.number) for part in parts if name in part.columns)
-        blank: Any = np.nan if numbers else ""
-        cells = [
-            part.columns[name]
-            if name in part.columns
-            else np.full(len(part), blank, dtype=float if numbers else object)
-            for part in parts
-        ]
-        columns[name] = np.concatenate(cells)
+        held = [part.columns[name] for part in parts if name in part.columns]
+        told = [values for values in held if not all(value is None for value in values)]
+        numbers = all(np.issubdtype(values.dtype, np.number) for values in told)
+        kind, blank = (float, np.nan) if numbers else (object, "")
+        empty = [name not in part.columns or all(value is None for value in part.columns[name]) for part in parts]
+        columns[name] = np.concatenate(
+            [
+                np.full(len(part), blank, dtype=kind) if is_empty else part.columns[name]
+                for part, is_empty in zip(parts, empty, strict=True)
+            ]
+        )
         if not numbers:
             columns[name] = np.array(["" if value is None else value for value in columns[name]], dtype=object)
     return columns

@@ -163,6 +163,19 @@ def test_marked_rows_are_listed_with_the_mark(run, monkeypatch):
     assert set(listed["refused_because"]) == {TOO_FEW}
 
 
+def test_a_column_that_one_instance_holds_empty_stays_a_column_of_numbers(run, monkeypatch):
+    def half_empty(here, items):
+        means = ev.area_means(here, items)
+        first = here.area["district"] == 110
+        deff = np.full(2, np.nan) if first else means.columns["deff"]
+        return replace(means, columns={"n_effective": means.columns["n_effective"], "deff": deff})
+
+    published(monkeypatch, district_items=half_empty)
+    gathered = ev.gather("district_items")
+    assert gathered.columns["deff"].dtype == float
+    assert np.isnan(gathered.columns["deff"]).tolist() == [True, True, False, False, False, False]
+
+
 def test_where_names_what_there_is_or_says_what_is_near(run, monkeypatch):
     published(monkeypatch, district_items=ev.area_means)
     assert len(ev.gather("district_items", where={"district": [110, 680]})) == 4
