@@ -9,7 +9,7 @@ from rich.console import Group as Page
 from evaluation.study.states import GOOD
 from evaluation.terminal.failures import tell_failures
 from evaluation.terminal.outcome_table import outcome_table
-from evaluation.terminal.sheet import Sheet
+from evaluation.terminal.sheet import Sheet, glued
 from evaluation.terminal.snapshot import RunView, StepView, grouped, spelt_counts
 from evaluation.terminal.spelling import counted, duration, listed, size
 
@@ -109,7 +109,7 @@ def _why_idle(view: StepView, states: dict[str, StepView], state: str, full: boo
         return view.skipped_because
     if view.blocked_by:
         blockers = [states.get(name, StepView(name, "waiting")) for name in view.blocked_by]
-        named = (f"{blocker.title} ({blocker.state})" for blocker in blockers)
+        named = (glued(f"{blocker.title} ({blocker.state})") for blocker in blockers)
         return f"needs {listed(named, shown=len(blockers) if full else _BLOCKERS)}"
     if view.state == "cancelled":
         return view.failure.message if view.failure else "the run was stopped before its turn came"
@@ -123,7 +123,7 @@ def _names(views: Iterable[StepView], full: bool) -> list[str]:
         if not group.is_matrix:
             told.append(group.step)
             continue
-        shown = listed((view.short_title for view in group.views), shown=len(group.views) if full else 12)
+        shown = listed((glued(view.short_title) for view in group.views), shown=len(group.views) if full else 12)
         number = f" ({len(group.views):,})" if len(group.views) > 1 else ""
         told.append(f"{group.step}/{shown}{number}")
     return told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation.terminal.sheet import Sheet
+from evaluation.terminal.sheet import Sheet, glued
 from evaluation.terminal.snapshot import BROKEN, RunView, StepView
 from evaluation.terminal.spelling import duration, listed
 
@@ -73,13 +73,13 @@ def _tell_others(sheet: Sheet, views: Sequence[StepView], full: bool) -> None:
     same = [view for view in views[1:] if (view.failure.text if view.failure else "") == first]
     other = [view for view in views[1:] if view not in same]
     if same:
-        names = listed((view.short_title for view in same), shown=len(same) if full else 60)
+        names = listed((glued(view.short_title) for view in same), shown=len(same) if full else 60)
         sheet.write(f"the same in {len(same):,} more: {names}", indent=4)
     for view in other if full else other[:_OWN_LINE]:
         sheet.write(f"{view.short_title}: {view.failure.line if view.failure else view.state}", indent=4)
     rest = [] if full else other[_OWN_LINE:]
     if rest:
-        names = listed((view.short_title for view in rest), shown=60)
+        names = listed((glued(view.short_title) for view in rest), shown=60)
         sheet.write(f"a like failure in {len(rest):,} more: {names}", indent=4)
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from evaluation.study.cache import Preview
 from evaluation.study.plan import Plan, PlannedStep
 from evaluation.terminal.end_report import spelt_reasons
-from evaluation.terminal.sheet import Sheet
+from evaluation.terminal.sheet import Sheet, glued
 from evaluation.terminal.spelling import counted, listed, padded, widest
 
 _STYLES = {"run": "cyan", "cached": "green", "depends": "yellow", "skipped": "yellow"}
@@ -99,7 +99,9 @@ def _tell_group(
         sheet.write(f"{lead}  {', '.join(f'{number:,} {state}' for state, number in counts.items())}")
         told = list(kinds.items()) if verbose else list(kinds.items())[:_KINDS]
         for (state, why), steps in told:
-            titles = [f"{step.label or step.name} {_short(places.get(step.name, ''))}".rstrip() for step in steps]
+            titles = [
+                glued(f"{step.label or step.name} {_short(places.get(step.name, ''))}".rstrip()) for step in steps
+            ]
             who = listed(titles, shown=len(titles) if verbose else _SHOWN)
             reason = f"{spelt_reasons(why, full=verbose)} ({len(steps):,})" if why else f"({len(steps):,})"
             sheet.write(_line("  ", state, f"{reason}: {who}"), hang=_STATE + 4)

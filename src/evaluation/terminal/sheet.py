@@ -10,6 +10,8 @@ from rich.text import Text
 
 #: Narrower than this a text is not wrapped: one word per line helps nobody.
 NARROWEST = 30
+#: A blank at which no line is broken; on the page it is an ordinary one.
+GLUE = "\ue000"
 
 
 class Sheet:
@@ -68,6 +70,7 @@ class Sheet:
 
     def _add(self, line: Text) -> None:
         line.rstrip()
+        line.plain = line.plain.replace(GLUE, " ")
         line.no_wrap, line.overflow = True, "ignore"
         self._parts.append(line)
 
@@ -105,6 +108,11 @@ def rendered(part: RenderableType, *, width: int = 80, styled: bool = False) -> 
     )
     console.print(part, soft_wrap=True)
     return stream.getvalue()
+
+
+def glued(text: str) -> str:
+    """Return a name that is not broken over two lines of a sheet."""
+    return text.replace(" ", GLUE)
 
 
 def joined(parts: Iterable[tuple[str, str]]) -> Text:

@@ -59,7 +59,7 @@ def test_the_page_of_a_batch_with_two_failures_says_where_why_and_what_to_do():
     assert "Merge it with '70-79'" in text
     assert "district/620_2017, 관악구 (Gwanak-gu): timed out in cell [9] of 14 after 10:04" in text
     never = section(text, "Never ran (2)")
-    assert "districts: needs district/620_2017 관악구 (timed-out), district/680_2017" in never
+    assert "districts: needs district/620_2017 관악구 (timed-out),\n    district/680_2017 강남구 (failed)\n" in never
     assert "report: needs districts (blocked)" in never
     assert "src/evaluation/weighting/raking.py changed: weighting" in section(text, "Why they ran")
     assert "never run: district (23 of 25)" in section(text, "Why they ran")

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from evaluation.study.states import Progress
 from evaluation.terminal import screen
-from evaluation.terminal.sheet import Sheet, rendered
+from evaluation.terminal.sheet import Sheet, glued, rendered
 from evaluation.terminal.spelling import padded
 
 
@@ -41,6 +41,12 @@ def test_korean_text_is_broken_by_columns_not_by_letters(width):
     lines = written("종로구 " * 40, width, indent=3)
     assert all(cell_len(line) <= width for line in lines)
     assert "".join(lines).replace(" ", "") == "종로구" * 40
+
+
+def test_a_name_with_its_place_is_not_parted():
+    lines = written(", ".join(glued(f"{code}_2017 종로구") for code in range(100, 130)), 44)
+    assert all(line.rstrip(",").endswith("종로구") for line in lines)
+    assert " ".join(line.strip() for line in lines).count("_2017 종로구") == 30
 
 
 def test_a_word_longer_than_the_line_is_folded_and_nothing_is_lost():
