@@ -33,6 +33,7 @@ from evaluation.releases.lasting import altered_file, is_kept, is_published, las
 from evaluation.releases.signoff import append_signoffs, read_signoffs
 from evaluation.results import plain
 from evaluation.specification import RESOLVED
+from evaluation.study.lock import holding
 from evaluation.study.manifest import outcomes_of, read_manifest
 
 #: What a clean copy of the project holds, beside the package itself. No outputs, no scratch.
@@ -229,8 +230,15 @@ def accept_run(study_id: str, *, reason: str = "", by: str = "", on: datetime.da
         Where there is no complete good run, a file of it was changed after the run, a published number
         changes without a reason, or ``errata.csv`` or ``signoff.yml`` cannot be read. The published run
         stays as it was.
+    StudyError
+        Where the study is being run now.
     """
     project.study_file(study_id)
+    with holding(study_id):
+        return _accept(study_id, reason, by, on)
+
+
+def _accept(study_id: str, reason: str, by: str, on: datetime.date | None) -> str:
     outputs = project.project_root() / "outputs"
     run, place = outputs / study_id, outputs / "reference" / study_id
     manifest = read_manifest(run)

@@ -50,6 +50,8 @@ class Comparison:
         Standard errors beyond which a difference between two years must be explained.
     unused : tuple of str
         Addresses under ``compared_with.explained`` that fit no difference.
+    places : tuple of str
+        Where the two were read, relative to the project.
     folder : Path
         Holds ``compare.html`` and ``compare.csv``.
     """
@@ -59,6 +61,7 @@ class Comparison:
     cells: pd.DataFrame = field(repr=False)
     threshold: float
     unused: tuple[str, ...]
+    places: tuple[str, str]
     folder: Path = field(repr=False)
 
     @property
@@ -74,7 +77,7 @@ class Comparison:
     def summary(self) -> str:
         """Return the counts, and each change that is not explained, as plain text."""
         counts = ", ".join(f"{KINDS[kind].en} {count:,}" for kind, count in self.counts().items() if count) or "none"
-        lines = [f"{self.old} -> {self.new}: {counts}."]
+        lines = [f"{self.places[0]} -> {self.places[1]}: {counts}."]
         open_cells = self.cells[self.cells["is_unexplained"]]
         if open_cells.empty:
             lines.append("Every change is explained, or within the threshold.")
@@ -90,13 +93,14 @@ class Comparison:
 
 #: Unexplained changes that a summary names one by one.
 _SHOWN = 20
+_ROWS = ("rows", "row")
 
 
 def _open_lines(cells: pd.DataFrame) -> list[str]:
     """Return a line for each cell; a table that is gone has one line for all its rows."""
     whole = cells["note"].isin(["no_table_now"])
     gone = cells.loc[whole, "table"].value_counts(sort=False)
-    lines = [f"gone: {name} | *: the whole table, {rows:,} rows" for name, rows in gone.items()]
+    lines = [f"gone: {name} | *: the whole table, {rows:,} {_ROWS[rows == 1]}" for name, rows in gone.items()]
     return [*lines, *(_line(row) for row in cells[~whole].to_dict("records"))]
 
 
@@ -142,7 +146,9 @@ def compare_studies(old: str, new: str, *, out: Path | None = None) -> Compariso
     cells = list(judged(matched(before, now, known.renamed), known, templates))
     folder = project.project_root() / "outputs" / "compare" / f"{old}--{new}" if out is None else Path(out)
     words: dict[str, Callable[[Row], str]] = {lang: row_words(now, lang) for lang in project.LANGUAGES}
-    made = Comparison(old, new, _frame(cells, words), known.threshold, _unused(cells, known), folder)
+    made = Comparison(
+        old, new, _frame(cells, words), known.threshold, _unused(cells, known), (before.place, now.place), folder
+    )
     page = compare_page(cells, Subject(before, now, known, made.counts(), made.unused, words))
     replace_file(folder / "compare.html", page.encode("utf-8"))
     replace_file(folder / "compare.csv", csv_bytes(made.cells))

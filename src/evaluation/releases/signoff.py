@@ -34,6 +34,7 @@ from evaluation.releases.cells import good_run
 from evaluation.releases.lasting import altered_file, manifest_hash, outputs_hash
 from evaluation.releases.replacing import replace_file
 from evaluation.specification import Strict, faults_of
+from evaluation.study.lock import holding
 from evaluation.study.manifest import read_manifest
 
 #: File in a run folder.
@@ -134,20 +135,25 @@ def sign_off(
     ProjectError
         Where there is no good run, a file of it was changed since, name, role or what was checked is empty, or
         the file that is there cannot be read or written.
+    StudyError
+        Where the study is being run now.
     """
     texts = {"name": _line(name), "role": _line(role)}
     items = tuple(filter(None, map(_line, [checked] if isinstance(checked, str) else checked)))
     empty = [key for key, text in texts.items() if not text] + ([] if items else ["checked"])
     if empty:
         raise ProjectError(f"a sign-off says who checked what: {', '.join(empty)} must not be empty.")
+    project.study_file(study)
+    with holding(study):
+        return _sign(study, texts["name"], texts["role"], items, _line(note), on or datetime.date.today())
+
+
+def _sign(study: str, name: str, role: str, checked: tuple[str, ...], note: str, on: datetime.date) -> SignOff:
     run = good_run(study)
     manifest = read_manifest(run)
     if altered := altered_file(run, manifest):
         raise ProjectError(f"'{study}' cannot be signed off: {altered}. Run the study again: evaluation run {study}")
-    when = (on or datetime.date.today()).isoformat()
-    given = SignOff(
-        texts["name"], texts["role"], items, _line(note), when, manifest_hash(manifest), outputs_hash(manifest)
-    )
+    given = SignOff(name, role, checked, note, on.isoformat(), manifest_hash(manifest), outputs_hash(manifest))
     for folder in _same_run(study, run, given.manifest):
         append_signoffs(folder, [given])
     return given

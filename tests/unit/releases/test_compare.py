@@ -62,7 +62,9 @@ def test_a_change_beyond_the_threshold_must_be_explained_and_the_threshold_is_th
     assert comparison.threshold == 2.3
     assert comparison.unused == ("other | *",)
     assert list(comparison.cells.loc[comparison.cells["is_unexplained"], "column"]) == ["estimate"]
-    assert "changed: items | stay |  | estimate: 0.5 -> 0.62, 2.4 standard errors" in comparison.summary()
+    told = comparison.summary().splitlines()
+    assert told[0] == "outputs/city_2016 -> outputs/city_2017: changed 1."
+    assert told[2] == "  changed: items | stay |  | estimate: 0.5 -> 0.62, 2.4 standard errors"
 
 
 @pytest.mark.parametrize("address", ["items | stay |  | estimate", "items | *", "it?ms | *", "items |  stay | | *"])
@@ -249,6 +251,7 @@ def test_rows_columns_and_tables_that_are_new_or_gone_are_told_once(city):
         ["past", "gone", "no_table_now", True],
     ]
     assert comparison.exit_code == 1
+    assert "  gone: past | *: the whole table, 1 row" in comparison.summary().splitlines()
 
 
 def test_a_value_that_is_empty_on_one_side_is_new_or_gone(city):

@@ -78,7 +78,9 @@ def test_what_is_planted_in_a_copy_is_found_and_nothing_else(published):
     moved = [cell for cell in found if cell.kind == "revised"]
     assert [cell.address for cell in moved] == ["final_items | rely |  | estimate"]
     assert moved[0].difference == pytest.approx(1e-6, rel=1e-3)
-    with pytest.raises(ProjectError, match=r"coverage \| residents_covered/population \|  \| covered: 6859417") as refusal:
+    with pytest.raises(
+        ProjectError, match=r"coverage \| residents_covered/population \|  \| covered: 6859417"
+    ) as refusal:
         require_reason("seoul_2016", found, " ")
     assert str(refusal.value).count("coverage |") == 3
     assert len(refusal.value.failures) == len(found)

@@ -5,10 +5,11 @@ from datetime import date
 
 import pytest
 
-from evaluation.errors import ProjectError
+from evaluation.errors import ProjectError, StudyError
 from evaluation.releases.lasting import manifest_hash
 from evaluation.releases.signoff import read_signoffs, sign_off
 from evaluation.review import accept_run
+from evaluation.study.lock import holding
 
 DAY = date(2017, 12, 1)
 
@@ -114,6 +115,16 @@ def test_a_run_that_was_changed_by_hand_cannot_be_signed(signed):
     (signed.old / "tables" / "items.csv").write_text("term,estimate\nstay,0.9\n", encoding="utf-8")
     with pytest.raises(ProjectError, match=r"cannot be signed off: tables/items\.csv was changed after the run"):
         signed.sign()
+
+
+def test_while_the_study_is_run_nothing_is_signed_or_accepted(signed, monkeypatch):
+    monkeypatch.setattr("evaluation.study.lock._PATIENCE", 0.1)
+    with holding("city_2016"):
+        for act in (signed.sign, lambda: accept_run("city_2016")):
+            with pytest.raises(StudyError, match=r"'city_2016' is being run already by process \d+"):
+                act()
+    assert not (signed.old / "signoff.yml").exists()
+    assert not (signed.published / "city_2016").exists()
 
 
 def test_a_run_that_is_not_good_cannot_be_signed(signed):
