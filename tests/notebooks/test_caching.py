@@ -201,6 +201,22 @@ def test_data_that_change_while_the_study_runs_fail_the_step_that_read_the_other
     assert why["profile"] == ("surveys/small/data.csv changed",)
 
 
+def test_data_that_change_after_the_last_step_that_read_them_fail_the_run(project):
+    def change(progress):
+        if (progress.step, progress.state) == ("report", "ok"):
+            save(project / "surveys" / "small" / "data.csv", "a\n3\n")
+
+    report = run_study("small", progress=change)
+    assert {outcome.step: outcome.state for outcome in report.outcomes} == {
+        "profile": "failed",
+        "weighting": "ok",
+        "report": "ok",
+    }
+    assert report.outcomes[0].failure.line.startswith("SourceError: surveys/small/data.csv changed while the study ran")
+    assert report.exit_code == 1
+    assert not (project / "outputs" / "small").exists()
+
+
 def test_a_step_that_asks_another_process_is_never_cached(project):
     notebook(project, "50_report", ["import subprocess, sys", "subprocess.run([sys.executable, '-c', '']).returncode"])
     ran()

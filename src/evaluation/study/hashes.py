@@ -198,6 +198,12 @@ class Inputs(FileHashes):
                 changes.append(Change(file, reader, step))
         return changes
 
+    def changed(self) -> list[Change]:
+        """Return the data that are no longer what the steps of this run read, each with the step that read it first."""
+        with self._lock:
+            first = dict(self._first)
+        return [Change(file, step, step) for file, (digest, step) in first.items() if self.of(file) != digest]
+
     def content_read(self, file: str, read: Read, now: str | None) -> str | None:
         """Return the hash of what a kernel read; None where the file changed since and nobody can know."""
         if read[2]:

@@ -16,6 +16,7 @@ from evaluation.study.batch import Batch, ProgressCallback, Settings, Teller
 from evaluation.study.cache import Cache
 from evaluation.study.events import EVENTS, EventLog, known_runs
 from evaluation.study.execution import CELL_TIMEOUT
+from evaluation.study.hashes import Change
 from evaluation.study.interrupts import Interrupts
 from evaluation.study.kernels.source import Kernels
 from evaluation.study.manifest import published_files, state_of, write_manifest
@@ -233,6 +234,8 @@ class _Run:
             cache = Cache(self.cache_folder, plan)
             batch = Batch(plan, folder, teller, cache, kernels, self.interrupts, self.settings)
             outcomes = _without_clashes(folder, batch.run(), teller)
+            if state_of(outcomes) == "ok":
+                outcomes = _without_changes(outcomes, cache.inputs.changed(), teller)
             if kernels.fell_back:
                 teller.note(f"kernels were plain: {kernels.fell_back}")
         return outcomes
@@ -270,6 +273,21 @@ def _kind(state: str, complete: bool) -> Kind:
 def _cores() -> int:
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def _without_changes(outcomes: list[StepOutcome], changes: Sequence[Change], teller: Teller) -> list[StepOutcome]:
+    """Fail the steps whose data changed after they had read them: the manifest would name what they did not read."""
+    faults: dict[str, list[str]] = {}
+    for change in changes:
+        faults.setdefault(change.first, []).append(change.message)
+    checked = []
+    for outcome in outcomes:
+        if outcome.is_good and outcome.step in faults:
+            failure = Failure(0, "SourceError", "\n".join(faults[outcome.step]))
+            outcome = replace(outcome, state="failed", failure=failure)
+            teller.ended(outcome)
+        checked.append(outcome)
+    return checked
 
 
 def _without_clashes(run: Path, outcomes: Sequence[StepOutcome], teller: Teller) -> list[StepOutcome]:
