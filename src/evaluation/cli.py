@@ -21,7 +21,6 @@ from evaluation.specification import read_study
 
 if TYPE_CHECKING:
     from evaluation.study.plan import Plan
-    from evaluation.terminal.snapshot import RunView
 
 #: Exit codes beside 0 (ok) and those of other programs.
 FAILED, BAD_INPUT, STOPPED = 1, 2, 130
@@ -131,29 +130,12 @@ def plan(
 
 @app.command()
 def status(studies: Studies = None, verbose: Verbose = False) -> None:
-    """Print how the last run of each study stands: running, dead or ended."""
-    from evaluation.terminal import screen
-    from evaluation.terminal.end_report import end_report
+    """Print how the last run of each study stands: running, dead or ended; without a study, good ones in a line."""
+    from evaluation.terminal.status import status_pages
 
-    for number, run in enumerate(_last_runs(studies)):
-        lines = [""] if number else []
-        _print(*lines, run if isinstance(run, str) else end_report(run, width=screen.width(), full=verbose))
-
-
-def _last_runs(studies: Sequence[str] | None) -> list[RunView | str]:
-    """Return how the last runs stand; of all studies, those that never ran in words."""
-    from evaluation.terminal.status import view_of_latest
-
-    found: list[RunView | str] = []
-    for study in studies or _all_studies():
+    for study in studies or ():
         project.study_file(study)
-        try:
-            found.append(view_of_latest(study))
-        except ProjectError as error:
-            if studies:
-                raise
-            found.append(f"{study}: {error}")
-    return found
+    _print(*status_pages(studies or _all_studies(), is_overview=not studies, verbose=verbose))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from rich.console import Group as Page
 from evaluation.study.states import GOOD
 from evaluation.terminal.failures import tell_failures
 from evaluation.terminal.outcome_table import outcome_table
+from evaluation.terminal.reasons import shared_reasons, spelt_reasons
 from evaluation.terminal.sheet import Sheet, glued
 from evaluation.terminal.snapshot import RunView, StepView, grouped, spelt_counts
 from evaluation.terminal.spelling import counted, duration, listed, size
@@ -130,23 +131,18 @@ def _names(views: Iterable[StepView], full: bool) -> list[str]:
 
 
 def _tell_why(sheet: Sheet, run: RunView, full: bool) -> None:
-    reasons: dict[tuple[str, ...], list[StepView]] = {}
-    for view in run.steps:
-        if view.why:
-            reasons.setdefault(view.why, []).append(view)
+    """Tell each reason once, with the notebooks that it made run; most had several."""
+    reasons = shared_reasons((view, view.why) for view in run.steps)
     if not reasons:
         return
     sheet.heading("Why they ran")
     sizes = {group.step: len(group.views) for group in run.groups}
-    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
-    for why, views in ordered if full else ordered[:REASONS]:
+    for why, views in reasons if full else reasons[:REASONS]:
         who = "; ".join(_share(group.step, group.views, sizes[group.step]) for group in grouped(views))
         sheet.write(f"{spelt_reasons(why, full=full)}: {who}", indent=2)
-    if len(ordered) > REASONS and not full:
-        rest = sum(len(views) for _, views in ordered[REASONS:])
-        sheet.write(
-            f"and {counted(rest, 'notebook')} for {counted(len(ordered) - REASONS, 'further reason')}", indent=2
-        )
+    rest = sum(len(why) for why, _ in reasons[REASONS:])
+    if rest and not full:
+        sheet.write(f"and {counted(rest, 'further reason')}", indent=2)
 
 
 def _share(step: str, views: Sequence[StepView], all_of_it: int) -> str:
@@ -157,21 +153,6 @@ def _share(step: str, views: Sequence[StepView], all_of_it: int) -> str:
     if len(views) == 1:
         return views[0].title
     return f"{step} ({len(views):,} of {all_of_it:,})"
-
-
-def spelt_reasons(why: Sequence[str], *, full: bool = False, shown: int = 3) -> str:
-    """Return why a notebook has to run, in one line.
-
-    Examples
-    --------
-    >>> spelt_reasons(["a.py changed", "b.py changed", "c.py changed", "d.csv changed", "e.csv changed"])
-    'a.py changed; b.py changed; c.py changed and 2 more reasons'
-    >>> spelt_reasons(["never run"])
-    'never run'
-    """
-    if full or len(why) <= shown:
-        return "; ".join(why)
-    return f"{'; '.join(why[:shown])} and {counted(len(why) - shown, 'more reason')}"
 
 
 def _tell_warnings(sheet: Sheet, run: RunView, full: bool) -> None:
@@ -219,6 +200,15 @@ def _tell_next(sheet: Sheet, run: RunView) -> None:
         sheet.write(f"Next: {mend}{kept}:")
         sheet.path(f"evaluation run {run.study}", indent=2)
     sheet.write(where_it_lies(run), style="bold red" if run.state in ("failed", "dead") else "")
+
+
+def one_line(run: RunView) -> str:
+    """Return how a run stands in one line, for an overview of several studies."""
+    name = f"{run.study}, run {run.number}" if run.number else run.study
+    after = f" after {duration(run.elapsed)}" if run.elapsed else ""
+    part = "" if run.complete else ", only a part of the study"
+    total = f"{len(run.steps):,} of {counted(len(run.steps), 'notebook')}{part}: {spelt_counts(run.steps)}"
+    return f"{name}: {run.state}{after}, {total}; {run.page or run.folder}"
 
 
 def where_it_lies(run: RunView) -> str:

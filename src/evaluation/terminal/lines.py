@@ -11,7 +11,7 @@ from typing import Self, TextIO
 
 from evaluation.study.plan import Plan
 from evaluation.study.states import Progress
-from evaluation.terminal.end_report import spelt_reasons
+from evaluation.terminal.reasons import spelt_reasons
 from evaluation.terminal.snapshot import BROKEN, StepView
 from evaluation.terminal.spelling import counted, duration, listed
 from evaluation.terminal.tally import Clock, Tally

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from evaluation.study.cache import Preview
 from evaluation.study.plan import Plan, PlannedStep
-from evaluation.terminal.end_report import spelt_reasons
+from evaluation.terminal.reasons import shared_reasons, spelt_reasons
 from evaluation.terminal.sheet import Sheet, glued
 from evaluation.terminal.spelling import counted, listed, padded, widest
 
@@ -18,8 +18,8 @@ _STYLES = {"run": "cyan", "cached": "green", "depends": "yellow", "skipped": "ye
 _STATE = max(len(state) for state in _STYLES)
 #: Instances that are named before the rest is counted.
 _SHOWN = 8
-#: Differing verdicts on the instances of one step that are told.
-_KINDS = 8
+#: Reasons that are told where the instances of a step differ.
+_REASONS = 8
 
 
 def plan_page(
@@ -97,20 +97,32 @@ def _tell_group(
     else:
         counts: Counter[str] = Counter(preview.state if preview else "skipped" for _, preview in group)
         sheet.write(f"{lead}  {', '.join(f'{number:,} {state}' for state, number in counts.items())}")
-        told = list(kinds.items()) if verbose else list(kinds.items())[:_KINDS]
-        for (state, why), steps in told:
-            titles = [
-                glued(f"{step.label or step.name} {_short(places.get(step.name, ''))}".rstrip()) for step in steps
-            ]
-            who = listed(titles, shown=len(titles) if verbose else _SHOWN)
-            reason = f"{spelt_reasons(why, full=verbose)} ({len(steps):,})" if why else f"({len(steps):,})"
-            sheet.write(_line("  ", state, f"{reason}: {who}"), hang=_STATE + 4)
-        if len(told) < len(kinds):
-            rest = len(group) - sum(len(steps) for _, steps in told)
-            further = counted(len(kinds) - len(told), "further reason")
-            sheet.write(f"and {counted(rest, 'notebook')} for {further} (-v tells them)", indent=4)
+        _tell_differing(sheet, group, places, verbose)
     if verbose:
         _tell_parameters(sheet, [step for step, _ in group])
+
+
+def _tell_differing(
+    sheet: Sheet,
+    group: Sequence[tuple[PlannedStep, Preview | None]],
+    places: Mapping[str, str],
+    verbose: bool,
+) -> None:
+    """Tell each reason once, with the instances it holds for; an instance may have several."""
+    found = [(step, preview) for step, preview in group if preview]
+    lines: list[tuple[str, tuple[str, ...], list[PlannedStep]]] = []
+    states: list[str] = list(dict.fromkeys(preview.state for _, preview in found))
+    for state in states:
+        verdicts = [(step, preview.why or ("",)) for step, preview in found if preview.state == state]
+        lines += [(state, why, steps) for why, steps in shared_reasons(verdicts)]
+    for state, why, steps in lines if verbose else lines[:_REASONS]:
+        titles = [glued(f"{step.label or step.name} {_short(places.get(step.name, ''))}".rstrip()) for step in steps]
+        who = listed(titles, shown=len(titles) if verbose else _SHOWN)
+        reason = f"{spelt_reasons(why, full=verbose)} ({len(steps):,}): {who}".lstrip()
+        sheet.write(_line("  ", state, reason), hang=_STATE + 4)
+    rest = sum(len(why) for _, why, _ in lines[_REASONS:])
+    if rest and not verbose:
+        sheet.write(f"and {counted(rest, 'further reason')} (-v tells them)", indent=4)
 
 
 def _short(place: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from rich.console import RenderableType
 
 from evaluation import project
 from evaluation.errors import ProjectError
@@ -14,8 +16,43 @@ from evaluation.study.events import EVENTS, RunLog, latest_run, read_events
 from evaluation.study.manifest import outcomes_of, read_manifest
 from evaluation.study.run import RunReport
 from evaluation.study.states import Progress, StepOutcome
+from evaluation.terminal import screen
+from evaluation.terminal.end_report import end_report, one_line
 from evaluation.terminal.places import places_named
 from evaluation.terminal.snapshot import RunView, Standing, StepView
+
+
+def status_pages(studies: Sequence[str], *, is_overview: bool = False, verbose: bool = False) -> list[RenderableType]:
+    """Return how the last runs of some studies stand, ready to print.
+
+    Parameters
+    ----------
+    studies : sequence of str
+    is_overview : bool
+        Give runs that are good one line each, and say in words which studies never ran, which is
+        else an error.
+    verbose : bool
+        Fold nothing.
+
+    Raises
+    ------
+    ProjectError
+        Where a study never ran.
+    """
+    pages: list[RenderableType] = []
+    for study in studies:
+        try:
+            view = view_of_latest(study)
+        except ProjectError as error:
+            if not is_overview:
+                raise
+            pages.append(f"{study}: {error}")
+            continue
+        if is_overview and not verbose and view.state in ("ok", "skipped"):
+            pages.append(one_line(view))
+        else:
+            pages += [*[""] * bool(pages), end_report(view, width=screen.width(), full=verbose), ""]
+    return pages[:-1] if pages and pages[-1] == "" else pages
 
 
 def view_of_latest(study: str) -> RunView:
@@ -116,7 +153,16 @@ def _of_manifest(study: str, run: Path) -> RunView:
     """Return how a run stands that was made before runs told their events."""
     manifest = read_manifest(run)
     steps = tuple(StepView.of(outcome) for outcome in outcomes_of(manifest))
-    return RunView(study, manifest["state"], steps, folder=relative(run), complete=manifest["complete"])
+    page = run / "report" / "index.html"
+    return RunView(
+        study,
+        manifest["state"],
+        steps,
+        folder=relative(run),
+        complete=manifest["complete"],
+        page=relative(page) if page.is_file() else "",
+        commit=_commit(run),
+    )
 
 
 def _commit(run: Path) -> str:

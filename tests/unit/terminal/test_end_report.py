@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from evaluation.study.states import CellWarning, Failure
-from evaluation.terminal.end_report import end_report
+from evaluation.terminal.end_report import end_report, one_line
 from evaluation.terminal.sheet import rendered
 from evaluation.terminal.snapshot import RunView, StepView
 
@@ -215,3 +215,21 @@ def test_ten_thousand_notebooks_fold_to_one_page():
     assert "10,001 of 10,001 notebooks: 1 died, 10,000 blocked" in text
     assert "and 9,988 more (10,000): needs weighting (died)" in " ".join(text.split())
     assert len(text.splitlines()) < 40
+
+
+def test_each_reason_stands_once_with_all_that_it_made_run():
+    both, other = ("a.py changed", "b.csv changed", "a.py changed"), ("b.csv changed", "a.py changed", "c.py changed")
+    views = [district(code, why=other if code == "110" else both) for code in DISTRICTS]
+    told = section(page(RunView("s", "ok", (*views, StepView("report", "ok", why=("never run",))))), "Why they ran")
+    assert told.split("\n\n")[0].splitlines() == [
+        "  a.py changed; b.csv changed: district (all 25)",
+        "  c.py changed: district/110_2017 종로구",
+        "  never run: report",
+    ]
+
+
+def test_an_overview_gives_a_run_one_line():
+    run = RunView(
+        "s", "ok", (StepView("a", "ok"), StepView("b", "cached")), 3, 75.0, page="outputs/s/report/index.html"
+    )
+    assert one_line(run) == "s, run 3: ok after 1:15, 2 of 2 notebooks: 1 ok, 1 cached; outputs/s/report/index.html"

@@ -80,7 +80,7 @@ def test_a_plan_can_be_told_at_any_width(width):
 
 def test_with_v_notebooks_needs_and_parameters_are_told_and_nothing_is_folded():
     text = page(plan(), previews(("cached", ()), d110=("run", ("a", "b", "c", "d", "e"))), PLACES, verbose=True)
-    assert "a; b; c; d; e (1): 110_2017 종로구" in text
+    assert "run      a; b; c; d; e (1): 110_2017 종로구\n" in text
     assert "강동구" in text
     assert "  notebooks/60_district.ipynb, 5 cells, after weighting\n" in text
     assert "    district = each of '110', '140', '170'," in text
@@ -88,16 +88,22 @@ def test_with_v_notebooks_needs_and_parameters_are_told_and_nothing_is_folded():
     assert "    lang = 'en'  (default)\n" in text
 
 
-def test_many_reasons_are_counted():
-    text = page(plan(), previews(d110=("run", ("a", "b", "c", "d", "e"))), PLACES)
-    assert "a; b; c and 2 more reasons (1): 110_2017" in text
+def test_instances_with_several_reasons_stand_under_each_of_them():
+    text = page(plan(), previews(("run", ("a.py changed", "b.py changed")), d110=("run", ("a.py changed",))), PLACES)
+    assert "district (25)  25 run\n    run      a.py changed (25): 110_2017 종로구," in text
+    assert "    run      b.py changed (24): 140_2017 중구," in text
+
+
+def test_many_reasons_that_all_share_are_counted():
+    text = page(plan(), previews(("run", ("a", "b", "c", "d", "e"))), PLACES)
+    assert "district (25)  run      a; b; c and 2 more reasons\n" in text
 
 
 def test_of_many_different_reasons_the_rest_is_counted_and_told_with_v():
     each = {f"d{code}": ("run", (f"{code}.csv changed",)) for code in DISTRICTS}
     text = page(plan(), previews(**each), PLACES)
     assert "district (25)  25 run\n" in text
-    assert "    and 17 notebooks for 17 further reasons (-v tells them)\n" in text
+    assert "    and 17 further reasons (-v tells them)\n" in text
     assert "740.csv changed (1): 740_2017 강동구" in page(plan(), previews(**each), PLACES, verbose=True)
 
 
