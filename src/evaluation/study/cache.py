@@ -219,7 +219,7 @@ class Cache:
             entries.remove_entry(entry.folder)
             raise
         sources = Sources(**entry.parts["sources"])
-        self.inputs.saw(entry.step, sources.inputs)
+        self.inputs.saw(entry.step, sources.inputs, sources.modules)
         entries.make_newest(self.folder, entry)
         return replace(outcome, state="cached", done=outcome.cells)
 

@@ -166,12 +166,15 @@ class Inputs(FileHashes):
     def __init__(self, root: Path | None = None) -> None:
         super().__init__(project.project_root() if root is None else root)
         self._first: dict[str, tuple[str | None, str]] = {}
+        self._code: dict[str, set[str | None]] = {}
 
-    def saw(self, step: str, files: Mapping[str, str]) -> None:
-        """Remember what a step rests on whose result is taken from the cache."""
+    def saw(self, step: str, files: Mapping[str, str], code: Mapping[str, str]) -> None:
+        """Remember what data and code a step rests on whose result is taken from the cache."""
         with self._lock:
             for file, digest in files.items():
                 self._first.setdefault(file, (digest, step))
+            for file, digest in code.items():
+                self._code.setdefault(file, set()).add(digest)
 
     def check(self, step: str, record: Mapping[str, Any] | None) -> list[Change]:
         """Return the data that a step read and that are not what this run read of them first.
@@ -185,6 +188,10 @@ class Inputs(FileHashes):
         """
         if not record:
             return []
+        code = {file: self.content_read(file, read, self.of(file)) for file, read in record["modules"].items()}
+        with self._lock:
+            for file, digest in code.items():
+                self._code.setdefault(file, set()).add(digest)
         written = set(record["written"])
         changes = []
         for file, read in record["inputs"].items():
@@ -197,6 +204,11 @@ class Inputs(FileHashes):
             if had is None or had != now or had != first:
                 changes.append(Change(file, reader, step))
         return changes
+
+    def mixed_code(self) -> list[str]:
+        """Return the modules of which the steps of this run imported more than one version."""
+        with self._lock:
+            return sorted(file for file, versions in self._code.items() if len(versions) > 1)
 
     def changed(self) -> list[Change]:
         """Return the data that are no longer what the steps of this run read, each with the step that read it first."""

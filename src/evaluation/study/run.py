@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -203,9 +204,13 @@ class _Run:
             except KeyboardInterrupt:
                 log.note("ended at once, asked twice")
                 raise
+            except OSError as error:
+                log.close()
+                self._give_up()
+                raise StudyError(_told(error, f"this run of '{self.plan.study}'")) from None
             except BaseException:
                 log.close()
-                self.staging.close("failed")
+                self._give_up()
                 raise
             if self.problem:
                 log.note(self.problem)
@@ -215,6 +220,11 @@ class _Run:
             kind = _kind(state, self.plan.complete)
             folder = self.staging.close(kind) if into is None else self.staging.hand_over(into)
         return replace(report, folder=folder)
+
+    def _give_up(self) -> None:
+        """Keep what there is as a failed run; where even that cannot be done, the next run clears it away."""
+        with contextlib.suppress(StudyError):
+            self.staging.close("failed")
 
     def _steps(self, log: EventLog) -> list[StepOutcome]:
         """Run the steps and return what became of each."""
@@ -236,6 +246,10 @@ class _Run:
             outcomes = _without_clashes(folder, batch.run(), teller)
             if state_of(outcomes) == "ok":
                 outcomes = _without_changes(outcomes, cache.inputs.changed(), teller)
+            for file in cache.inputs.mixed_code():
+                teller.note(
+                    f"{file} changed while the study ran: some steps ran what it was before, some what it is now"
+                )
             if kernels.fell_back:
                 teller.note(f"kernels were plain: {kernels.fell_back}")
         return outcomes
@@ -247,9 +261,21 @@ class _Run:
             write_manifest(self.staging.folder, self.plan, outcomes)
             if (state == "skipped" or (state == "ok" and self.plan.complete)) and finish is not None:
                 finish(self.staging.folder)
-        except (EvaluationError, OSError) as error:
+        except EvaluationError as error:
             state, self.problem = "failed", f"{type(error).__name__}: {error}"
+        except OSError as error:
+            state, self.problem = "failed", _told(error, "the manifest or the report of this run")
         return "cancelled" if self.interrupts.requested else state
+
+
+def _told(error: OSError, what: str) -> str:
+    """Say what could not be written, where, and what to do."""
+    root = str(project.project_root()) + os.sep
+    place = str(error.filename or "outputs/").replace(root, "")
+    return (
+        f"{what} cannot be written ({error.strerror or error}: {place}). What stood in outputs/ before is as it was. "
+        "Make outputs/ writable, or free some space on its disk, then run again."
+    )
 
 
 def _size(folder: Path) -> int:

@@ -640,6 +640,19 @@ def test_data_that_change_while_a_step_runs_are_told(project):
     assert Inputs(project.root).check("profile", seen | {"written": [DATA]}) == []
 
 
+def test_code_that_changes_between_two_steps_is_told_at_the_end(project):
+    keep_all(project)
+    cache = project.cache()
+    cache.restore(cache.look_up(cache.plan.steps[0], {}).entry, project.new_run())
+    assert cache.inputs.check("weighting", record(project.root)) == []
+    assert (cache.inputs.mixed_code(), cache.inputs.changed()) == ([], [])
+    project.write(MODULE, "other\n")
+    project.write(DATA, "other\n")
+    assert cache.inputs.changed() == [Change(DATA, "profile", "profile")]
+    cache.inputs.check("report", record(project.root))
+    assert cache.inputs.mixed_code() == [MODULE]
+
+
 def test_data_that_were_only_touched_are_not_told(project, monkeypatch):
     monkeypatch.setattr(hashes, "UNSETTLED_NS", -1)
     inputs, seen = Inputs(project.root), record(project.root)
