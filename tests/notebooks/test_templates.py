@@ -49,9 +49,8 @@ def tags_of(cell):
 
 
 def test_there_is_a_template_per_step():
-    assert {"10_profile", "20_weighting", "30_comparison", "40_impact", "50_report", "90_review"} <= {
-        path.stem for path in TEMPLATES
-    }
+    expected = {"10_profile", "20_weighting", "30_comparison", "40_impact", "50_report", "60_district", "70_districts"}
+    assert expected | {"90_review"} <= {path.stem for path in TEMPLATES}
 
 
 @each
@@ -188,9 +187,9 @@ def shown(cell):
     return "\n".join(str(output) for output in cell.outputs)
 
 
-def published_by_hand(root):
-    """What stands in the scratch folder; nothing else may stand in ``outputs``."""
-    assert [path.name for path in (root / "outputs").iterdir()] == ["scratch"]
+def published_by_hand(root, *runs):
+    """What stands in the scratch folder; nothing else may stand in ``outputs`` but runs that were there before."""
+    assert {path.name for path in (root / "outputs").iterdir()} == {"scratch", *runs}
     folder = root / "outputs" / "scratch" / "seoul_2016"
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
@@ -221,8 +220,37 @@ def test_plain_papermill_runs_a_template_from_the_root_and_from_its_folder(proje
     assert (project / "notebooks" / "10_profile.ipynb").read_bytes() == TEMPLATES[0].read_bytes()
 
 
+#: What the instances of step 'district' publish, as their notebook would, in one process.
+DISTRICTS = """
+import os
+from pathlib import Path
+import evaluation as ev
+from evaluation.survey.codebook import read_codebook
+
+ev.open_study("seoul_2016")
+items = ["stay", "live_in_seoul", "rely", "happy"]
+design = ev.study_design("seoul_2016", "waves", variables=[*items, "participant", "district", "year"])
+for code in read_codebook(Path(os.environ["CODEBOOK"]))["district"].codes:
+    os.environ |= {"EVALUATION_STEP": f"district/{code}_2016", "EVALUATION_INSTANCE": f"{code}_2016"}
+    here = ev.survey_area(design, {"district": int(code)}, wave={"year": 2016})
+    ev.publish("district_items", ev.area_means(here, [*items, "participant"]))
+    ev.publish("district_participants", ev.area_group(here, items, group={"participant": 1}))
+"""
+
+
+def run_districts(root):
+    """Leave a run in which every district has published, for the notebook that gathers them."""
+    folders = {"EVALUATION_PROJECT": root, "EVALUATION_RUN": root / "outputs" / "seoul_2016",
+               "CODEBOOK": root / "surveys" / "seoul_2016" / "codebook.csv"}  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-c", DISTRICTS],
+        env={**os.environ, **{name: str(folder) for name, folder in folders.items()}}, timeout=300, check=True,
+    )  # fmt: skip
+
+
 def test_jupyterlab_runs_the_templates_as_they_are_in_their_own_folder(project):
     """Opened by hand one after the other, the last finds what the ones before it published."""
+    run_districts(project)
     for path in TEMPLATES:
         node = read(project / "notebooks" / path.name)
         client = NotebookClient(node, kernel_name="python3", timeout=300, record_timing=False)
@@ -232,6 +260,7 @@ def test_jupyterlab_runs_the_templates_as_they_are_in_their_own_folder(project):
     verdict = shown(next(cell for cell in code_of(node) if "review.verdict()" in cell.source))
     assert "46 claims" in verdict
     assert "All turn out as the register says." in verdict, verdict
-    published = published_by_hand(project)
+    published = published_by_hand(project, "seoul_2016")
+    assert {"estimates/district_items.json", "figures/districts_funnel.png"} <= published
     assert {"estimates/headline.json", "estimates/event_study.json", "figures/ladder.png"} <= published
     assert "tables/claims.csv" in published
