@@ -87,8 +87,13 @@ def fits_any(glob: str, addresses: Iterable[Iterable[str]]) -> bool:
     >>> fits_any("trend | * | *", [("trend | stay | year=2016 | estimate",)])
     True
     """
-    pattern = _pattern(" ".join(glob.split()))
-    return any(pattern.fullmatch(" ".join(text.split())) for texts in addresses for text in texts if text)
+    pattern = _pattern(_one_spaced(glob))
+    return any(pattern.fullmatch(_one_spaced(text)) for texts in addresses for text in texts if text)
+
+
+@lru_cache(maxsize=100_000)
+def _one_spaced(text: str) -> str:
+    return " ".join(text.split())
 
 
 @lru_cache(maxsize=1024)

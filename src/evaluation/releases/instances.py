@@ -30,7 +30,7 @@ def row_words(release: Release, lang: str) -> Callable[[Row], str]:
             named[place] = _instance_words(release, codebook, row.table, lang)
         year = row.table.year or next((value for key, value in row.keys if key in PERIOD_KEYS), "")
         said = row.words(lang)
-        parts = [named[place], year if year and year not in said else "", said]
+        parts = [*(part for part in (named[place], year) if part not in said), said]
         return " · ".join(filter(None, parts))
 
     return words

@@ -212,7 +212,9 @@ def _titles(about: Subject, lang: str) -> dict[str, str]:
             with contextlib.suppress(EvaluationError):
                 estimates = read_published(project.project_root() / release.place)
                 titles |= {
-                    name: _estimates_title(item, codebooks[release.study], lang) for name, item in estimates.items()
+                    name: _estimates_title(item, codebooks[release.study], lang)
+                    for name, item in estimates.items()
+                    if name in release.tables and not _is_instance(release.tables[name])
                 }
     return titles
 

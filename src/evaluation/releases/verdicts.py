@@ -134,9 +134,11 @@ def _cell(
         return _suppressed(cell, *hidden)
     if is_empty(old) and is_empty(new):
         return cell
+    if not pair.is_one_period and (reason := _wording(pair, known)):
+        return replace(cell, kind="wording", note="wording", reason=reason)
     if is_empty(old) or is_empty(new):
         return replace(cell, kind="new" if is_empty(old) else "gone", note=_why_empty(pair, column, is_empty(old)))
-    return _of_both(cell, known, scaled)
+    return _of_both(cell, scaled)
 
 
 def _of_one_side(cell: Cell, others: Mapping[str, frozenset[str]]) -> Cell:
@@ -166,12 +168,10 @@ def _why_empty(pair: Pair, column: str, is_new: bool) -> str:
     return "no_value_then" if is_new else "no_value_now"
 
 
-def _of_both(cell: Cell, known: KnownChanges, scaled: frozenset[tuple[str, str]]) -> Cell:
+def _of_both(cell: Cell, scaled: frozenset[tuple[str, str]]) -> Cell:
     pair, old, new = cell.pair, number(cell.old), number(cell.new)
     if pair.old is None or pair.new is None:
         return cell
-    if not pair.is_one_period and (reason := _wording(pair, known)):
-        return replace(cell, kind="wording", note="wording", reason=reason)
     kind = "revised" if pair.is_one_period else "changed"
     if old is None or new is None:
         return cell if cell.old == cell.new else replace(cell, kind=kind, note="text")

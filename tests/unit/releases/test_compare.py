@@ -167,6 +167,14 @@ def test_a_reworded_item_shows_both_values_and_no_difference(city):
     assert "+0.4" not in (comparison.folder / "compare.html").read_text(encoding="utf-8")
 
 
+def test_a_reworded_item_that_has_no_number_any_more_is_not_gone(city):
+    city.write_old({"change": city.means({"rely": 0.5}, 0.01)})
+    city.write_new({"change": city.means({"rely": math.nan}, math.nan)})
+    city.declare(changes="2017,rely,reworded,city_2016,,문구 추가,family was added\n")
+    found = cell(compared(), "change | rely |  | estimate")
+    assert (found["kind"], found["old"], found["new"], found["is_unexplained"]) == ("wording", "0.5", "", False)
+
+
 def test_a_domain_or_outcome_that_was_reworded_breaks_the_numbers_that_rest_on_it(city):
     keys = {"term": ["stay", "stay"], "rely": [0, 1]}
     items = {
