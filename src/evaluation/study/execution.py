@@ -20,7 +20,7 @@ from evaluation.study.client import StudyClient
 from evaluation.study.kernels.source import Kernels
 from evaluation.study.output_limit import LIMIT, OutputLimit, message
 from evaluation.study.parameters import is_declared
-from evaluation.study.states import CellWarning, Failure, State
+from evaluation.study.states import CellWarning, Failure, State, explained
 from evaluation.study.streams import coalesced, without_temporary_files
 
 #: Seconds a cell may take; the tag ``timeout-120`` gives a cell its own limit.
@@ -29,6 +29,8 @@ CELL_TIMEOUT = 1800
 START_TIMEOUT = 120
 #: Characters of a stream that are kept of a cell that put out too much.
 KEPT_OUTPUT = 100_000
+#: Characters of an error's message that are told; the executed notebook holds more of it.
+LONGEST_MESSAGE = 5_000
 
 #: Asked of a kernel before the first cell.
 _LIMITED = "__import__('importlib').import_module('evaluation.study.output_limit').install()"
@@ -103,6 +105,8 @@ class Execution:
     warnings : list of CellWarning
     record : dict or None
         Modules and files that the notebook used (``evaluation.recording``); None where that is not known.
+    peak_memory_bytes : int
+        The most memory that the kernel was seen to take; 0 where nobody looked (``watch``).
     """
 
     def __init__(
@@ -139,6 +143,7 @@ class Execution:
         self.cells = 0
         self.warnings: list[CellWarning] = []
         self.record: dict[str, Any] | None = None
+        self.peak_memory_bytes = 0
         self._cancelled: tuple[str, str] | None = None
         self._client: StudyClient | None = None
 
@@ -177,6 +182,13 @@ class Execution:
         client = self._client
         if client is not None:
             client.kill()
+
+    def watch(self) -> None:
+        """Note how much memory the kernel has taken; callable from another thread, at any time."""
+        client = self._client
+        if client is not None:
+            client.watch()
+            self.peak_memory_bytes = max(self.peak_memory_bytes, client.peak_memory_bytes)
 
     def _run_in_kernel(
         self,
@@ -253,7 +265,9 @@ class Execution:
                 self._run_cell(client, cell, nb.cells.index(cell))
             except CellExecutionError as error:
                 early = error.ename == "SystemExit"
-                self._stop("stopped-early" if early else "failed", cell, error.ename, error.evalue)
+                self._stop(
+                    "stopped-early" if early else "failed", cell, error.ename, explained(error.ename, error.evalue)
+                )
                 return
             except CellTimeoutError:
                 limit = self._timeout_of(cell)
@@ -296,6 +310,8 @@ class Execution:
         if error == OutputLimit.__name__:
             _cut(cell)
         self.state = state
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[:LONGEST_MESSAGE]} [... cut here]"
         self.failure = Failure(min(self.done + 1, self.cells), error, self._clean(_ANSI.sub("", message)))
 
     def _finish(self, nb: nbformat.NotebookNode, running: list[nbformat.NotebookNode]) -> None:
