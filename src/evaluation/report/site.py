@@ -137,7 +137,7 @@ def _render(
             up="../../",
             title=entry.title,
             entry=entry,
-            files={page.file: _files(page, items) for page in entry.pages},
+            tables={page.file: _tables_of(page, items) for page in entry.pages},
         )
         for entry in entries
         if entry.is_group
@@ -154,10 +154,11 @@ def _title(page: Page) -> str:
     return f"{page.instance}: {page.title}" if page.instance else page.title
 
 
-def _files(page: Page, items: Iterable[Item]) -> list[str]:
-    """Return what an instance published."""
-    step = f"{page.step}/{page.file.partition('/')[2]}"
-    return [file for item in items if item.step == step for file in item.files]
+def _tables_of(page: Page, items: Iterable[Item]) -> list[dict[str, str]]:
+    """Return the tables that an instance published; their titles need not say again for what it ran."""
+    own = [item for item in items if item.step == f"{page.step}/{page.file.partition('/')[2]}"]
+    short = {entry["file"]: entry["title"].removeprefix(f"{page.instance}: ") for entry in _tables(own)}
+    return [{"file": file, "title": title[:1].upper() + title[1:]} for file, title in short.items()]
 
 
 def _figures(run: Path, items: Iterable[Item]) -> list[dict[str, str]]:
