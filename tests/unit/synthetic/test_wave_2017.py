@@ -13,6 +13,7 @@ import pytest
 import evaluation as ev
 from evaluation import project
 from evaluation.errors import SourceError
+from evaluation.specification import ExplainedChange, read_study
 from evaluation.survey.reading import read_survey
 from evaluation.survey.source import read_description
 from evaluation.synthetic.files import FILES, SURVEYS, generate, generate_file, values_sha256
@@ -169,6 +170,18 @@ def test_nothing_else_differs_from_the_waves_as_they_were(waves: pd.DataFrame, b
 def test_the_wave_alone_is_the_one_of_the_pooled_file(wave: pd.DataFrame, waves: pd.DataFrame) -> None:
     last = waves[waves["year"] == 2017].drop(columns="stratum").reset_index(drop=True)
     pd.testing.assert_frame_equal(last, wave)
+
+
+def test_the_truth_of_a_district_that_two_samples_show_apart_is_what_the_study_says(city: City) -> None:
+    there = city.residents["district"].to_numpy() == 560
+    truth = [round(100 * float(true_answers(city, year)["happy"][there].mean()), 1) for year in (2016, 2017)]
+    (reason,) = {entry.reason.en for entry in _explained() if "560_2017" in entry.address}
+    assert reason.endswith(f"{truth[0]} in 2016 and {truth[1]} in 2017")
+
+
+def _explained() -> list[ExplainedChange]:
+    compared = read_study("seoul_2017").compared_with
+    return [] if compared is None else compared.explained
 
 
 def test_published_numbers_of_2016_are_revised_by_what_the_readme_says() -> None:
