@@ -9,7 +9,7 @@ import os
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +37,8 @@ ProgressCallback = Callable[[Progress], None]
 #: Seconds after which the runner looks whether it was asked to stop.
 _BREATH = 0.1
 _BY_HAND = ("KeyboardInterrupt", "stopped by hand")
+#: Bytes of a file beside what is published that is worth a word: it lies in the run and once more in the cache.
+_LARGE = 50_000_000
 #: Why a step runs where the user said that it is to run.
 FORCED = "asked for (--force)"
 
@@ -183,6 +185,8 @@ class Batch:
 
     def _collect(self, running: dict[Future[StepOutcome], str]) -> None:
         finished, _ = wait(running, timeout=_BREATH, return_when=FIRST_COMPLETED)
+        for execution in list(self._executions.values()):
+            execution.watch()
         for future in sorted(finished, key=lambda future: self._order[running[future]]):
             name = running.pop(future)
             self._settle(future.result())
@@ -262,14 +266,26 @@ class Batch:
             time.monotonic() - begin,
             execution.failure,
             tuple(execution.warnings),
-            peak_memory_bytes=int((execution.record or {}).get("peak_memory_bytes") or 0),
+            peak_memory_bytes=int((execution.record or {}).get("peak_memory_bytes") or execution.peak_memory_bytes),
         )
+        self._tell_large(step, (execution.record or {}).get("left", ()))
         if outcome.state == "ok":
             not_kept = self.cache.keep(step, upstream, self.folder, outcome, execution.record)
             if not_kept:
                 self.teller.note(f"{step.name} is not kept: {not_kept}")
         self.teller.ended(outcome)
         return outcome
+
+    def _tell_large(self, step: PlannedStep, files: Iterable[str]) -> None:
+        """Tell of files that a step wrote into the run folder and that fill the disk."""
+        for file in files:
+            with contextlib.suppress(OSError):
+                size = os.lstat(self.folder / file).st_size
+                if size > _LARGE:
+                    self.teller.note(
+                        f"{step.name} left {file} with {size / 1e6:,.0f} MB in the run folder; the cache holds it once "
+                        "more. If nobody needs it, take its line out of the notebook"
+                    )
 
     def _from_cache(self, step: PlannedStep, upstream: Mapping[str, str]) -> tuple[StepOutcome | None, tuple[str, ...]]:
         if not self.settings.use_cache:
@@ -278,7 +294,9 @@ class Batch:
         if verdict.entry is None:
             return None, verdict.why
         try:
-            return self.cache.restore(verdict.entry, self.folder), ()
+            kept = self.cache.restore(verdict.entry, self.folder)
+            self._tell_large(step, verdict.entry.files)
+            return kept, ()
         except CacheDamage as damage:
             self.teller.note(f"{step.name}: {damage}")
             return None, ("what was kept of it is damaged",)

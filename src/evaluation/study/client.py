@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -29,9 +30,12 @@ class StudyClient(NotebookClient):
     ----------
     has_flooded : bool
         Whether the kernel was ended because it put out more than is allowed.
+    peak_memory_bytes : int
+        The most memory that the kernel was seen to take (``watch``).
     """
 
     has_flooded = False
+    peak_memory_bytes = 0
     _received = 0
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
@@ -76,12 +80,22 @@ class StudyClient(NotebookClient):
                     return _answer(reply)
         return None
 
+    def watch(self) -> None:
+        """Note how much memory the kernel has taken, while it can still be asked; callable from another thread."""
+        process = Kernels.process_of(self)
+        if process is not None:
+            self.peak_memory_bytes = max(self.peak_memory_bytes, _peak(process.pid))
+
     def how_it_ended(self) -> str:
         """Say how a kernel that is no more came to its end."""
         process = Kernels.process_of(self)
         code = None if process is None else process.poll()
         if code == -9:
-            return "the kernel was killed in this cell by signal 9 (SIGKILL): out of memory, or ended from outside"
+            seen = f" It had taken {self.peak_memory_bytes / 1e6:,.0f} MB of memory." if self.peak_memory_bytes else ""
+            return (
+                "the kernel was killed in this cell by signal 9 (SIGKILL): out of memory, or ended from outside."
+                f"{seen} If memory was short, run fewer notebooks at the same time (--jobs 1), or read fewer variables"
+            )
         if code is not None and code < 0:
             name = signal.Signals(-code).name if -code in {*signal.Signals} else "unknown"
             return f"the kernel died in this cell of signal {-code} ({name}): a crash, or ended from outside"
@@ -107,6 +121,19 @@ def _answer(reply: Mapping[str, Any] | None) -> Any:
         return None if given is None else json.loads(given)
     except (ValueError, SyntaxError, TypeError):
         return None
+
+
+def _peak(pid: int) -> int:
+    """Return the most bytes of memory a process has held; elsewhere than on Linux, what it holds now."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+            return next((int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:")), 0)
+    except OSError:
+        pass
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def _size(content: Mapping[str, Any]) -> int:

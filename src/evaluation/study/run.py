@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from evaluation import project
-from evaluation.errors import EvaluationError
+from evaluation.errors import EvaluationError, StudyError
 from evaluation.specification import RESOLVED, read_study
 from evaluation.study import lock
 from evaluation.study.batch import Batch, ProgressCallback, Settings, Teller

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -10,6 +12,38 @@ State = Literal["ok", "cached", "failed", "timed-out", "died", "stopped-early", 
 STATES: tuple[State, ...] = get_args(State)
 #: States of a step whose results may be used.
 GOOD: tuple[State, ...] = ("ok", "cached")
+
+
+#: What to do about errors of the computer whose own words do not say it.
+_MOVES = {
+    errno.ENOSPC: "The disk is full: free some space, then run again; what is finished is not done again.",
+    errno.EDQUOT: "Your share of the disk is used up: free some space, then run again.",
+    errno.EROFS: "The disk can only be read: make it writable, then run again.",
+    errno.EACCES: "Make that file or folder accessible to whoever runs the study, then run again.",
+    errno.EMFILE: "Too many files are open at once: run fewer notebooks at the same time (--jobs 1).",
+}
+_NUMBER = re.compile(r"\[Errno (\d+)\]")
+_SHORT_OF_MEMORY = (
+    "There is not enough memory. Run fewer notebooks at the same time (--jobs 1), or read fewer variables "
+    "(ev.read_survey(..., variables=[...]))."
+)
+
+
+def explained(error: str, message: str) -> str:
+    """Return an error's message, with the next move where the computer ran short of something.
+
+    Examples
+    --------
+    >>> explained("OSError", "[Errno 28] No space left on device").split(": ")[0]
+    '[Errno 28] No space left on device. The disk is full'
+    >>> explained("ValueError", "no number")
+    'no number'
+    """
+    if error.endswith("MemoryError"):
+        return f"{message}. {_SHORT_OF_MEMORY}" if message else _SHORT_OF_MEMORY
+    found = _NUMBER.match(message)
+    move = _MOVES.get(int(found[1])) if found else None
+    return f"{message}. {move}" if move else message
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evaluation import project
 from evaluation.errors import ProjectError, SourceError, SurveyError, did_you_mean
@@ -42,6 +42,26 @@ class DesignDefaults(_Strict):
         return MappingProxyType(self.model_dump(exclude=rules - self.model_fields_set))
 
 
+def _in_folder(file: str) -> str:
+    """Refuse what names no file of the survey's own folder on every system."""
+    parts = file.split("/")
+    if (
+        not file.isprintable()
+        or set(file) & set('\\:*?"<>|')
+        or any(part in ("", ".", "..") for part in parts)
+        or PurePosixPath(file).is_absolute()
+    ):
+        raise ValueError(
+            "a file of the survey's folder is meant: a relative path with forward slashes, without '..' and without "
+            'line breaks or any of \\ : * ? " < > |'
+        )
+    return file
+
+
+#: A path relative to the survey's folder, which it does not leave.
+OwnFile = Annotated[str, AfterValidator(_in_folder)]
+
+
 class SampleSource(_Strict):
     """One file of a survey and the design it was drawn by.
 
@@ -69,12 +89,12 @@ class SampleSource(_Strict):
         Variable that tells respondents apart.
     """
 
-    file: str
+    file: OwnFile
     title: Text
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     generated: bool = False
     provided_by: Literal["repository", "user"] = "repository"
-    alternatives: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = {}
+    alternatives: dict[OwnFile, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = {}
     format: Literal["csv", "tsv", "sav", "zsav", "dta", "xlsx", "parquet"] | None = None
     encoding: str | None = None
     sheet: str | None = None
@@ -186,10 +206,20 @@ def locate(survey_id: str, sample: SampleSource, obtain: Text | None) -> Path:
     Raises
     ------
     SourceError
-        The file is not there; the message says where to get it and where to put it.
+        The file is not there; the message says where to get it and where to put it. Where a link leads out of the
+        survey's folder, unless the user brings the file; where there is a folder or a pipe of that name.
     """
     folder = project.survey_folder(survey_id)
     path = next((folder / file for file in sample.files if (folder / file).is_file()), folder / sample.file)
+    place = f"surveys/{survey_id}/{path.relative_to(folder).as_posix()}"
+    if sample.provided_by != "user" and not path.resolve().is_relative_to(folder.resolve()):
+        raise SourceError(
+            f"{place} is a link that leads out of surveys/{survey_id}. Put the file itself there: what a study reads "
+            "from its repository must be the same everywhere."
+        )
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "no ordinary file (a pipe or a device)"
+        raise SourceError(f"{place} is {kind}, expected a file with data. Put the file there, or correct survey.yml.")
     if sample.generated and not path.is_file():
         from evaluation.synthetic.files import generate_file  # heavy, and few surveys are generated
 
