@@ -172,7 +172,7 @@ def test_a_map_shows_one_number_per_district():
     twice = replace(made, keys=made.keys.assign(district=[110, 110, 140], year=[2015, 2016, 2016]))
     with pytest.raises(PublishError, match="rows differ in year"):
         ev.plot(twice, kind="map")
-    with pytest.raises(PublishError, match="needs estimates by 'district'"):
+    with pytest.raises(PublishError, match="kind='map' to estimates by 'district'"):
         ev.plot(replace(made, keys=made.keys[["term"]]), kind="map")
 
 

@@ -105,10 +105,13 @@ def plot(
     is_rollout = all(hasattr(result, name) for name in ("cells", "stages", "provenance"))
     if is_synthetic(result):
         return draw_synthetic(result, kind=kind, title=title, lang=lang)
-    if kind == "map" and (is_funnel(result) or isinstance(result, Estimates)):
+    if kind == "map" and (is_funnel(result) or (isinstance(result, Estimates) and "district" in result.keys)):
         return draw_area_map(result, title=title, lang=lang)
     if kind is not None and not is_rollout:
-        raise PublishError(f"kind belongs to a roll-out, got {type(result).__name__}; leave it out here.")
+        raise PublishError(
+            f"kind belongs to a roll-out, and kind='map' to estimates by 'district' too, got {type(result).__name__}; "
+            "leave it out here."
+        )
     limit = float(reference) if isinstance(reference, (int, float)) else None
     if _is_of_benchmarks(result):
         return draw_benchmark(result, title=title, lang=lang)

@@ -13,7 +13,6 @@ TERMS: dict[str, tuple[str, str]] = {
     "area_n_psu": ("조사구 (추출단위)", "Sampling units"),
     "area_sum": ("대표하는 주민 (도시 전체에서의 비중)", "Residents they stand for (share of the city)"),
     "area_n_eff": ("유효 표본크기 (가중치만 볼 때)", "Effective sample size (by weights alone)"),
-    "n_psu": ("추출단위 수", "sampling units"),
     "share_of_sum": ("전체에서의 비중 (0–1)", "share of all (0–1)"),
     "n_effective": ("유효 응답수", "effective n"),
     "mean_here": ("이곳의 값", "value here"),
