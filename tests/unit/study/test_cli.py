@@ -66,17 +66,24 @@ def test_bad_input_is_one_clean_message_and_exit_2(project, called):
         ("compare", "smal", "small"): "no study 'smal'",
         ("compare", "small", "small"): "'small' has no good run to read",
         ("sign-off", "small", "--name", "Kim", "--role", "analyst"): "--checked",
-        ("sign-off", "small", "--name", "Kim", "--role", "analyst", "--checked", "all"): "small",
     }.items():
         code, _, err = called(*arguments)
         assert (code, message in err, "Traceback" in err) == (2, True, False), (arguments, err)
     assert project.files() == before
 
 
-def test_without_a_good_run_there_is_nothing_to_accept(project, called):
-    code, out, err = called("accept", "small", "--reason", "recoded", "--by", "Kim")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("accept", "small", "--reason", "recoded", "--by", "Kim"),
+        ("sign-off", "small", "--name", "Kim", "--role", "analyst", "--checked", "all"),
+    ],
+)
+def test_without_a_good_run_there_is_nothing_to_accept_or_sign(project, called, arguments):
+    code, out, err = called(*arguments)
     assert (code, out) == (2, "")
     assert "small" in err
+    assert "Traceback" not in err
 
 
 def test_a_project_without_studies_says_so(project, called):
