@@ -78,8 +78,12 @@ def write_manifest(run: Path, plan: Plan, outcomes: Sequence[StepOutcome]) -> di
     }
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     unfinished = run / f"{MANIFEST}.part"
-    unfinished.write_bytes(text.encode("utf-8"))
-    os.replace(unfinished, run / MANIFEST)
+    try:
+        unfinished.write_bytes(text.encode("utf-8"))
+        os.replace(unfinished, run / MANIFEST)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
     shutil.rmtree(run / LOG, ignore_errors=True)
     return content
 
