@@ -48,19 +48,6 @@ age,numeric,나이,Age,,19,110
 CODES = "list,code,label_ko,label_en\nregion,1,서울,Seoul\nregion,2,경기,Gyeonggi\n"
 DATA = "person,region,age\n001,1,34\n002,2,50\n003,1,70\n"
 
-#: A cell that publishes a table, an estimate and a figure as ``ev.publish`` does, without its weight.
-PUBLISH = """
-import json, os, pathlib
-run, step = pathlib.Path(os.environ["EVALUATION_RUN"]), os.environ["EVALUATION_STEP"]
-files = {f"tables/{step}.csv": "a,b\\n", f"estimates/{step}.json": '{"rows": []}', f"figures/{step}.svg": "<svg/>"}
-for file, text in files.items():
-    (run / file).parent.mkdir(exist_ok=True)
-    (run / file).write_text(text + " " * SIZE, encoding="utf-8")
-(run / "published").mkdir(exist_ok=True)
-line = json.dumps({"name": step, "files": list(files)})
-(run / "published" / f"{step}.jsonl").write_text(line + "\\n", encoding="utf-8")
-"""
-
 
 class Project:
     """A project in a folder of its own, its study ``small``, and the command that is started on it."""
@@ -86,9 +73,9 @@ class Project:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def survey(self, file="data.csv", *, content=DATA.encode(), more="id: person"):
+    def survey(self, file="data.csv", *, content=None, more="id: person"):
         """Write survey.yml of a sample in a file of that name, with the SHA-256 of what it is to hold."""
-        digest = hashlib.sha256(content).hexdigest()
+        digest = hashlib.sha256(DATA.encode() if content is None else content).hexdigest()
         text = SURVEY.format(file=json.dumps(file, ensure_ascii=False), sha256=digest, more=more)
         self.write("surveys/small/survey.yml", text)
 
@@ -182,10 +169,22 @@ def eventually(condition, seconds=30):
 
 
 @pytest.fixture
-def project(tmp_path):
-    made = Project(tmp_path / "project")
-    yield made
-    eventually(lambda: not made.left_behind(), 15)
+def project_at(tmp_path):
+    """Make projects in folders of that name; no process may be left of any when the test has ended."""
+    made = []
+
+    def make(name):
+        made.append(Project(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for one in made:
+        eventually(lambda one=one: not one.left_behind(), 15)
+
+
+@pytest.fixture
+def project(project_at):
+    return project_at("project")
 
 
 # Disks of their own

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +147,7 @@ def _not_that(path: Path, kind: str, found: str) -> str:
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> SourceError:
-    reason = " ".join(str(error).split())[:200]
+    reason = " ".join(str(error).replace(str(path), path.name).split())[:200]
     return SourceError(
         f"{path.name} begins as {_NAMES[kind]} but cannot be read to its end ({reason}). "
         "It is damaged or cut off: copy it again from its source."
@@ -267,7 +268,8 @@ def _read_workbook(path: Path, encoding: str | None, sheet: str | None) -> Table
                 raise SourceError(f"{path.name} has no sheet '{sheet}'. {did_you_mean(sheet, book.sheetnames)}")
             rows = list(book[sheet or book.sheetnames[0]].iter_rows(values_only=True))
             book.close()
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, SyntaxError, KeyError, ValueError, EOFError, OSError) as error:
+        # XML that is none is a SyntaxError.
         raise _damaged(path, "xlsx", error) from None
     rows = [row for row in rows if any(cell is not None for cell in row)]
     if not rows:
@@ -293,7 +295,9 @@ def _cell_text(cell: Any) -> str | None:
 def _read_parquet(path: Path, encoding: str | None, sheet: str | None) -> Table:
     try:
         table = pyarrow.parquet.read_table(path, use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
+        # What pandas once noted in the file would be parsed even where it is ignored.
+        table = table.replace_schema_metadata(None)
+    except (pa.ArrowException, OSError) as error:
         raise _damaged(path, "parquet", error) from None
     return Table(_plain_columns(table.to_pandas(ignore_metadata=True, split_blocks=True)))
 
