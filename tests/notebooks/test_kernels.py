@@ -81,7 +81,7 @@ def both(*cells, **options):
 
 
 def printed(nb, cell=0):
-    return "".join(output.text for output in nb.cells[cell].outputs if output.output_type == "stream")
+    return "".join(output.text for output in nb.cells[cell].outputs if output.get("name") == "stdout")
 
 
 def gone(pids, within=SECONDS_TO_DIE):
@@ -107,6 +107,7 @@ import numpy as np, pandas as pd
 people = pd.DataFrame({"구": ["강남구", "종로구"] * 3, "나이": np.arange(6) * 10, "share": np.linspace(0, 1, 6)})
 people.describe()
 """
+WIDE = "pd.DataFrame(rng.integers(0, 10**9, (3, 12)), columns=[f'column_{i}' for i in range(12)])"
 REGRESSION = """
 import statsmodels.api as sm
 rng = np.random.default_rng(7)
@@ -142,7 +143,18 @@ print("한글 ✓", flush=True)
 
 @linux
 def test_both_kinds_give_equal_outputs():
-    cells = [TABLES, REGRESSION, FIGURE, SHOWN, SVG, WARNINGS, ERROR, RICH, "import evaluation as ev; ev.__doc__[:20]"]
+    cells = [
+        TABLES,
+        REGRESSION,
+        FIGURE,
+        SHOWN,
+        SVG,
+        WARNINGS,
+        ERROR,
+        RICH,
+        WIDE,
+        "import evaluation as ev; ev.__doc__[:20]",
+    ]
     plain, forked = both(*cells)
     digests = [[hashlib.sha256(text.encode()).hexdigest() for text in outputs(nb)] for nb in (plain, forked)]
     assert digests[0] == digests[1], [
@@ -193,6 +205,32 @@ print(json.dumps({"filters": sorted(map(str, warnings.filters)), "errors": str(n
                   "shown": str(np.get_printoptions()), "before": before,
                   "after": drawing(), "pool": pyarrow.default_memory_pool().backend_name}))
 """
+
+
+#: Reads every name of a plain value that a module of an imported package holds.
+SETTINGS = f"""
+import importlib, sys, json
+for package in {template.PACKAGES!r}: importlib.import_module(package)
+import pandas as pd, matplotlib as mpl
+plain = (bool, int, float, str, bytes, type(None))
+modules = {{name: vars(module) for name, module in sys.modules.items() if hasattr(module, "__dict__")}}
+found = {{f"{{m}}.{{k}}": repr(v) for m, held in modules.items() if "_main__" not in m
+         for k, v in held.items() if isinstance(v, plain) and not k.startswith("__")}}
+found |= {{f"pandas {{k}}": repr(pd.get_option(k)) for k in pd._config.config._registered_options}}
+print(json.dumps(found))
+"""
+#: Addresses, times and numbers of processes; and what a loop over a set happened to end with.
+CHANCE = re.compile(
+    r"^_?ctypes\._.*_addr$|\._?(startTime|last_log_time|pid|pid_msg|generationtime|timestamp_zero)$|^scipy.sparse._data.name$"
+)
+
+
+@linux
+def test_packages_that_were_imported_before_the_fork_hold_the_same_settings(tmp_path):
+    plain, forked = both(SETTINGS, folder=tmp_path)
+    one, other = json.loads(printed(plain)), json.loads(printed(forked))
+    assert len(one) > 5000
+    assert {k: (v, other.get(k)) for k, v in one.items() if other.get(k) != v and not CHANCE.search(k)} == {}
 
 
 @linux

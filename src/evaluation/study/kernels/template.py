@@ -22,6 +22,7 @@ import sys
 if __name__ == "__main__":
     del sys.path[0]
 
+import builtins
 import contextlib
 import ctypes
 import gc
@@ -32,6 +33,8 @@ import select
 import signal
 import socket
 import time
+import types
+from collections.abc import Iterator
 from typing import Any
 
 #: What a kernel imports while it starts, and what notebooks import, directly or through the workbench.
@@ -81,12 +84,30 @@ class _Listener:
             self.names.add(name)
 
 
+@contextlib.contextmanager
+def _seeming_kernel() -> Iterator[None]:
+    """Answer as a kernel does where a package asks, when it is imported, what it is imported in.
+
+    pandas then chooses how many columns it shows, and the encoding it names.
+    """
+    terminal = sys.stdout
+    with open(os.devnull, "w", encoding="UTF-8") as output:
+        vars(builtins)["get_ipython"] = lambda: types.SimpleNamespace(kernel=True)
+        sys.stdout = output
+        try:
+            yield
+        finally:
+            sys.stdout = terminal
+            del vars(builtins)["get_ipython"]
+
+
 def preload(listener: _Listener) -> str:
     """Import the packages; return why no kernel may be forked from what is there then, or an empty text."""
     sys.meta_path.insert(0, listener)
-    for package in PACKAGES:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(package)
+    with _seeming_kernel():
+        for package in PACKAGES:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(package)
     sys.meta_path.remove(listener)
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
@@ -213,6 +234,7 @@ def become_kernel(request: dict[str, Any], descriptors: list[int], kept: set[int
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
     time.tzset()
     importlib.invalidate_caches()
+    sys.path_importer_cache.pop(os.path.dirname(os.path.abspath(__file__)), None)
     sys.argv = request["arguments"]
     _seed()
     from ipykernel.kernelapp import IPKernelApp
@@ -220,9 +242,10 @@ def become_kernel(request: dict[str, Any], descriptors: list[int], kept: set[int
     # The class read the number of the parent from the environment when it was imported.
     app = IPKernelApp.instance(parent_handle=os.getppid())
     app.initialize()  # type: ignore[no-untyped-call]
-    # What was the main module when multiprocessing was imported is this script.
-    if "__mp_main__" in sys.modules:
+    # What multiprocessing found when it was imported is this script and its folder.
+    if "multiprocessing.process" in sys.modules:
         sys.modules["__mp_main__"] = sys.modules["__main__"]
+        sys.modules["multiprocessing.process"].ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]
     app.start()  # type: ignore[no-untyped-call]
 
 
