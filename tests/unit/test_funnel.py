@@ -59,6 +59,34 @@ def test_chance_alone_leaves_as_many_outside_as_the_limits_say():
     assert spread["between_sd"] < 0.004
 
 
+@pytest.mark.parametrize(
+    ("areas", "df", "target"), [(25, np.inf, 0.0), (25, 31.0, 0.0), (25, np.inf, None), (7, 12.0, 0.0)]
+)
+def test_dispersion_is_one_on_average_where_there_is_chance_alone(areas, df, target):
+    """Drawing outer areas in makes squares smaller; what is published is held against that."""
+    rng = np.random.default_rng(6)
+    drawn = rng.standard_t(df, size=(100, areas)) if np.isfinite(df) else rng.normal(size=(100, areas))
+    keys = pd.DataFrame({"term": "y", "district": range(areas)})
+    n = np.full(areas, 100.0)
+    found = [
+        ev.funnel(
+            Estimates("area_means", keys, row / 10, np.eye(areas) / 100, np.full(areas, df), n.astype(int),
+                      Provenance(), columns={"n_effective": n}),
+            target=target,
+        ).spread.frame["dispersion"].iloc[0]
+        for row in drawn
+    ]  # fmt: skip
+    assert np.mean(found) == pytest.approx(1, abs=0.12)
+
+
+def test_dispersion_of_shares_draws_in_one_tenth_at_each_end():
+    values = 0.5 + np.array([-9, -2, -1, -1, 0, 0, 1, 1, 2, 9]) / 20
+    spread = ev.funnel(shares(values, 100), target=0.5).spread.tidy().iloc[0]
+    drawn_in = np.array([-2, -2, -1, -1, 0, 0, 1, 1, 2, 2])
+    # 0.7005: mean square of ten normal draws whose outermost are drawn in, by 2 million simulated tens.
+    assert spread["dispersion"] == pytest.approx(np.mean(drawn_in**2) / 0.7005, rel=2e-3)
+
+
 def test_a_spread_between_areas_is_found_and_widens_the_limits_where_asked():
     rng = np.random.default_rng(5)
     truth = 0.6 + rng.normal(size=2_000) * 0.05

@@ -21,10 +21,12 @@ Overdispersion = Literal["ignored", "additive"]
 
 #: Shares of areas that chance leaves within the limits.
 LEVELS = (0.95, 0.998)
-#: Share of areas at each end whose distance is drawn in before the spread between areas is judged.
+#: Share of areas at each end whose distance is drawn in before their mean square is taken.
 WINSORISED = 0.1
 #: Points of a limit's curve.
 CURVE = 60
+#: Points at which an expectation over order statistics is summed.
+GRID = 4000
 
 
 class FunnelSpread(DiagnosticFrame):
@@ -45,7 +47,7 @@ class Funnel:
         Per term, along the effective sample size: ``term, n_effective, level, low, high``.
     spread : FunnelSpread
         Per term ``n_areas``, ``target_value``, ``n_outside_inner``, ``n_outside_outer``, Q (``statistic``, ``df``,
-        ``p_value``) of no difference but chance, ``dispersion`` and ``between_sd``.
+        ``p_value``) of no difference but chance, ``dispersion`` (1 on average by chance alone) and ``between_sd``.
     area : str
         Key column of the areas.
     levels : tuple of float
@@ -119,8 +121,10 @@ def funnel(
     -----
     Limits are :math:`\\theta_0 \\pm t \\sqrt{\\sigma_0^2 / n_e}`; for shares :math:`\\sigma_0^2 = \\theta_0 (1 -
     \\theta_0)`, else the pooled variance of a respondent; t on the areas' median degrees of freedom. A given target is
-    taken as known. Q is the sum of squared distances. ``dispersion`` is its mean, distances beyond the 10th and 90th
-    percentile drawn in to these; ``between_sd`` is DerSimonian and Laird's.
+    taken as known. Q is the sum of squared distances. ``dispersion`` is their mean square, a tenth of the areas at each
+    end drawn in to the next one, divided by what that is expected to be where areas differ by chance alone (order
+    statistics of as many draws of that t; over m - 1 where the target is the areas' own mean): 1 on average then, less
+    than that without the division. ``between_sd`` is DerSimonian and Laird's.
 
     References
     ----------
@@ -259,7 +263,7 @@ def _of_term(
         "statistic": q,
         "df": df,
         "p_value": float(stats.chi2.sf(q, df)),
-        "dispersion": _dispersion(distance),
+        "dispersion": _dispersion(distance, _median_df(own["own_df"].to_numpy(dtype=float)), df),
         "between_sd": float(np.sqrt(between)),
     }
     return points, _curves(term, n, target, each, added, dict(zip(levels, quantiles, strict=True))), spread
@@ -277,15 +281,32 @@ def _variance_of_one(own: pd.DataFrame, target: float) -> float:
 
 
 def _quantiles(df: Floats, levels: tuple[float, float]) -> Floats:
+    return np.asarray(stats.t.ppf([(1 + level) / 2 for level in levels], _median_df(df)))
+
+
+def _median_df(df: Floats) -> float:
     usable = df[df > 0]
-    middle = float(np.median(usable)) if len(usable) else np.inf
-    return np.asarray(stats.t.ppf([(1 + level) / 2 for level in levels], middle))
+    return float(np.median(usable)) if len(usable) else np.inf
 
 
-def _dispersion(distance: Floats) -> float:
-    """Return the mean squared distance, what lies beyond the outer tenths drawn in to them."""
-    drawn_in = np.clip(distance, *np.quantile(distance, [WINSORISED, 1 - WINSORISED]))
-    return float(np.mean(drawn_in**2))
+def _dispersion(distance: Floats, t_df: float, df: int) -> float:
+    """Return the mean square of winsorised distances over what chance alone makes of it: 1 on average."""
+    m = len(distance)
+    tenth = int(WINSORISED * m)
+    ordered = np.sort(distance)
+    drawn_in = np.clip(ordered, ordered[tenth], ordered[m - 1 - tenth])
+    return float(drawn_in @ drawn_in / df / _square_by_chance(m, tenth, t_df))
+
+
+def _square_by_chance(m: int, tenth: int, df: float) -> float:
+    """Return the mean square of m independent draws of t, the outer ones drawn in to the next: by order statistics."""
+    if tenth == 0:
+        return df / (df - 2) if np.isfinite(df) and df > 2 else 1.0 if np.isinf(df) else np.nan
+    share = (np.arange(GRID) + 0.5) / GRID
+    rank = np.arange(tenth + 1, m - tenth + 1)
+    times = np.where((rank == rank[0]) | (rank == rank[-1]), tenth + 1, 1)
+    density = (times[:, None] * stats.beta.pdf(share, rank[:, None], m + 1 - rank[:, None])).sum(axis=0)
+    return float(np.mean(density * stats.t.ppf(share, df) ** 2) / m)
 
 
 def _between_variance(estimate: Floats, precision: Floats) -> float:
