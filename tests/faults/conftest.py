@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -196,7 +197,11 @@ def pytest_configure(config):
 
 def may_mount(folder):
     """Tell whether this process may mount a disk."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+    if (
+        not sys.platform.startswith("linux")
+        or os.geteuid() != 0
+        or not (shutil.which("mount") and shutil.which("umount"))
+    ):
         return False
     tried = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
     return tried.returncode == 0 and subprocess.run(["umount", folder], capture_output=True).returncode == 0
