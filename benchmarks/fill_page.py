@@ -47,6 +47,7 @@ SOURCES: dict[str, tuple[Path, Callable[[Path], str]]] = {
     "comparison": (HERE / "comparison" / "table.md", written),
     "impact": (HERE / "impact" / "table.md", written),
     "impact size": (HERE / "impact" / "size.csv", size),
+    "workflow": (HERE / "workflow" / "table.md", written),
 }
 
 

@@ -3,15 +3,22 @@
 import json
 import re
 import runpy
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.main import get_command
 
 import evaluation as ev
+from evaluation import cli
 from evaluation.comparison.claim_levels import LEVELS
 from evaluation.comparison.comparability import GRADES, Measurement, assess_comparability
+from evaluation.releases.compare import compare_studies
+from evaluation.releases.words import KINDS
+from evaluation.specification import read_study
+from evaluation.study.plan import plan_study
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -349,3 +356,75 @@ def test_the_readme_states_the_published_result():
     assert (int(schools), ways) == (rows["n_obs"].max(), "six")
     assert len(rows) == 6
     assert (before, after) == (f"{error['clus1']:.1f}", f"{error['clus1_calibrated']:.0f}")
+
+
+BATCH = README.split("## The annual batch")[1].split("\n## ")[0]
+YEARS = README.split("## This year against last year")[1].split("\n## ")[0]
+
+
+def test_the_readme_shows_the_annual_batch_as_it_is_planned():
+    planned = plan_study(read_study("seoul_2017", resolved=False))
+    per_step = Counter(step.step for step in planned.steps)
+    shown = re.findall(r"^(\w+)(?: \((\d+)\))? {2,}(?:ok|failed|blocked|\d+ ok) ", BATCH, re.M)
+    assert {name: int(count or 1) for name, count in shown} == per_step
+    assert {int(number) for number in re.findall(r"(\d+) (?:of 80 )?notebooks", BATCH)} == {len(planned.steps)} == {80}
+    districts = {step.values["district"] for step in planned.steps if step.step == "district"}
+    assert f"one for each of {len(districts)} districts in three waves" in re.sub(r"\s+", " ", BATCH)
+    assert per_step["district"] == 3 * len(districts)
+
+
+def test_the_readme_names_commands_and_options_that_exist():
+    commands = get_command(cli.app).commands
+    named = set(re.findall(r"python3 run\.py ([\w-]+)", README))
+    assert {"plan", "run", "status", "compare", "sign-off", "accept"} <= named
+    assert named - {"test", "check", "lab"} <= set(commands)
+    known = {option for command in commands.values() for each in command.params for option in each.opts}
+    known |= {option for command in commands.values() for each in command.params for option in each.secondary_opts}
+    options = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", BATCH + YEARS))
+    assert {"--only", "--fail-fast", "--force", "--kernel", "--jobs", "--reason"} <= options <= known
+
+
+def test_the_readme_gives_every_exit_code():
+    codes = [int(code) for code in re.findall(r"^\| (\d+) \| [^|]+ \|$", BATCH, re.M)]
+    assert codes == [0, 1, cli.BAD_INPUT, cli.STOPPED]
+
+
+def test_the_readme_gives_every_kind_of_difference_what_it_needs():
+    rows = re.findall(r"^\| ([a-z, ]+) \| [^|]+ \| ([^|]+) \|$", YEARS, re.M)[1:]
+    needs = {kind: need for kinds, need in rows for kind in kinds.split(", ")}
+    assert set(needs) == {text.en.split(" (")[0] for kind, text in KINDS.items() if kind != "same"}
+    assert {kind for kind, need in needs.items() if need.startswith("always")} == {"revised", "gone"}
+    threshold = read_study("seoul_2017", resolved=False).compared_with.threshold
+    assert needs["changed"] == f"a reason beyond the threshold ({threshold:g} standard errors of the difference)"
+
+
+@pytest.mark.skipif(
+    not (ROOT / "outputs" / "reference" / "seoul_2017").is_dir(), reason="seoul_2017 is not published in this copy"
+)
+def test_the_readme_states_what_differs_between_the_published_years(tmp_path, monkeypatch):
+    for name in ("pyproject.toml", "notebooks", "params", "surveys"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "reference").symlink_to(ROOT / "outputs" / "reference")
+    monkeypatch.setenv("EVALUATION_PROJECT", str(tmp_path))
+    found = compare_studies("seoul_2016", "seoul_2017", out=tmp_path / "compared")
+    counts, verdict, *_ = found.summary().split("\n")
+    said = re.sub(r"\s+", " ", YEARS)
+    assert counts.split(": ", 1)[1] in said
+    assert verdict in said
+
+
+def test_the_table_of_workflow_benchmarks_is_that_of_its_file():
+    folder = ROOT / "benchmarks" / "workflow"
+    if not (folder / "workflow.csv").is_file():
+        pytest.skip("the annual batch was not measured in this copy: python benchmarks/workflow/run.py")
+    benchmark = runpy.run_path(str(folder / "run.py"))
+    measured = pd.read_csv(folder / "workflow.csv", keep_default_na=False)
+    lines = (folder / "table.md").read_text(encoding="utf-8").splitlines()[2:]
+    shown = [line.strip("|").split("|") for line in lines]
+    assert len(shown) == len(measured)
+    for cells, row in zip(shown, measured.to_dict("records"), strict=True):
+        way = benchmark["WAYS"].get(row["way"], ("ours",))[0]
+        assert (cells[1].strip(), int(cells[2])) == (way, 1 if row["way"] == "plan" else row["count"])
+        assert [float(cells[3]), float(cells[4])] == pytest.approx([row["wall"], row["cpu"]], abs=0.0056)
+        assert row["way"] == "plan" or cells[-1].strip() == row["same"] == "yes"
