@@ -115,7 +115,7 @@ _ROOMS = {
     "estimation.small_area": ("fay_herriot",),
     "estimation.pooled_waves": ("pooled_waves", "refuse_small"),
     "estimation.area_covariates": ("area_shares",),
-    "estimation.areas": (*("area_change", "area_difference", "area_group", "area_means", "survey_area"),),
+    "estimation.areas": (*("area_change", "area_difference", "area_group", "area_means", "survey_area", "wave_means"),),
     "estimation.funnel": ("funnel",),
     "estimation.imputation": ("combine_imputations", "imputed_designs", "with_imputations"),
     "estimation.weight_diagnostics": ("margin_comparison", "step_effects", "weight_distribution", "weight_summary"),

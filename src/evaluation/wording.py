@@ -63,6 +63,12 @@ _THRESHOLD, _LESS = "|", " - "
 _EXPLAINED_BY = "explained:"
 _REPLICATES = re.compile(r"^replicates \((?P<parts>.+)\)$")
 _WHOLE = re.compile(r"^-?\d+\.0+$")
+#: Words that name a wave, by the keys that they fit.
+_OF_WAVE = {
+    re.compile(re.escape(key).replace(re.escape("{wave}"), r"(-?\d[\d.]*)")): words
+    for key, words in TERMS.items()
+    if "{wave}" in key
+}
 _SHIFTED = re.compile(r"(?:I\()?\{?(?P<name>[^\W\d]\w*) ?(?P<sign>[-+]) ?(?P<by>\d+(?:\.\d+)?)\}?\)?")
 _SQUARED = re.compile(r"\{?([^\W\d]\w*) ?\*\* ?2\}?")
 _CATEGORICAL = re.compile(r"^C\((?P<variable>\w+)\)$")
@@ -77,8 +83,16 @@ def term(key: str, lang: str | None = None) -> str:
     >>> term("std_error", "ko"), term("std_error", "en"), term("api00", "en")
     ('표준오차', 'std. error', 'api00')
     """
-    korean, english = TERMS.get(key, (key, key))
+    korean, english = TERMS.get(key) or _with_wave(key) or (key, key)
     return korean if language_of(lang) == "ko" else english
+
+
+def _with_wave(key: str) -> tuple[str, str] | None:
+    """Return the words of a key that names a wave, such as "part of the window of 2017"; None if it is no such key."""
+    for pattern, (korean, english) in _OF_WAVE.items():
+        if found := pattern.fullmatch(key):
+            return korean.format(wave=found[1]), english.format(wave=found[1])
+    return None
 
 
 def knows(key: str) -> bool:

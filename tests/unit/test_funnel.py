@@ -292,6 +292,32 @@ def test_a_rare_group_is_pooled_over_its_last_waves_or_refused(design, here):
     assert np.isnan(refused.estimate).all()
 
 
+def test_a_rare_group_is_given_for_the_newest_year_alone(design, here):
+    last = ev.area_group(here, "y", group={"rare": 1}, waves=2, newest=2016, minimum_n=20)
+    assert last.estimate == pytest.approx(ev.area_group(here, "y", group={"rare": 1}, waves=2).estimate, **TIGHT)
+    for year, words in ((2015, "part of the window of 2016"), (2014, "given for the window of 2016 alone")):
+        before = ev.survey_area(design, {"gu": "b"}, wave={"year": year})
+        refused = ev.area_group(before, "y", group={"rare": 1}, waves=2, newest=2016)
+        assert refused.columns["refused_because"].tolist() == [words]
+        assert np.isnan(refused.estimate).all()
+        assert refused.n_obs.tolist() == [0]
+        assert words in repr(ev.table(refused, lang="en"))
+    assert "2016년까지 합친 조사로만 제시함" in repr(ev.table(refused, lang="ko"))
+    with pytest.raises(EstimationError, match=r"got 2015, but the area is of 2016\. Give the last wave of the study"):
+        ev.area_group(here, "y", group={"rare": 1}, newest=2015)
+
+
+def test_a_wave_of_all_areas_names_itself_and_counts_its_own(design):
+    titled = replace(design, provenance=replace(design.provenance, title={"en": "Ten waves", "ko": "열 조사"}))
+    made = ev.wave_means(titled, ["y", "yes"], wave={"year": 2016})
+    plain = ev.survey_mean(ev.domain(design, {"year": 2016}), ["y", "yes"])
+    np.testing.assert_array_equal(made.vcov, plain.vcov)
+    assert made.provenance.n == (surveyed()["year"] == 2016).sum() < design.provenance.n
+    assert "Ten waves: 2016" in ev.table(made, lang="en").caption
+    with pytest.raises(EstimationError, match="wave must map one column to a value"):
+        ev.wave_means(design, "y", wave={})
+
+
 def test_one_wave_is_enough_and_nobody_is_no_failure(design):
     first = ev.survey_area(design, {"gu": "a"}, wave={"year": 2014})
     alone = ev.area_group(first, "y", group={"rare": 1}, minimum_n=5)

@@ -209,6 +209,39 @@ def test_direct_estimates_that_may_not_be_shown_are_not_shown_beside():
     assert result.marks == [""] * AREAS
 
 
+def test_an_area_hidden_for_what_was_answered_there_has_no_value_and_one_hidden_for_its_size_has():
+    frame, covariates, _ = respondents()
+    place = frame.groupby("gu").cumcount()
+    frame["yes"] = (place % 2).astype(float)
+    frame.loc[frame["gu"] == "g05", "yes"] = (place > 1).astype(float)
+    frame = frame[(frame["gu"] != "g06") | (place < 3)]
+    frame = frame[frame["gu"] != "g07"]
+    made = ev.survey_mean(ev.survey_design(frame), "yes", by="gu")
+    direct = replace(made, provenance=replace(made.provenance, min_cell=5, min_base=5))
+    # Once masked, the count of g06 is hidden too, so that nobody can tell why it is.
+    for given, gone in ((direct, ["g05"]), (direct.masked(), ["g05", "g06"])):
+        result = ev.fay_herriot(given, covariates, variance_smoothing="pooled", method="AREML")
+        rows = result.tidy().set_index("gu")
+        hidden = rows.loc["g05"]
+        assert hidden["basis"] == "no value: too few gave one of the answers"
+        assert hidden["mark"] == "[c]"
+        assert hidden[["estimate", "std_error", "conf_low", "direct", "shrinkage", "n_area"]].isna().all()
+        assert rows.index[rows["estimate"].isna()].tolist() == gone
+        assert rows.drop(gone).loc["g06":"g07", "basis"].str.startswith("model alone").all()
+        assert (result.fit["areas_refused"], result.fit["areas_by_model_alone"]) == (len(gone), 3 - len(gone))
+    assert "값 없음: 한 응답을 고른 사람이 너무 적음" in repr(ev.table(result, lang="ko"))
+
+
+def test_an_area_where_all_gave_one_answer_has_no_value_after_its_refusal():
+    frame, covariates, _ = respondents()
+    frame["yes"] = (frame.groupby("gu").cumcount() % 2).astype(float)
+    frame.loc[frame["gu"] == "g04", "yes"] = 1.0
+    direct = ev.refuse_small(ev.survey_mean(ev.survey_design(frame), "yes", by="gu"), minimum_n=1, minimum_df=1)
+    assert direct.columns["refused_because"][4] == "no sampling error can be estimated"
+    result = ev.fay_herriot(direct, covariates, variance_smoothing="pooled", method="AREML")
+    assert np.flatnonzero(np.isnan(result.estimate)).tolist() == [4]
+
+
 def test_other_scales_and_orders_of_areas_change_nothing():
     frame, covariates, _ = respondents()
     first = ev.fay_herriot(ev.survey_mean(ev.survey_design(frame), "y", by="gu"), covariates)

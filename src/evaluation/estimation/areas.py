@@ -28,6 +28,8 @@ Names = str | Sequence[str]
 NO_EARLIER_WAVE = "no earlier wave in this file"
 REWORDED = "asked in other words in the wave before"
 NOBODY = "nobody of this group was met"
+IN_WINDOW = "part of the window of {wave}"
+BEFORE_WINDOW = "given for the window of {wave} alone"
 #: Column of whether a respondent is in the area; no data can have it, since names of columns hold no blank first.
 _HERE = " here"
 
@@ -175,6 +177,48 @@ def _require_area(area: object, verb: str) -> Area:
     return area
 
 
+def wave_means(design: Design, variables: Names, *, wave: Mapping[str, Any], conf_level: float = 0.95) -> Estimates:
+    """Estimate means of all areas of a wave together; what stands below names the wave and counts its respondents.
+
+    Parameters
+    ----------
+    design : Design
+        May hold other waves.
+    variables : str or list of str
+        Numeric columns.
+    wave : mapping of column to value
+        ``{"year": 2016}``.
+    conf_level : float, default 0.95
+        Of the t interval.
+
+    Returns
+    -------
+    Estimates
+        As ``survey_mean`` of the wave, one row per variable.
+
+    Raises
+    ------
+    EstimationError
+        ``wave`` is no mapping of one column, or nobody was asked in it.
+
+    Examples
+    --------
+    >>> from evaluation.design.declaration import survey_design
+    >>> respondents = pd.DataFrame({"year": [2015, 2016, 2016], "y": [0.0, 2.0, 4.0]})
+    >>> made = wave_means(survey_design(respondents), "y", wave={"year": 2016})
+    >>> made.estimate.tolist(), made.provenance.n
+    ([3.0], 2)
+    """
+    require_design(design, "wave_means")
+    if not isinstance(wave, Mapping) or len(wave) != 1:
+        raise EstimationError(f"wave_means: wave must map one column to a value, got {wave!r}. Write {{'year': 2016}}.")
+    means = survey_mean(domain(design, wave), variables, conf_level=conf_level)
+    size = int(domain(design, wave).present.sum())
+    told = wording.wave_label(next(iter(wave.values())))
+    title = {lang: f"{text}: {told}" for lang, text in means.provenance.title.items() if text}
+    return replace(means, provenance=replace(means.provenance, n=size, title=title))
+
+
 def area_means(area: Area, variables: Names, *, conf_level: float = 0.95) -> Estimates:
     """Estimate means in an area, with the number of respondents of a simple sample that would be as precise.
 
@@ -311,6 +355,7 @@ def area_group(
     *,
     group: Mapping[str, Any],
     waves: int = 3,
+    newest: int | float | None = None,
     minimum_n: int = 30,
     minimum_df: float = 3,
     conf_level: float = 0.95,
@@ -327,6 +372,10 @@ def area_group(
         ``{"participant": 1}``.
     waves : int, default 3
         Waves up to the area's own that are put together, every wave counting alike; fewer where there are fewer.
+    newest : number, optional
+        Last wave for which the same is published anywhere: it alone has numbers then. Default: the area's own. Of two
+        windows that overlap, one less the other is the level of the waves that only one of them holds, so several
+        waves together would hide nobody.
     minimum_n : int, default 30
         Fewest respondents over these waves.
     minimum_df : float, default 3
@@ -344,7 +393,7 @@ def area_group(
     Raises
     ------
     EstimationError
-        ``waves`` is no whole number above zero, or a minimum is negative.
+        ``waves`` is no whole number above zero, a minimum is negative, or ``newest`` lies before the area's own wave.
     """
     area = _require_area(area, "area_group")
     names = list(names_of(variables, "area_group"))
@@ -352,6 +401,9 @@ def area_group(
         raise EstimationError(f"area_group: waves must be 1 or above, got {waves!r}. Write waves=3.")
     require_minima(minimum_n, minimum_df)
     own = next(iter(area.wave.values()))
+    if newest is not None and newest != own:
+        refused = _without_numbers("area_group", area, names, _within_later(area, newest, waves), conf_level)
+        return replace(refused, columns={"waves_pooled": np.full(len(names), "", dtype=object), **refused.columns})
     chosen = [wave for wave in _waves(area.design, area.time) if wave <= own][-waves:]
     among = _present_in(area.design, {**area.area, **group})
     met = [wave for wave in chosen if (among & (area.design.column(area.time) == wave).to_numpy(dtype=bool)).any()]
@@ -383,6 +435,18 @@ def area_group(
         made, verb="area_group", keys=_keys(area, made.keys["term"].tolist()), columns=columns,
         fit={**made.fit, **_of_shares(made), "group": group_told},
     )  # fmt: skip
+
+
+def _within_later(area: Area, newest: object, waves: int) -> str:
+    """Say why an earlier wave has no numbers of its own: its window would be subtracted from the newest one."""
+    own = next(iter(area.wave.values()))
+    if isinstance(newest, bool) or not isinstance(newest, (int, float, np.number)) or not newest > own:
+        raise EstimationError(
+            f"area_group: newest is the last wave for which the group is given anywhere, got {newest!r}, but the area "
+            f"is of {wording.wave_label(own)}. Give the last wave of the study."
+        )
+    later = [wave for wave in _waves(area.design, area.time) if wave <= newest][-waves:]
+    return (IN_WINDOW if own in later else BEFORE_WINDOW).format(wave=wording.wave_label(newest))
 
 
 def _present_in(design: Design, where: Mapping[str, Any]) -> NDArray[np.bool_]:

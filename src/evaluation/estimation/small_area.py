@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.estimation.area_model import AreaMethod, AreaModel, fit_area_model
 from evaluation.estimation.arguments import require_number
-from evaluation.results import Estimates
+from evaluation.estimation.pooled_waves import NO_ERROR
+from evaluation.results import SMALL_CELL, Estimates
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -24,6 +25,7 @@ NO_SAMPLE = "model alone: no respondents"
 NO_VARIANCE = "model alone: no reliable sampling variance"
 TOO_FEW = "model alone: too few respondents"
 REFUSED = "model alone: the direct estimate is refused"
+BY_ANSWERS = "no value: too few gave one of the answers"
 
 
 def fay_herriot(
@@ -65,7 +67,9 @@ def fay_herriot(
         areas are not estimated. Further columns: ``direct`` and ``direct_error`` beside it (empty where the survey's
         minimum forbids to show them), ``shrinkage`` (weight of the direct estimate, 0 to 1), ``n_area``, and
         ``basis``: areas without respondents, with fewer than the survey's smallest cell, or without a reliable
-        sampling variance, have the model's prediction alone.
+        sampling variance, have the model's prediction alone. Areas whose direct estimate is hidden because too few
+        gave one of the answers have no value: they are hidden for being high or low, which no prediction from the
+        others makes up for. ``areas_refused`` counts them.
         ``glance()`` has the model's variance and coefficients, and ``largest_correlation`` between direct estimates.
 
     Raises
@@ -254,6 +258,8 @@ def _result(
     (x, sampling, used), (method, names) = inputs, how
     estimate, error = model.synthetic(x)
     estimate[used], error[used] = model.predicted(found.estimate[used], x[used], sampling[used])
+    refused = _hidden_by_answers(direct, found)
+    estimate[refused], error[refused] = np.nan, np.nan
     covariance = np.where(np.eye(len(x), dtype=bool), error[:, None], np.nan)
     n_used = int(found.n[used].sum())
     told = f"Fay-Herriot {method} mean squared error"
@@ -268,7 +274,7 @@ def _result(
         conf_level=conf_level,
         interval_method="normal",
         method=f"{told}; model variance zero: the model's prediction alone" if model.variance == 0 else told,
-        columns=_columns(direct, found, model, sampling, used),
+        columns=_columns(direct, found, model, sampling, (used, refused)),
         fit={
             "method": method,
             "model_variance": model.variance,
@@ -276,7 +282,8 @@ def _result(
             "coefficients": dict(zip(names, map(float, model.coefficients), strict=True)),
             "coefficient_errors": dict(zip(names, map(float, np.sqrt(np.diag(model.covariance))), strict=True)),
             "areas_used": int(used.sum()),
-            "areas_by_model_alone": int((~used).sum()),
+            "areas_by_model_alone": int((~used & ~refused).sum()),
+            "areas_refused": int(refused.sum()),
             "largest_correlation": _largest_correlation(direct, found.row[used]),
         },
     )
@@ -291,22 +298,39 @@ def _keys(direct: Estimates, areas: pd.Series) -> pd.DataFrame:
 
 
 def _columns(
-    direct: Estimates, found: _Areas, model: AreaModel, sampling: Floats, used: Mask
+    direct: Estimates, found: _Areas, model: AreaModel, sampling: Floats, which: tuple[Mask, Mask]
 ) -> dict[str, NDArray[Any]]:
+    used, by_answers = which
     hidden = np.array([bool(mark) for mark in direct.marks] or [False], dtype=bool)[found.row] & (found.row >= 0)
     shrinkage = np.where(used, model.shrinkage(np.where(used, sampling, 1.0)), 0.0)
     few = (found.n > 0) & (found.n < direct.provenance.min_cell)
-    said = np.array([*direct.columns.get("refused_because", [""] * len(direct)), ""], dtype=object)[found.row]
+    said = _said(direct, found)
     refused = (hidden | (said != "")) & np.isnan(found.estimate) & (found.row >= 0)
     alone = np.select([refused, np.isnan(found.estimate), few], [REFUSED, NO_SAMPLE, TOO_FEW], NO_VARIANCE)
-    basis = np.where(used, COMBINED, alone)
+    basis = np.where(by_answers, BY_ANSWERS, np.where(used, COMBINED, alone))
+    hidden |= by_answers
+    marks = {"mark": np.where(by_answers, SMALL_CELL, "").astype(object)} if by_answers.any() else {}
     return {
         "direct": np.where(hidden, np.nan, found.estimate),
         "direct_error": np.where(hidden, np.nan, np.sqrt(found.variance)),
         "shrinkage": np.where(hidden, np.nan, shrinkage),
         "n_area": np.where(hidden, np.nan, found.n),
         "basis": basis.astype(object),
+        **marks,
     }
+
+
+def _said(direct: Estimates, found: _Areas) -> NDArray[Any]:
+    """Return why each area's direct estimate is refused, empty where it is not."""
+    return np.array([*direct.columns.get("refused_because", [""] * len(direct)), ""], dtype=object)[found.row]
+
+
+def _hidden_by_answers(direct: Estimates, found: _Areas) -> Mask:
+    """Tell the areas that are hidden for what was answered there, or for a reason that a hidden count does not tell."""
+    said = _said(direct, found)
+    small_cell = np.array([*(mark == SMALL_CELL for mark in direct.marks), False], dtype=bool)[found.row]
+    enough = (found.n >= direct.provenance.min_cell) | (found.n == 0)
+    return np.asarray((found.row >= 0) & enough & ((small_cell & (said == "")) | (said == NO_ERROR)))
 
 
 def _largest_correlation(direct: Estimates, rows: NDArray[np.int64]) -> float:

@@ -25,6 +25,11 @@ TERMS: dict[str, tuple[str, str]] = {
         "asked in other words in the wave before",
     ),
     "nobody of this group was met": ("이 집단의 응답자가 없음", "nobody of this group was met"),
+    "part of the window of {wave}": ("{wave}년까지 합친 조사에 들어 있음", "part of the window of {wave}"),
+    "given for the window of {wave} alone": (
+        "{wave}년까지 합친 조사로만 제시함",
+        "given for the window of {wave} alone",
+    ),
     # gathering
     "Refusals": ("제시하지 않는 값과 그 까닭", "What is not given, and why"),
     "nothing was published": ("공표된 것이 없음", "nothing was published"),
@@ -35,6 +40,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "model alone: the direct estimate is refused": (
         "모형만: 직접추정값은 제시하지 않음",
         "model alone: the direct estimate is refused",
+    ),
+    "no value: too few gave one of the answers": (
+        "값 없음: 한 응답을 고른 사람이 너무 적음",
+        "no value: too few gave one of the answers",
     ),
     # funnel plots
     "Funnel": ("도시 값의 한계와 자치구", "Districts against the limits round the city's value"),
