@@ -80,11 +80,13 @@ class KnownChanges:
 
 
 def fits_any(glob: str, addresses: Iterable[Iterable[str]]) -> bool:
-    """Tell whether a glob over addresses fits one of them; spaces count as one.
+    """Tell whether a glob over addresses fits one of them; spaces count as one, and ``*`` fits an empty part too.
 
     Examples
     --------
     >>> fits_any("trend | * | *", [("trend | stay | year=2016 | estimate",)])
+    True
+    >>> fits_any("balance | * | covariate=age | *", [("balance |  | covariate=age | smd",)])
     True
     """
     pattern = _pattern(_one_spaced(glob))
@@ -93,7 +95,7 @@ def fits_any(glob: str, addresses: Iterable[Iterable[str]]) -> bool:
 
 @lru_cache(maxsize=100_000)
 def _one_spaced(text: str) -> str:
-    return " ".join(text.split())
+    return re.sub(r"\s*\|\s*", "|", " ".join(text.split()))
 
 
 @lru_cache(maxsize=1024)

@@ -74,21 +74,40 @@ class Comparison:
         kinds = self.cells.loc[~self.cells["goes_along"].astype(bool), "kind"]
         return {kind: int((kinds == kind).sum()) for kind in KINDS}
 
+    def unmeasured(self) -> int:
+        """Return how many numbers and texts of two years differ without an error to hold the difference against."""
+        return unmeasured(self.cells)
+
     def summary(self) -> str:
         """Return the counts, and each change that is not explained, as plain text."""
         counts = ", ".join(f"{KINDS[kind].en} {count:,}" for kind, count in self.counts().items() if count) or "none"
         lines = [f"{self.places[0]} -> {self.places[1]}: {counts}."]
         open_cells = self.cells[self.cells["is_unexplained"]]
         if open_cells.empty:
-            lines.append("Every change is explained, or within the threshold.")
+            limits = (
+                "within the threshold, or has no standard error" if self.unmeasured() else "or within the threshold"
+            )
+            lines.append(f"Every change is explained, {limits}.")
         else:
             lines.append(f"{len(open_cells):,} not explained (threshold {self.threshold:g} standard errors):")
         told = _open_lines(open_cells)
         lines += [f"  {line}" for line in told[:_SHOWN]]
         if len(told) > _SHOWN:
             lines.append(f"  ... and {len(told) - _SHOWN:,} more in compare.html")
+        if count := self.unmeasured():
+            those = "1 change has" if count == 1 else f"{count:,} changes have"
+            lines.append(
+                f"{those} no standard error: no threshold applies, and only reading shows whether it is large."
+            )
         lines += [f"explained, but nothing differs there: {address}" for address in self.unused]
         return "\n".join(lines)
+
+
+def unmeasured(cells: pd.DataFrame) -> int:
+    """Count the cells of two years that differ and have neither a standard error nor a reason."""
+    is_told = (cells["kind"] == "changed") & ~cells["goes_along"].astype(bool) & cells["in_std_errors"].isna()
+    has_reason = cells["is_unexplained"].astype(bool) | (cells["reason_en"] != "")
+    return int((is_told & ~has_reason).sum())
 
 
 #: Unexplained changes that a summary names one by one.
@@ -149,7 +168,8 @@ def compare_studies(old: str, new: str, *, out: Path | None = None) -> Compariso
     made = Comparison(
         old, new, _frame(cells, words), known.threshold, _unused(cells, known), (before.place, now.place), folder
     )
-    page = compare_page(cells, Subject(before, now, known, made.counts(), made.unused, words))
+    about = Subject(before, now, known, made.counts(), made.unused, words, made.unmeasured())
+    page = compare_page(cells, about)
     replace_file(folder / "compare.html", page.encode("utf-8"))
     replace_file(folder / "compare.csv", csv_bytes(made.cells))
     return made

@@ -58,6 +58,8 @@ class Subject:
         Declared addresses that fit no difference.
     words : dict of str to callable
         Rows in words, by language.
+    unmeasured : int
+        Changes between two years that have neither a standard error nor a reason.
     """
 
     old: Release
@@ -66,6 +68,7 @@ class Subject:
     counts: Mapping[str, int]
     unused: tuple[str, ...]
     words: Mapping[str, Callable[[Row], str]]
+    unmeasured: int
 
 
 @dataclass(frozen=True)

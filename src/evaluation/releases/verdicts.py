@@ -6,19 +6,24 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from evaluation.releases.cells import NOT_COMPARED, PublishedTable, is_empty, is_label, is_same, number
+from evaluation.releases.cells import NOT_COMPARED, PublishedTable, is_empty, is_label, is_same, key_text, number
 from evaluation.releases.changes import KnownChanges, variables_of
-from evaluation.releases.matching import Pair, Row
+from evaluation.releases.matching import PERIOD_KEYS, Pair, Row
+from evaluation.releases.waves import rests_on_others, shared_factor
 from evaluation.results import TIDY_COLUMNS
 from evaluation.specification import Text
 
-_ESTIMATE, _ERROR, _DF = "estimate", "std_error", "df"
+_ESTIMATE, _ERROR, _DF, _BASE = "estimate", "std_error", "df", "n_obs"
 #: What columns begin with that go along with a number: intervals, p-values, effective sizes.
 _ALONG = ("conf_", "std_error", "p_", "ess", "band_", "sd_")
 #: Kinds that are told once for a row, and not again for each of its columns.
 _OF_ROWS = frozenset({"gone", "new", "suppressed", "wording"})
 #: Differences of these kinds are explained or not; the others are told.
 _EXPLAINED = frozenset({"gone", "revised", "changed"})
+#: Columns that are no shares, however small their numbers.
+_NEVER_SHARES = ("p_value", "df", "statistic", "n_")
+#: A number of respondents that fell below this share of the other year's is told by itself.
+_LESS = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,10 @@ class Cell:
     old, new : str
         As they were published; empty where nothing was, or where it may not be shown.
     difference, std_error, df : float
-        New less old, its standard error as of two independent samples, and that one's degrees of freedom; NaN where
-        there is none.
+        New less old, its standard error as of two independent samples (waves that both rest on reckoned in), and
+        that one's degrees of freedom; NaN where there is none.
     is_along : bool
-        It goes along with another cell of its row that is told: an interval, a p-value, a count.
+        It goes along with another cell of its row that is told: an interval, a p-value, a count that hardly changed.
     is_unexplained : bool
         It must be explained and is not.
     reason : Text or None
@@ -112,8 +117,16 @@ def _columns(pair: Pair) -> list[str]:
     return [
         column
         for column in dict.fromkeys(columns)
-        if not (column in keys or column in NOT_COMPARED or is_label(column))
+        if not (column in keys or column in NOT_COMPARED or is_label(column) or _is_period(pair, column))
     ]
+
+
+def _is_period(pair: Pair, column: str) -> bool:
+    """Tell whether a column only says which year its rows are of, which is no number to be compared."""
+    if column not in PERIOD_KEYS:
+        return False
+    rows = [row for row in (pair.old, pair.new) if row is not None and column in row.table.columns]
+    return all(row.period and key_text(row.line[column]) == row.period for row in rows)
 
 
 def _cell(
@@ -175,15 +188,27 @@ def _of_both(cell: Cell, scaled: frozenset[tuple[str, str]]) -> Cell:
     kind = "revised" if pair.is_one_period else "changed"
     if old is None or new is None:
         return cell if cell.old == cell.new else replace(cell, kind=kind, note="text")
+    if rests_on_others(pair.old, pair.new, pair.is_one_period):
+        return replace(cell, kind="changed", note="other_waves")
     if note := _other_quantity(pair.old, pair.new, cell.column, scaled):
         return replace(cell, kind=kind, note=note)
     if is_same(old, new):
         return cell
     found = replace(cell, kind=kind, difference=new - old if math.isfinite(new - old) else math.nan)
-    if kind == "revised" or cell.column != _ESTIMATE:
+    if kind == "revised":
         return found
+    if cell.column != _ESTIMATE:
+        return replace(found, note=_note_of_base(old, new) if cell.column == _BASE else "no_error")
     error, df = _error(pair.old, pair.new)
-    return replace(found, std_error=error, df=df, note="no_error" if math.isnan(error) else "")
+    factor = shared_factor(pair.old, pair.new)
+    note = "no_error" if math.isnan(error) else "shared_waves" if factor != 1 else ""
+    return replace(found, std_error=error * factor, df=df, note=note)
+
+
+def _note_of_base(old: float, new: float) -> str:
+    low, high = sorted((old, new))
+    is_other = low < _LESS * high and high - low > 3 * math.sqrt(low + high)  # as counts that differ by chance do not
+    return "other_size" if is_other else "no_error"
 
 
 def _wording(pair: Pair, known: KnownChanges) -> Text | None:
@@ -226,6 +251,8 @@ def _scaled(pairs: list[Pair]) -> frozenset[tuple[str, str]]:
             continue
         for column in _columns(pair):
             old, new = (number(row.line.get(column, "")) for row in (pair.old, pair.new))
+            if column.startswith(_NEVER_SHARES):
+                continue
             if old and new and math.isfinite(old) and math.isfinite(new):
                 found.setdefault((pair.new.table.name, column), []).append((abs(old), abs(new)))
     return frozenset(place for place, both in found.items() if _is_scaled(both))
@@ -237,7 +264,8 @@ def _is_scaled(both: list[tuple[float, float]]) -> bool:
         low, high = high, low
     is_fraction = any(value != round(value) for value in low)
     ratio = sum(high) / sum(low)
-    return is_fraction and max(low) <= 1 and 50 <= ratio <= 200 and max(high) <= 100
+    is_everywhere = all(10 <= large / small <= 1000 for small, large in zip(low, high, strict=True))
+    return is_fraction and max(low) <= 1 and 50 <= ratio <= 200 and max(high) <= 100 and is_everywhere
 
 
 def _told_once(cells: list[Cell]) -> Iterator[Cell]:
@@ -250,6 +278,7 @@ def _told_once(cells: list[Cell]) -> Iterator[Cell]:
             yield replace(cell, is_along=goes)
             continue
         is_told = bool(main or told) if goes else cell.kind in _OF_ROWS and cell.kind in told
+        is_told &= cell.note != "other_size" or any(kind in _OF_ROWS for kind in main)
         told.add(cell.kind)
         yield replace(cell, is_along=is_told)
 
@@ -266,11 +295,9 @@ def _explained(cell: Cell, known: KnownChanges) -> Cell:
     """Return a cell with what explains it, or marked where nothing does."""
     if cell.kind == "same" or (cell.kind not in _EXPLAINED and cell.reason is not None):
         return cell
-    reason = cell.reason
-    if cell.kind == "revised":
+    reason = cell.reason or known.declared_reason((cell.address, cell.old_address))
+    if reason is None and cell.kind == "revised":
         reason = known.revision(variables_of(cell.row.table, cell.row.keys), cell.pair.period)
-    if reason is None:
-        reason = known.declared_reason((cell.address, cell.old_address))
     must = cell.kind in _EXPLAINED and not cell.is_along and reason is None and _is_beyond(cell, known.threshold)
     return replace(cell, reason=reason, is_unexplained=must)
 

@@ -41,6 +41,11 @@ NOTES = {
     ),
     "other_verb": Text(ko="다른 방법으로 구한 수치", en="estimated as something else, so no difference"),
     "other_base": Text(ko="모집단이 다름", en="another population, so no difference"),
+    "other_waves": Text(ko="합친 조사 연도가 다름", en="rests on other waves, so no difference"),
+    "other_size": Text(ko="응답자 수가 3분의 1 넘게 다름", en="the number of respondents differs by more than a third"),
+    "shared_waves": Text(
+        ko="함께 쓴 조사를 오차에 반영함", en="both rest on a wave in common, which the error reckons in"
+    ),
     "other_unit": Text(ko="단위가 다름", en="another unit, so no difference"),
     "other_scale": Text(
         ko="한쪽은 비율, 다른 쪽은 퍼센트로 보임", en="one side looks like shares, the other like per cent"

@@ -2,7 +2,9 @@
 
 import json
 import math
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -360,6 +362,111 @@ def test_a_number_without_an_error_is_told_but_no_threshold_applies(city):
     city.write_new({"items": city.means({"stay": 0.9}, math.nan)})
     found = cell(compared(), "items | stay |  | estimate")
     assert (found["kind"], found["note"], found["is_unexplained"]) == ("changed", "no_error", False)
+    assert compared().summary().splitlines()[1:] == [
+        "Every change is explained, within the threshold, or has no standard error.",
+        "1 change has no standard error: no threshold applies, and only reading shows whether it is large.",
+    ]
+
+
+def test_numbers_of_tables_without_errors_are_counted_as_not_measured_unless_a_reason_is_declared(city):
+    frame = pd.DataFrame({"covariate": ["age", "sex"], "smd": [0.1, 0.2]})
+    city.write_old({"balance": frame})
+    city.write_new({"balance": frame.assign(smd=[0.9, 0.8])})
+    comparison = compared()
+    assert comparison.unmeasured() == 2
+    assert set(comparison.cells["note"]) == {"no_error"}
+    assert "2 changes have no standard error" in comparison.summary()
+    page = (comparison.folder / "compare.html").read_text(encoding="utf-8")
+    assert "2 changes have no standard error" in page
+    assert "Every change is explained, or within the threshold." not in page
+    city.declare(compared_with=EXPLAINED.format(threshold=3, address="balance | * | covariate=age | *"))
+    assert compared().unmeasured() == 1
+
+
+@pytest.mark.parametrize(("n", "is_told"), [(2000, False), (1500, False), (900, True), (9000, True)])
+def test_a_sample_that_changed_by_more_than_a_third_must_be_explained(city, n, is_told):
+    city.write_old({"items": city.means({"stay": 0.5}, 0.02, n=2000)})
+    city.write_new({"items": city.means({"stay": 0.51}, 0.02, n=n)})
+    comparison = compared()
+    found = cell(comparison, "items | stay |  | n_obs")
+    assert (found["note"] == "other_size", found["is_unexplained"], not found["goes_along"]) == (is_told,) * 3
+    assert comparison.exit_code == is_told
+
+
+def test_a_few_respondents_more_or_less_are_no_other_sample(city):
+    city.write_old({"items": city.means({"stay": 0.5}, 0.1, n=20)})
+    city.write_new({"items": city.means({"stay": 0.51}, 0.1, n=11)})
+    assert compared().exit_code == 0
+
+
+WAVES = """
+compared_with:
+  study: city_2016
+  threshold: 3
+  explained:
+    - {address: "pooled__*_2016 | *", reason: {ko: 두 조사, en: two waves instead of three}}
+"""
+
+
+def pooled(city, value, year, waves):
+    found = city.means([value], 0.02, keys={"term": ["stay"], "year": [year]})
+    return replace(found, columns={"waves_pooled": np.array([waves], dtype=object)})
+
+
+def test_means_over_other_waves_are_no_revision_and_the_reason_of_their_address_is_told(city):
+    city.write_old({"pooled__110_2016": pooled(city, 0.5, 2016, "2014, 2015, 2016")})
+    city.write_new({"pooled__110_2016": pooled(city, 0.52, 2016, "2015, 2016")})
+    revised = "2017,stay,revised,city_2016,2016,정정,611 answers were put right\n"
+    city.declare(changes=revised)
+    found = cell(compared(), "pooled__110_2016 | stay | year=2016 | estimate")
+    assert (found["kind"], found["note"], found["is_unexplained"]) == ("changed", "other_waves", True)
+    assert math.isnan(found["difference"])
+    city.declare(changes=revised, compared_with=WAVES)
+    comparison = compared()
+    found = cell(comparison, "pooled__110_2016 | stay | year=2016 | estimate")
+    assert (found["reason_en"], comparison.exit_code) == ("two waves instead of three", 0)
+
+
+def test_of_a_revised_number_the_reason_of_its_address_goes_before_that_of_its_variable(city):
+    city.write_old({"pooled__110_2016": city.means({"stay": 0.5}, 0.02)})
+    city.write_new({"pooled__110_2016": city.means({"stay": 0.52}, 0.02)})
+    city.declare(changes="2017,stay,revised,city_2016,2016,정정,611 answers were put right\n", compared_with=WAVES)
+    found = cell(compared(), "pooled__110_2016 | stay |  | estimate")
+    assert (found["kind"], found["reason_en"]) == ("revised", "two waves instead of three")
+
+
+def test_means_over_as_many_waves_a_year_later_are_compared_with_what_they_share(city):
+    city.write_old({"pooled__110_2016": pooled(city, 0.5, 2016, "2015, 2016")})
+    city.write_new({"pooled__110_2017": pooled(city, 0.52, 2017, "2016, 2017")})
+    found = cell(compared(), "pooled__110_2017 | stay | year=2017 | estimate")
+    assert (found["kind"], found["note"]) == ("changed", "shared_waves")
+    assert found["std_error"] == pytest.approx(0.02)  # 0.02 * sqrt(2), less what the wave of 2016 takes from both
+
+
+def test_changes_that_follow_each_other_share_a_wave_with_opposite_signs(city):
+    # Waves of error s: (w2017 - w2016) - (w2016 - w2015) has the variance 6 s^2, not the 4 s^2 of independent changes.
+    def change(value, year):
+        found = city.means([value], 0.02, keys={"term": ["stay"], "year": [year]}, verb="area_change")
+        return replace(found, columns={"wave_before": np.array([str(year - 1)], dtype=object)})
+
+    city.write_old({"moved__110_2016": change(-0.05, 2016)})
+    city.write_new({"moved__110_2017": change(0.05, 2017)})
+    found = cell(compared(), "moved__110_2017 | stay | year=2017 | estimate")
+    assert found["std_error"] == pytest.approx(0.02 / math.sqrt(2) * math.sqrt(6))
+    assert (found["note"], found["in_std_errors"] < 3, found["is_unexplained"]) == ("shared_waves", True, False)
+
+
+def test_p_values_are_no_shares_and_one_odd_row_makes_no_column_a_share(city):
+    frame = pd.DataFrame({"item": ["a", "b"], "p_value": [1.8e-5, 9e-6], "value": [0.4, 0.001]})
+    city.write_old({"tests": frame})
+    city.write_new({"tests": frame.assign(p_value=[1.8e-3, 9e-4], value=[0.41, 40.0])})
+    assert set(compared().cells["note"]) == {"no_error"}
+
+
+def test_the_year_of_a_table_is_no_number_to_be_compared(city):
+    city.write_old({"sample__110_2016": pd.DataFrame({"district": [110], "year": [2016], "sum": [5.5]})})
+    city.write_new({"sample__110_2017": pd.DataFrame({"district": [110], "year": [2017], "sum": [5.5]})})
+    assert set(compared().cells["column"]) == {"sum"}
 
 
 def test_a_number_without_sampling_error_that_moved_must_be_explained(city):
