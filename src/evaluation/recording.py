@@ -120,7 +120,9 @@ def record() -> dict[str, Any]:
         where the file was just made; ``absent``, ``present``: asked for and not read; ``listings``:
         folder to hash of its names; ``asked`` and ``found``: names that imports looked for in folders of
         the project, and what they found; ``written``; ``of_run`` and ``left``: files of the run folder that
-        were read, and written; ``beyond``: processes and network that were reached; ``peak_memory_bytes``.
+        were read, and written; ``removed`` and ``taken``: files and folders of the project, and of the run
+        folder, that others made and this process removed or moved away; ``beyond``: processes and network that
+        were reached; ``peak_memory_bytes``.
 
     Raises
     ------
@@ -225,6 +227,8 @@ class _Recording:
         self.present: set[str] = set()
         self.written: set[str] = set()
         self.of_run: set[str] = set()
+        self.made: set[str] = set()
+        self.removed: set[str] = set()
         self.listings: dict[str, str] = {}
         self.beyond: set[str] = set()
         self.asked = _AskedNames()
@@ -273,8 +277,16 @@ class _Recording:
         elif event in ("os.listdir", "os.scandir"):
             if not sys._getframe(1).f_code.co_filename.startswith(_IMPORTING):
                 self._listed(arguments[0])
-        elif event in ("os.rename", "os.replace"):
+        elif event == "os.rename":
+            self._removed(arguments[0])
             self._renamed(arguments[1])
+        elif event == "os.truncate":
+            self._renamed(arguments[0])
+        elif event == "os.mkdir":
+            self._made(arguments[0])
+        elif event == "shutil.rmtree" or (event in ("os.remove", "os.rmdir") and arguments[1] == -1):
+            # What lies in a folder that is removed as a whole is told by its name in there, which says nothing.
+            self._removed(arguments[0])
         elif event == "sqlite3.connect":
             self.opened(arguments[0], os.O_RDONLY)
         elif event in _BEYOND and not (event == "subprocess.Popen" and Path(str(arguments[0])).stem in _OF_MACHINE):
@@ -357,6 +369,21 @@ class _Recording:
         if name is not None and name not in self.reads:
             self.written.add(name)
 
+    def _made(self, path: Any) -> None:
+        folder = _absolute(path)
+        name = None if folder is None else self._name(folder)
+        if folder is not None and name is not None and not os.path.lexists(folder):
+            self.made.add(name)
+
+    def _removed(self, path: Any) -> None:
+        """Note that something is removed or moved away, unless this process made it."""
+        place = _absolute(path)
+        name = None if place is None else self._name(place)
+        if place is None or name is None or os.path.isabs(name) or not os.path.lexists(place):
+            return
+        if name not in self.written and name not in self.made and name not in self.absent:
+            self.removed.add(name)
+
     def _name(self, file: str) -> str | None:
         """Return what a file is called in the record; None where it does not count."""
         if file == self.run or file.startswith(self.run + os.sep):
@@ -404,6 +431,8 @@ class _Recording:
             "written": sorted(name for name in self.written if not name.startswith("run:")),
             "of_run": sorted(name for name in self.of_run if f"run:{name}" not in self.written),
             "left": sorted(name[4:] for name in self.written if name.startswith("run:")),
+            "removed": sorted(name for name in self.removed if not name.startswith("run:")),
+            "taken": sorted(name[4:] for name in self.removed if name.startswith("run:")),
             "beyond": sorted(self.beyond),
             "peak_memory_bytes": _peak_memory(),
         }

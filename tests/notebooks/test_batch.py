@@ -18,6 +18,7 @@ from evaluation.errors import ProjectError, StudyError
 from evaluation.specification import read_study
 from evaluation.study import events, lock
 from evaluation.study.batch import Batch, Settings, Teller
+from evaluation.study.cache import Cache
 from evaluation.study.events import EVENTS, EventLog, latest_run, read_events
 from evaluation.study.interrupts import Interrupts
 from evaluation.study.manifest import read_manifest
@@ -568,7 +569,8 @@ def test_many_steps_cost_no_more_each_than_few(project, monkeypatch):
     monkeypatch.setattr(Batch, "_step", lambda batch, step: StepOutcome(step.name, step.output, "ok"))
     log = EventLog(Path(os.devnull))
     begin = time.monotonic()
-    batch = Batch(plan, project, Teller(log, None), None, None, Interrupts(), Settings(jobs=2))
+    cache = Cache(project / "outputs" / ".cache" / "small", plan)
+    batch = Batch(plan, project, Teller(log, None), cache, None, Interrupts(), Settings(jobs=2))
     outcomes = batch.run()
     log.close()
     assert {outcome.state for outcome in outcomes} == {"ok"}

@@ -101,6 +101,28 @@ run = Path(sys.argv[2])
     assert (record["left"], record["of_run"]) == (["tables/t.csv"], [])
 
 
+def test_what_a_process_removes_that_it_did_not_make_is_noted(place):
+    for name in ("b", "moved", "kept"):
+        old(place / "data" / f"{name}.csv", "x")
+    old(place / "folder" / "deep" / "c.csv", "x")
+    old(place / "outputs" / ".staging" / "s" / "tables" / "t.csv", "x")
+    code = """
+import shutil, tempfile
+run = Path(sys.argv[2])
+os.remove("data/b.csv"); Path("data/moved.csv").rename("data/elsewhere.csv"); shutil.rmtree("folder")
+(run / "tables" / "t.csv").unlink()
+Path("data/own.csv").write_text("x"); Path("data/own.csv").unlink(); Path("data/elsewhere.csv").unlink()
+(run / "own").mkdir(); (run / "own" / "x").write_text("x"); shutil.rmtree(run / "own")
+with tempfile.TemporaryDirectory(dir="data") as folder: Path(folder, "x").write_text("x")
+tempfile.NamedTemporaryFile(dir="data").close()
+Path("data/none.csv").unlink(missing_ok=True)
+"""
+    record = noted(place, code)
+    assert record["removed"] == ["data/b.csv", "data/moved.csv", "folder"]
+    assert record["taken"] == ["tables/t.csv"]
+    assert (place / "data" / "kept.csv").exists()
+
+
 def test_the_run_folder_is_apart_and_what_is_nobodys_input_is_left_out(place):
     for file in ("outputs/.staging/s/tables/t.csv", "outputs/.cache/x", ".venv/x.cfg", "surveys/x/generated/d.csv"):
         old(place / file, "x")

@@ -28,6 +28,7 @@ from evaluation.study.execution import CELL_TIMEOUT, Execution
 from evaluation.study.interrupts import Interrupts
 from evaluation.study.kernels.source import Kernels
 from evaluation.study.manifest import STOPPED_BY_ANOTHER
+from evaluation.study.outputs import Outputs
 from evaluation.study.parameters import read_template
 from evaluation.study.plan import Plan, PlannedStep
 from evaluation.study.states import Failure, Progress, StepOutcome
@@ -135,6 +136,7 @@ class Batch:
         self.cache, self.kernels, self.interrupts = cache, kernels, interrupts
         self.settings = settings or Settings()
         self.outcomes: dict[str, StepOutcome] = {}
+        self.outputs = Outputs(run, cache.inputs)
         self._executions: dict[str, Execution] = {}
         self._stopping: tuple[str, str] | None = None
         self._order = {step.name: place for place, step in enumerate(plan.steps)}
@@ -230,26 +232,31 @@ class Batch:
         return outcome
 
     def _step(self, step: PlannedStep) -> StepOutcome:
-        """Take a step from the cache or run it; a disk that is full fails the step, not the run."""
+        """Take a step from the cache or run it; a full disk, or whatever else, fails the step and not the run."""
         try:
             return self._run_step(step)
         except OSError as error:
+            kind = type(error).__name__
             fault = f"{error.strerror or error}: {error.filename or 'outputs/'}. Free some space, then run again"
-            failure = Failure(0, type(error).__name__, fault.replace(str(project.project_root()) + os.sep, ""))
-            outcome = StepOutcome(step.name, step.output, "failed", cells=step.cells, failure=failure)
-            self.teller.ended(outcome)
-            return outcome
+        except Exception as error:  # noqa: BLE001 -- the other steps go on, and this one says what it was
+            kind = type(error).__name__
+            fault = f"{error or 'no words'}. The runner could not go on with this step. Run again with --force"
+        failure = Failure(0, kind, fault.replace(str(project.project_root()) + os.sep, ""))
+        outcome = StepOutcome(step.name, step.output, "failed", cells=step.cells, failure=failure)
+        self.teller.ended(outcome)
+        return outcome
 
     def _run_step(self, step: PlannedStep) -> StepOutcome:
         begin = time.monotonic()
         upstream = self.cache.upstream(step, self.folder)
-        kept, why = self._from_cache(step, upstream)
+        kept, why, files = self._from_cache(step, upstream)
         if kept is not None:
+            self.outputs.ended(step, files)
             outcome = replace(kept, seconds=time.monotonic() - begin)
             self.teller.ended(outcome)
             return outcome
         self.teller.started(step, why)
-        execution = self._execution(step)
+        execution = self._execution(step, upstream)
         self._executions[step.name] = execution
         if self._stopping is not None:
             execution.cancel(*self._stopping)
@@ -270,6 +277,7 @@ class Batch:
         )
         self._tell_large(step, (execution.record or {}).get("left", ()))
         if outcome.state == "ok":
+            self.outputs.ended(step, (execution.record or {}).get("left", ()))
             not_kept = self.cache.keep(step, upstream, self.folder, outcome, execution.record)
             if not_kept:
                 self.teller.note(f"{step.name} is not kept: {not_kept}")
@@ -287,23 +295,26 @@ class Batch:
                         "more. If nobody needs it, take its line out of the notebook"
                     )
 
-    def _from_cache(self, step: PlannedStep, upstream: Mapping[str, str]) -> tuple[StepOutcome | None, tuple[str, ...]]:
+    def _from_cache(
+        self, step: PlannedStep, upstream: Mapping[str, str]
+    ) -> tuple[StepOutcome | None, tuple[str, ...], Iterable[str]]:
+        """Return what was kept of a step or None, why it has to run, and the files that were put into the run."""
         if not self.settings.use_cache:
-            return None, (FORCED,)
+            return None, (FORCED,), ()
         verdict = self.cache.look_up(step, upstream)
         if verdict.entry is None:
-            return None, verdict.why
+            return None, verdict.why, ()
         try:
             kept = self.cache.restore(verdict.entry, self.folder)
             self._tell_large(step, verdict.entry.files)
-            return kept, ()
+            return kept, (), verdict.entry.files
         except CacheDamage as damage:
             self.teller.note(f"{step.name}: {damage}")
-            return None, ("what was kept of it is damaged",)
+            return None, ("what was kept of it is damaged",), ()
         except OSError as error:
-            return None, (f"what was kept of it cannot be put back ({error.strerror})",)
+            return None, (f"what was kept of it cannot be put back ({error.strerror})",), ()
 
-    def _execution(self, step: PlannedStep) -> Execution:
+    def _execution(self, step: PlannedStep, upstream: Mapping[str, str]) -> Execution:
         return Execution(
             save_to=self.folder / "notebooks" / f"{step.output}.ipynb",
             environment=self._environment(step),
@@ -316,13 +327,17 @@ class Batch:
             kernels=self.kernels,
             recording=start_code(project.project_root(), self.folder),
             on_start=lambda pid: self.teller.log.kernel(step.name, pid),
-            approve=lambda record: self._approve(step, record),
+            approve=lambda record: self._approve(step, record, upstream),
         )
 
-    def _approve(self, step: PlannedStep, record: Mapping[str, Any]) -> Failure | None:
-        """Fail a step that read something else than the steps before it did."""
+    def _approve(
+        self, step: PlannedStep, record: Mapping[str, Any] | None, upstream: Mapping[str, str]
+    ) -> Failure | None:
+        """Fail a step that read something else than the steps before it did, or touched what others published."""
         changes = self.cache.inputs.check(step.name, record)
-        return Failure(0, "SourceError", "\n".join(change.message for change in changes)) if changes else None
+        if changes:
+            return Failure(0, "SourceError", "\n".join(change.message for change in changes))
+        return self.outputs.fault(step, record, upstream)
 
     def _execute(self, step: PlannedStep, execution: Execution) -> None:
         # What a failing cell raises is in the execution: its state and where it stopped.

@@ -18,7 +18,7 @@ from evaluation.specification import RESOLVED
 from evaluation.study import entries, key
 from evaluation.study.entries import Entry
 from evaluation.study.hashes import FileHashes, Inputs, Moment
-from evaluation.study.manifest import published_files
+from evaluation.study.manifest import log_fault, published_files
 from evaluation.study.parameters import read_template
 from evaluation.study.plan import Plan, PlannedStep
 from evaluation.study.sources import Sources, sources_of, upstream_differences
@@ -215,6 +215,8 @@ class Cache:
         try:
             outcome = StepOutcome.from_dict(entry.step, entry.outcome)
             entries.restore_entry(entry, run)
+            if fault := log_fault(run, entry.step):
+                raise CacheDamage(f"what was kept of step '{entry.step}' is no result: {fault}")
         except CacheDamage:
             entries.remove_entry(entry.folder)
             raise
@@ -321,6 +323,8 @@ def _unknown(record: Mapping[str, Any], known: Iterable[str]) -> str:
         return (
             f"it reaches for other processes or the network ({', '.join(record['beyond'])}), whose answers may differ"
         )
+    if record["removed"]:
+        return f"it removed {record['removed'][0]}, which a later run would find removed already"
     foreign = set(record["of_run"]) - set(known) - {RESOLVED, MANIFEST}
     strange = sorted(file for file in foreign if not file.startswith(f"{LOG}/"))
     return f"it read {strange[0]}, which nothing that it needs published" if strange else ""

@@ -15,7 +15,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 from evaluation.study.kernels.source import Kernels
-from evaluation.study.output_limit import LIMIT
+from evaluation.study.output_limit import LIMIT, weight
 
 #: Seconds the kernel has to answer what is asked aside of the cells.
 _ASIDE_TIMEOUT = 60
@@ -40,7 +40,8 @@ class StudyClient(NotebookClient):
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         """Take in one message of the kernel; beyond the limit it is dropped and the kernel ended."""
-        self._received += _size(msg["content"])
+        if msg["msg_type"] != "status":
+            self._received += weight([msg["content"], msg.get("buffers")])
         if self._received > LIMIT * _MARGIN and msg["msg_type"] != "status":
             self.has_flooded = True
             self.kill()
@@ -134,9 +135,3 @@ def _peak(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
-
-
-def _size(content: Mapping[str, Any]) -> int:
-    data = content.get("data")
-    shown = data.values() if isinstance(data, Mapping) else ()
-    return len(content.get("text", "")) + sum(len(part) for part in shown if isinstance(part, str))

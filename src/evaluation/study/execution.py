@@ -93,7 +93,8 @@ class Execution:
     on_start : callable, optional
         Called with the number of the kernel's process.
     approve : callable, optional
-        Called with what was recorded once every cell has run; a Failure it returns makes the step a failed one.
+        Called with what was recorded, or None, once every cell has run; a Failure it returns makes the step a
+        failed one.
 
     Attributes
     ----------
@@ -123,7 +124,7 @@ class Execution:
         kernels: Kernels | None = None,
         recording: str = "",
         on_start: Callable[[int], None] | None = None,
-        approve: Callable[[Mapping[str, Any]], Failure | None] | None = None,
+        approve: Callable[[Mapping[str, Any] | None], Failure | None] | None = None,
     ) -> None:
         self.save_to = None if save_to is None else Path(save_to)
         self.environment = dict(os.environ if environment is None else environment)
@@ -241,7 +242,7 @@ class Execution:
             return
         self.record = client.ask(RECORD) if self.recording else None
         fault = None
-        if self.state == "ok" and self.record is not None and self.approve is not None:
+        if self.state == "ok" and self.approve is not None:
             fault = self.approve(self.record)
         if fault is not None and running:
             self._stop("failed", running[-1], fault.error, fault.message)
@@ -344,8 +345,22 @@ class Execution:
             output.traceback = [self._clean(line) for line in output.traceback]
         else:
             for kind, content in output.data.items():
-                if isinstance(content, str) and not kind.startswith("image/"):
-                    output.data[kind] = self._clean(content)
+                if not kind.startswith("image/"):
+                    output.data[kind] = self._clean_json(content)
+            output.metadata = self._clean_json(output.metadata)
+
+    def _clean_json(self, content: Any) -> Any:
+        """Return JSON with every text in it cleaned; lists and objects are changed in place, however deep."""
+        whole = [content]
+        waiting: list[Any] = [whole]
+        while waiting:
+            holder = waiting.pop()
+            for key, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+                if isinstance(value, str):
+                    holder[key] = self._clean(value)
+                elif isinstance(value, (dict, list)):
+                    waiting.append(value)
+        return whole[0]
 
     def _save(self, nb: nbformat.NotebookNode) -> bool:
         """Save the notebook as it is now; on a full disk the step fails, and what was saved before stays."""

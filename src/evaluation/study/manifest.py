@@ -134,17 +134,51 @@ def published_files(run: Path, step: str) -> dict[str, dict[str, str]]:
     """Return the files a step published, in its order, each with its name and, where it has one, title.
 
     Each line of ``published/<step>.jsonl`` is ``{"name": ..., "files": [path in the run folder, ...]}``
-    and may hold a ``title``.
+    and may hold a ``title``. Lines that are not are passed over; ``log_fault`` tells of them.
     """
+    files: dict[str, dict[str, str]] = {}
+    for entry in filter(None, _log_entries(run, step)):
+        words = {key: str(entry[key]) for key in ("name", "title") if key in entry}
+        files.update(dict.fromkeys(entry["files"], words))
+    return files
+
+
+def log_fault(run: Path, step: str) -> str:
+    """Say what is wrong with the log of what a step published; empty where nothing is.
+
+    A disk that was full or a notebook that wrote there itself may have left a line that is none.
+    """
+    entries = _log_entries(run, step)
+    if None not in entries:
+        return ""
+    return (
+        f"line {entries.index(None) + 1} of {LOG}/{step}.jsonl does not say what was published, so something may be "
+        "missing. Let only ev.publish write there, then run again"
+    )
+
+
+def _log_entries(run: Path, step: str) -> list[dict[str, Any] | None]:
+    """Return what each line of a step's log says; None for one that says nothing of use."""
     log = run / LOG / f"{step}.jsonl"
     if not log.is_file():
-        return {}
-    files: dict[str, dict[str, str]] = {}
-    for line in filter(str.strip, log.read_text(encoding="utf-8").splitlines()):
+        return []
+    return [_log_entry(line) for line in log.read_bytes().split(b"\n") if line.strip()]
+
+
+def _log_entry(line: bytes) -> dict[str, Any] | None:
+    try:
         entry = json.loads(line)
-        words = {key: str(entry[key]) for key in ("name", "title") if key in entry}
-        files.update({str(file): words for file in entry["files"]})
-    return files
+        files = entry["files"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    inside = isinstance(files, list) and all(isinstance(file, str) and _is_inside(file) for file in files)
+    return entry if inside else None
+
+
+def _is_inside(file: str) -> bool:
+    """Tell whether a path leads to a file of the run folder."""
+    parts = file.split("/")
+    return "\\" not in file and "\0" not in file and ":" not in parts[0] and not {"", ".", ".."} & set(parts)
 
 
 def input_files(plan: Plan) -> list[str]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 #: Characters that one notebook may put out: 50 MB of ASCII.
 LIMIT = 50_000_000
 
-#: Characters of an error's message, and of each line of its traceback, that are kept.
+#: Characters of an error's message, and of its traceback, that are kept.
 ERROR_LIMIT = 100_000
 
-_SHOWN = ("display_data", "execute_result", "update_display_data")
+_SHOWN = ("display_data", "execute_result", "update_display_data", "comm_open", "comm_msg")
+#: Characters that a number, a truth value or nothing is taken to have.
+_OTHER = 6
 
 
 class OutputLimit(Exception):
@@ -38,6 +40,32 @@ class _Counter:
         """Stop the cell; what other threads or programs put out is dropped without a word."""
         if threading.current_thread() is threading.main_thread():
             raise OutputLimit(message(self.limit))
+
+
+def weight(shown: object) -> int:
+    """Return about how many characters a value takes up as JSON, without writing it out.
+
+    Examples
+    --------
+    >>> weight({"text/plain": "abc", "application/json": {"x": ["de", 1.5, None]}})
+    47
+    """
+    total = 0
+    waiting = [shown]
+    # Nobody asks how much more than too much it is; a list that holds itself never ends.
+    while waiting and total < 2 * LIMIT:
+        value = waiting.pop()
+        if isinstance(value, (str, bytes, bytearray, memoryview)):
+            total += len(value)
+        elif isinstance(value, Mapping):
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            total += len(value)
+            waiting.extend(value)
+        else:
+            total += _OTHER
+    return total
 
 
 def message(limit: int) -> str:
@@ -93,13 +121,24 @@ def _counted_send(send: Callable[..., Any], counter: _Counter) -> Callable[..., 
     def counted(stream: Any, kind: Any, content: Any = None, *others: Any, **more: Any) -> Any:
         said = kind.get("content") if isinstance(kind, Mapping) else content
         name = kind.get("msg_type") if isinstance(kind, Mapping) else kind
-        if name in _SHOWN and isinstance(said, Mapping):
-            size = sum(len(shown) for shown in said.get("data", {}).values() if isinstance(shown, (str, bytes)))
+        if name in _SHOWN:
+            size = weight([said, more.get("buffers")])
             if counter.take(size) < size:
                 return counter.refuse()
         if isinstance(said, dict) and "traceback" in said:
             said["evalue"] = str(said.get("evalue", ""))[:ERROR_LIMIT]
-            said["traceback"] = [line[:ERROR_LIMIT] for line in said["traceback"]]
+            said["traceback"] = list(_beginning(said["traceback"]))
         return send(stream, kind, content, *others, **more)
 
     return counted
+
+
+def _beginning(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a traceback as far as they are kept."""
+    left = ERROR_LIMIT
+    for line in lines:
+        if left <= 0:
+            yield "[... cut here]"
+            return
+        yield line[:left]
+        left -= len(line)

@@ -244,6 +244,7 @@ class _Run:
             cache = Cache(self.cache_folder, plan)
             batch = Batch(plan, folder, teller, cache, kernels, self.interrupts, self.settings)
             outcomes = _without_clashes(folder, batch.run(), teller)
+            outcomes = _with_faults(outcomes, batch.outputs.faults(plan.steps), teller)
             if state_of(outcomes) == "ok":
                 outcomes = _without_changes(outcomes, cache.inputs.changed(), teller)
             for file in cache.inputs.mixed_code():
@@ -303,14 +304,19 @@ def _cores() -> int:
 
 def _without_changes(outcomes: list[StepOutcome], changes: Sequence[Change], teller: Teller) -> list[StepOutcome]:
     """Fail the steps whose data changed after they had read them: the manifest would name what they did not read."""
-    faults: dict[str, list[str]] = {}
+    told: dict[str, list[str]] = {}
     for change in changes:
-        faults.setdefault(change.first, []).append(change.message)
+        told.setdefault(change.first, []).append(change.message)
+    faults = {step: Failure(0, "SourceError", "\n".join(lines)) for step, lines in told.items()}
+    return _with_faults(outcomes, faults, teller)
+
+
+def _with_faults(outcomes: list[StepOutcome], faults: Mapping[str, Failure], teller: Teller) -> list[StepOutcome]:
+    """Fail those steps, so far good, of which something is known only now."""
     checked = []
     for outcome in outcomes:
         if outcome.is_good and outcome.step in faults:
-            failure = Failure(0, "SourceError", "\n".join(faults[outcome.step]))
-            outcome = replace(outcome, state="failed", failure=failure)
+            outcome = replace(outcome, state="failed", failure=faults[outcome.step])
             teller.ended(outcome)
         checked.append(outcome)
     return checked

@@ -131,6 +131,8 @@ def record(root, **changes):
         "written": [],
         "of_run": ["study.json", "published/profile.jsonl"],
         "left": [],
+        "removed": [],
+        "taken": [],
         "beyond": [],
         "peak_memory_bytes": 1,
     }
@@ -515,6 +517,7 @@ def test_what_a_killed_process_left_unfinished_is_no_entry_and_is_swept(project)
             {"beyond": ["os.system"]},
             "it reaches for other processes or the network (os.system), whose answers may differ",
         ),
+        ({"removed": ["data/x.csv"]}, "it removed data/x.csv, which a later run would find removed already"),
         ({"of_run": ["tables/x.csv"]}, "it read tables/x.csv, which nothing that it needs published"),
         ({"modules": {MODULE: [1, 1, ""]}}, f"{MODULE} changed while it ran"),
         ({"inputs": {DATA: [1, 1, "0" * 64]}}, f"{DATA} changed while it ran"),

@@ -1,14 +1,15 @@
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from evaluation.errors import ProjectError, StudyError
 from evaluation.specification import read_study
-from evaluation.study.manifest import git_state, outcomes_of, read_manifest, state_of, write_manifest
+from evaluation.study.manifest import git_state, log_fault, outcomes_of, read_manifest, state_of, write_manifest
 from evaluation.study.plan import plan_study
 from evaluation.study.staging import Staging, require_free
-from evaluation.study.states import STATES, CellWarning, Failure, StepOutcome
+from evaluation.study.states import GOOD, STATES, CellWarning, Failure, StepOutcome
 
 
 def outcomes(*states):
@@ -18,7 +19,7 @@ def outcomes(*states):
 def test_the_state_of_a_run_is_that_of_its_worst_step():
     assert state_of(outcomes("ok", "ok")) == "ok"
     assert state_of(outcomes("ok", "cancelled", "failed")) == "cancelled"
-    for state in set(STATES) - {"ok", "cancelled"}:
+    for state in set(STATES) - {*GOOD, "cancelled"}:
         assert state_of(outcomes("ok", state)) == "failed"
 
 
@@ -31,7 +32,10 @@ def test_a_manifest_gives_back_what_became_of_each_step_and_hashes_what_was_publ
         (folder / "tables" / f"{name}.csv").write_text(name, encoding="utf-8")
     lines = [{"name": "b", "files": ["tables/b.csv"], "title": "나이"}, {"name": "a", "files": ["tables/a.csv"]}]
     log = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    (folder / "published" / "weighting.jsonl").write_text(log, encoding="utf-8")
+    # A line that a full disk cut off says nothing: the rest stands, and the fault is told.
+    (folder / "published" / "weighting.jsonl").write_text(log + '{"name": "c", "fi', encoding="utf-8")
+    assert "line 3 of published/weighting.jsonl" in log_fault(folder, "weighting")
+    assert log_fault(folder, "profile") == ""
     ended = [
         StepOutcome("profile", "10_profile", "ok", 3, 3, 1.5, warnings=(CellWarning("PrecisionWarning", "few", 2),)),
         StepOutcome(
@@ -40,7 +44,7 @@ def test_a_manifest_gives_back_what_became_of_each_step_and_hashes_what_was_publ
     ]
     write_manifest(folder, plan, ended)
     content = read_manifest(folder)
-    assert outcomes_of(content) == ended
+    assert outcomes_of(content) == [replace(outcome, seconds=0.0) for outcome in ended]
     assert [
         (entry["name"], entry.get("title"), entry["file"]) for entry in content["steps"]["weighting"]["outputs"]
     ] == [
@@ -98,8 +102,8 @@ def test_a_run_that_cannot_take_its_place_leaves_the_old_one_as_it_was(tmp_path,
 
 
 def test_a_good_run_that_was_set_aside_when_the_power_went_is_put_back(tmp_path):
-    write(tmp_path / ".staging" / "small-1.good" / "old.txt", "old")
-    write(tmp_path / ".staging" / "small-2.worse" / "failed.txt", "failed")
+    write(tmp_path / ".staging" / "small.ok.aside" / "old.txt", "old")
+    write(tmp_path / ".staging" / "other.ok.aside" / "failed.txt", "failed")
     Staging("small", tmp_path).open()
     assert [path.name for path in (tmp_path / "small").iterdir()] == ["old.txt"]
 

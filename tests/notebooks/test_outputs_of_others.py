@@ -1,0 +1,94 @@
+"""Steps that write over, remove or spoil what other steps published, or their own log: told, failed, never kept."""
+
+import json
+import os
+
+import nbformat
+import pytest
+
+from evaluation.study.run import run_study
+
+STUDY = """
+study: small
+title: {ko: 작은 연구, en: A small study}
+question: {ko: 무엇을?, en: What?}
+survey: small
+headline: main
+designs:
+  main: {sample: all}
+steps:
+"""
+PUBLISH = """
+import json, os, pathlib, shutil
+run, step = pathlib.Path(os.environ["EVALUATION_RUN"]), os.environ["EVALUATION_STEP"]
+for folder in ("tables", "published"): (run / folder).mkdir(exist_ok=True)
+_ = (run / f"tables/{step}.csv").write_text("v\\n1\\n", encoding="utf-8")
+line = json.dumps({"name": step, "files": [f"tables/{step}.csv"]})
+_ = (run / f"published/{step}.jsonl").write_text(line + "\\n", encoding="utf-8")
+"""
+#: For each step what it needs and what it does once it has published.
+STEPS = {
+    "first": ((), ""),
+    "over": (("first",), "_ = (run / 'tables/first.csv').write_text('666')"),
+    "after": (("first", "over"), "1"),
+    "second": ((), ""),
+    "removes": (("second",), "os.remove(run / 'tables/second.csv')"),
+    "third": ((), ""),
+    "moves": (("third",), "_ = (run / 'published/third.jsonl').rename(run / 'x')"),
+    "spoils": ((), "with open(run / 'published/spoils.jsonl', 'a') as log: _ = log.write('garbage\\n')"),
+    "alone": ((), "(run / 'tables/alone.csv').unlink()\n_ = (run / 'tables/alone.csv').write_text('2')"),
+}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    root = tmp_path / "project"
+    for folder in ("notebooks", "params", "surveys/small", "outputs"):
+        (root / folder).mkdir(parents=True)
+    (root / "pyproject.toml").write_text("[tool.evaluation]\n", encoding="utf-8")
+    (root / "requirements.lock").write_text("nothing\n", encoding="utf-8")
+    (root / "surveys" / "small" / "survey.yml").write_text("id: small\n", encoding="utf-8")
+    monkeypatch.setenv("EVALUATION_PROJECT", str(root))
+    monkeypatch.delenv("EVALUATION_RUN", raising=False)
+    return root
+
+
+def make(root, steps):
+    text = STUDY
+    for number, (name, (needs, code)) in enumerate(steps.items(), start=1):
+        sources = ['study: str = "small"\nlang: str = "en"', PUBLISH, code]
+        cells = [nbformat.v4.new_code_cell(source, id=f"c{place}") for place, source in enumerate(sources)]
+        cells[0].metadata["tags"] = ["parameters"]
+        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+        (root / "notebooks" / f"{number}0_{name}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
+        text += f"  {name}: {{notebook: {number}0_{name}, needs: {json.dumps(needs)}}}\n"
+    (root / "params" / "small.yml").write_text(text, encoding="utf-8")
+
+
+def told(report):
+    return {one.step: (one.state, one.failure.message.split(". ")[0] if one.failure else "") for one in report.outcomes}
+
+
+def test_steps_that_touch_what_others_published_fail_each_time_and_the_others_go_on(project):
+    make(project, STEPS)
+    first = told(run_study("small", jobs=2))
+    # What a step did to its neighbour shows on both: what the neighbour published is not there any more.
+    assert first["over"] == ("failed", "step 'over' wrote over tables/first.csv of step 'first'")
+    assert first["removes"] == ("failed", "step 'removes' removed tables/second.csv of step 'second'")
+    assert first["moves"] == ("failed", "step 'moves' removed published/third.jsonl of step 'third'")
+    assert first["spoils"][1].startswith("line 2 of published/spoils.jsonl does not say what was published")
+    assert {name: state for name, (state, _) in first.items() if state != "failed"} == {
+        "after": "blocked",
+        "alone": "ok",
+    }
+    assert first["second"][1].startswith("tables/second.csv is not what it was when this step ended")
+    assert sorted(os.listdir(project / "outputs" / ".cache" / "small")) == ["alone", "first", "second", "third"]
+    assert not (project / "outputs" / "small").exists()
+
+    again = told(run_study("small", jobs=2))
+    assert again.pop("alone") == ("cached", "")
+    assert again == {name: one for name, one in first.items() if name != "alone"}
+
+    make(project, {name: (needs, "" if code != "1" else code) for name, (needs, code) in STEPS.items()})
+    assert run_study("small", jobs=2).exit_code == 0
