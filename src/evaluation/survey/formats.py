@@ -9,7 +9,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,12 @@ _OLD_STATA = {bytes([version]) for version in (104, 105, 108, 110, 111, 112, 113
 
 
 def read_table(
-    path: Path, *, format: str | None = None, encoding: str | None = None, sheet: str | None = None
+    path: Path,
+    *,
+    format: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
+    columns: Collection[str] | None = None,
 ) -> Table:
     """Read a file of any supported format.
 
@@ -95,6 +100,8 @@ def read_table(
         Of a CSV file (else UTF-8, with or without BOM, then CP949), or of an old SPSS or Stata file.
     sheet : str, optional
         Of a workbook; else the first.
+    columns : collection of str, optional
+        Of a Parquet file, which holds its columns apart: those to read, where the file has them; else all.
 
     Returns
     -------
@@ -118,9 +125,32 @@ def read_table(
             "Rename the file after what it is."
         )
     _check_beginning(path, kind)
+    if kind == "parquet" and columns is not None:
+        _check_names(pd.DataFrame(columns=column_names(path)), path)
+        return Table(_parquet_frame(path, [name for name in column_names(path) if name in columns]))
     table = _READERS[kind](path, encoding, sheet)
     _check_names(table.frame, path)
     return table
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of a Parquet file's columns, without reading them; SourceError where it is damaged."""
+    try:
+        return [str(name) for name in pyarrow.parquet.read_schema(path).names]
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, "parquet", error) from None
+
+
+def one_by_one(path: Path) -> Iterator[tuple[str, pd.Series]]:
+    """Yield name and values of each column of a Parquet file, as ``read_table`` has them, never all at once."""
+    recording.read(path)
+    _check_beginning(path, "parquet")
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for name in map(str, file.schema_arrow.names):
+                yield name, _plain_frame(file.read(columns=[name], use_threads=False))[name]
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, "parquet", error) from None
 
 
 def _check_beginning(path: Path, kind: str) -> None:
@@ -293,13 +323,21 @@ def _cell_text(cell: Any) -> str | None:
 
 
 def _read_parquet(path: Path, encoding: str | None, sheet: str | None) -> Table:
+    return Table(_parquet_frame(path, None))
+
+
+def _parquet_frame(path: Path, columns: list[str] | None) -> pd.DataFrame:
     try:
-        table = pyarrow.parquet.read_table(path, use_threads=False)
-        # What pandas once noted in the file would be parsed even where it is ignored.
-        table = table.replace_schema_metadata(None)
+        table = pyarrow.parquet.read_table(path, columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, "parquet", error) from None
-    return Table(_plain_columns(table.to_pandas(ignore_metadata=True, split_blocks=True)))
+    return _plain_frame(table)
+
+
+def _plain_frame(table: pa.Table) -> pd.DataFrame:
+    # What pandas once noted in the file would be parsed even where it is ignored.
+    table = table.replace_schema_metadata(None)
+    return _plain_columns(table.to_pandas(ignore_metadata=True, split_blocks=True))
 
 
 def _read_spss(path: Path, encoding: str | None, sheet: str | None) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,9 @@ from evaluation.errors import ColumnError, SourceError, SourceWarning, SurveyErr
 from evaluation.results import RECORDS, Provenance, card_html
 from evaluation.survey.codebook import Codebook, Kind, Variable, code_text, read_codebook
 from evaluation.survey.enforcement import Enforced, enforce
-from evaluation.survey.formats import TEXT, Code, Table, read_table
+from evaluation.survey.formats import TEXT, Code, Table, column_names, read_table
 from evaluation.survey.scales import direction_of, reason_of, sounds_like_no_answer
-from evaluation.survey.source import locate, read_description, sha256_of, verify
+from evaluation.survey.source import is_parquet, locate, read_description, sha256_of, verify
 from evaluation.survey.values import all_numbers, guessed
 
 _HEADINGS = {
@@ -181,22 +181,23 @@ def read_survey(survey_id: str, *, sample: str | None = None, variables: Sequenc
     path = locate(survey_id, chosen, description.obtain)
     place = f"surveys/{survey_id}/{path.relative_to(project.survey_folder(survey_id)).as_posix()}"
     form = {"format": chosen.format, "encoding": chosen.encoding, "sheet": chosen.sheet}
-    table = read_table(path, **form) if chosen.generated else None
+    by_column = chosen.generated and variables is not None and is_parquet(path, chosen)
+    table = read_table(path, **form) if chosen.generated and not by_column else None
     findings = verify(path, chosen, place, table)
     if findings:
         warnings.warn(findings[project.language()], SourceWarning, stacklevel=2)
-    table = table or read_table(path, **form)
+    codebook = _of_sample(_codebook_of(survey_id), name, list(description.samples))
+    kept = codebook if variables is None else _narrowed(codebook, variables)
+    table = table or read_table(path, **form, columns=_columns(kept, codebook, chosen.id) if by_column else None)
     if chosen.rows is not None and chosen.rows != len(table.frame) and not findings:
         raise SourceError(
             f"{place}: survey.yml says {chosen.rows:,} rows, the file has {len(table.frame):,}. Correct it."
         )
-    codebook = _of_sample(_codebook_of(survey_id), name, list(description.samples))
     if chosen.id is not None and chosen.id not in codebook:
         hint = did_you_mean(chosen.id, codebook.variables)
         raise SurveyError(f"surveys/{survey_id}/survey.yml: id '{chosen.id}' is no variable of the codebook. {hint}")
-    not_read = _not_read(table.frame, codebook)
-    if variables is not None:
-        codebook = _narrowed(codebook, variables)
+    not_read = _not_read(column_names(path) if by_column else table.frame.columns, codebook)
+    codebook = kept
     enforced = enforce(table.frame, codebook, place=place, id=chosen.id)
     texts = {lang: f"{description.title.in_language(lang)}: {chosen.title.in_language(lang)}" for lang in ("ko", "en")}
     return Survey(
@@ -260,9 +261,15 @@ def _of_sample(codebook: Codebook, sample: str, samples: Sequence[str]) -> Codeb
     return Codebook(kept, codebook.place)
 
 
-def _not_read(frame: pd.DataFrame, codebook: Codebook) -> tuple[str, ...]:
+def _columns(kept: Codebook, codebook: Codebook, id: str | None) -> list[str]:
+    """Return the file's names of the columns that are needed, with that of the respondents."""
+    told_apart = [codebook[id].column] if id is not None and id in codebook else []
+    return [*(entry.column for entry in kept.variables.values() if entry.derived is None), *told_apart]
+
+
+def _not_read(columns: Iterable[Any], codebook: Codebook) -> tuple[str, ...]:
     read = {variable.column for variable in codebook.variables.values() if variable.derived is None}
-    return tuple(str(name) for name in frame.columns if name not in read)
+    return tuple(str(name) for name in columns if name not in read)
 
 
 def read_survey_file(
@@ -322,7 +329,7 @@ def read_survey_file(
         missing=enforced.missing,
         codebook=book,
         source=Source(path.name, sha256_of(path), table.encoding),
-        not_read=_not_read(table.frame, book) if book else (),
+        not_read=_not_read(table.frame.columns, book) if book else (),
     )
 
 
