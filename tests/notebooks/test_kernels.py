@@ -27,6 +27,9 @@ from evaluation import project, recording
 from evaluation.study.kernels import provisioner, sockets, template, warm
 from evaluation.study.kernels.source import Kernels
 
+if sys.platform != "win32":
+    import fcntl
+
 ROOT = Path(__file__).parents[2]
 SECONDS_TO_DIE = 10
 
@@ -594,6 +597,69 @@ def test_the_folder_of_a_killed_run_is_taken_away_and_that_of_a_living_one_is_no
     living.close()
     second.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets lie in a folder on Unix only")
+@pytest.mark.parametrize("moment", ["made", "before the lock", "locked by the other"])
+def test_a_folder_that_another_run_takes_away_while_it_is_made_is_made_again(moment, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    make, lock, made, other = tempfile.mkdtemp, fcntl.flock, [], []
+
+    def watched_make(**options):
+        made.append(make(**options))
+        if moment == "made":
+            sockets.remove_abandoned()
+        return made[-1]
+
+    def watched_lock(file, how):
+        if moment != "made" and len(made) == 1 and not other:
+            other.append((Path(made[0]) / "held").open("rb"))
+            if moment == "before the lock":
+                sockets.remove_abandoned()
+            else:
+                lock(other[0], how)
+        lock(file, how)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", watched_make)
+    monkeypatch.setattr(fcntl, "flock", watched_lock)
+    folder = sockets.SocketFolder()
+    for file in other:
+        file.close()
+    sockets.remove_abandoned()
+    assert folder.path.is_dir()
+    assert len(made) == (1 if moment == "made" else 2)
+    folder.close()
+    sockets.remove_abandoned()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets lie in a folder on Unix only")
+def test_folders_that_three_runs_make_at_the_same_time_stay_theirs(tmp_path):
+    code = """if True:
+        from evaluation.study.kernels.sockets import SocketFolder
+        for _ in range(400):
+            folder = SocketFolder()
+            assert folder.path.is_dir(), "taken away while held"
+            folder.close()
+        """
+    command = [sys.executable, "-c", code]
+    runs = [
+        subprocess.Popen(command, env=environment(TMPDIR=str(tmp_path)), stderr=subprocess.PIPE, encoding="utf-8")
+        for _ in range(3)
+    ]
+    assert [run.communicate()[1][-300:] for run in runs] == [""] * 3
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets lie in a folder on Unix only")
+def test_a_folder_whose_maker_was_killed_before_the_lock_goes_after_a_minute(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    young, old = tmp_path / f"{sockets.PREFIX}young", tmp_path / f"{sockets.PREFIX}old"
+    for folder in (young, old):
+        folder.mkdir()
+    os.utime(old, (time.time() - 100, time.time() - 100))
+    sockets.remove_abandoned()
+    assert list(tmp_path.iterdir()) == [young]
 
 
 @linux
