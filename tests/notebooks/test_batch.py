@@ -425,6 +425,47 @@ def test_ctrl_c_twice_ends_at_once_and_no_kernel_stays(project):
     assert states(run_study("small")) == {"fine": "cached", "endless": "ok", "later": "ok"}
 
 
+#: Runs a study whose warm process imports for ever, and presses Ctrl-C in the breath after that has started.
+PRESSED = """
+import os, pathlib, signal, time
+from evaluation.study import batch
+from evaluation.study.kernels import template
+from evaluation.study.run import run_study
+template.__file__, wait = "silent.py", batch.wait
+def pressed(*given, **options):
+    while not pathlib.Path("importing").exists(): time.sleep(0.05)
+    batch.wait = wait
+    for _ in range(TIMES): os.kill(os.getpid(), signal.SIGINT)
+    return wait(*given, **options)
+batch.wait = pressed
+print("begin", flush=True)
+try: print(run_study("small", jobs=2).state)
+except KeyboardInterrupt: print("at once")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+@pytest.mark.parametrize(("times", "told"), [(1, "cancelled"), (2, "at once")])
+def test_ctrl_c_ends_a_run_that_still_waits_for_its_first_kernel(project, times, told):
+    make(project, {"one": ["1"], "two": ["2"]})
+    silent = "import os, pathlib, time\npathlib.Path(PLACE).write_text(str(os.getpid()))\ntime.sleep(600)\n"
+    (project / "silent.py").write_text(silent.replace("PLACE", repr(str(project / "importing"))), encoding="utf-8")
+    code = PRESSED.replace("TIMES", str(times)).replace('"silent.py"', repr(str(project / "silent.py")))
+    begin = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, encoding="utf-8", check=False)
+    assert done.stdout.split("\n")[1] == told, done.stderr
+    assert time.monotonic() - begin < 15
+    warm = int((project / "importing").read_text(encoding="utf-8"))
+    assert gone(lambda: psutil.pid_exists(warm))
+    assert gone(lambda: recorded_kernels(project))
+    if times == 1:
+        assert {one.state for one in latest_run("small").outcomes} == {"cancelled"}
+        assert error_of(project / "outputs" / "failed" / "small", "10_one")[1:3] == (
+            "KeyboardInterrupt",
+            "stopped by hand",
+        )
+
+
 def test_a_second_run_of_a_study_is_refused_and_the_first_goes_on(project):
     make(project, {"wait": ["import os, pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.05)"]})
     process = start(project)

@@ -162,8 +162,9 @@ class Batch:
                 if not self._advance(running):
                     break
             except KeyboardInterrupt:
-                if self._stopping == _BY_HAND:
-                    self._cancel()
+                # The second may come before the first was looked at.
+                if self.interrupts.count > 1 or self._stopping == _BY_HAND:
+                    self._stop(*_BY_HAND)
                     raise
                 self._stop(*_BY_HAND)
             except BaseException:
@@ -217,6 +218,7 @@ class Batch:
     def _stop(self, error: str, message: str) -> None:
         self._stopping = (error, message)
         self._cancel()
+        self.kernels.cancel()
 
     def _cancel(self) -> None:
         """End the kernels that run; one that is just being started is caught the next time."""

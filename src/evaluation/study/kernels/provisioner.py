@@ -7,6 +7,7 @@ import importlib.util
 import os
 import queue
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -61,17 +62,28 @@ class ForkProvisioner(LocalProvisioner):
         Forks the kernels; None takes the one of this process.
     on_fall_back : callable or None
         Called with the reason where the kernel is started as usual.
+    cancelled : threading.Event or None
+        No kernel is started once it is set.
     """
 
     warm: WarmProcess | None = None
     on_fall_back: Callable[[str], None] | None = None
+    cancelled: threading.Event | None = None
     process: Popen[bytes] | ForkedProcess | None  # type: ignore[assignment]
 
     async def launch_kernel(self, cmd: list[str], **launch: Any) -> KernelConnectionInfo:
-        """Start a kernel by the command line ``cmd``; ``launch`` is for ``subprocess.Popen``."""
+        """Start a kernel by the command line ``cmd``; ``launch`` is for ``subprocess.Popen``.
+
+        Raises
+        ------
+        RuntimeError
+            Where the run has been stopped.
+        """
         try:
             forked = self._fork(cmd, launch)
         except NoFork as reason:
+            if self.cancelled is not None and self.cancelled.is_set():
+                raise RuntimeError("the run was stopped") from None
             if self.on_fall_back is not None:
                 self.on_fall_back(str(reason))
             return await super().launch_kernel(cmd, **launch)
@@ -170,12 +182,15 @@ class StudyManager(AsyncKernelManager):
         Forks it; None for an ordinary kernel.
     on_fall_back : callable or None
         Called with the reason where it could not be forked.
+    cancelled : threading.Event or None
+        No kernel is forked, or started in place of a forked one, once it is set.
     """
 
     place: Mapping[str, str] = {}
     launch: Mapping[str, Any] = {}
     warm: WarmProcess | None = None
     on_fall_back: Callable[[str], None] | None = None
+    cancelled: threading.Event | None = None
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, **self.place, "client_factory": StudyClient})
@@ -190,6 +205,7 @@ class StudyManager(AsyncKernelManager):
             self.kernel_id = self.kernel_id or str(uuid.uuid4())
             self.provisioner = ForkProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
             self.provisioner.warm, self.provisioner.on_fall_back = self.warm, self.on_fall_back
+            self.provisioner.cancelled = self.cancelled
         return await super()._async_pre_start_kernel(**{**self.launch, **options})
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **launch: Any) -> None:

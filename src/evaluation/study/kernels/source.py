@@ -89,6 +89,7 @@ class Kernels:
         self._lock = threading.Lock()
         self._folder: SocketFolder | None = None
         self._started = 0
+        self._cancelled = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +98,12 @@ class Kernels:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def cancel(self) -> None:
+        """Start no kernel any more, and break off what a kernel that is being started waits for."""
+        self._cancelled.set()
+        if self.warm is not None:
+            self.warm.cancel()
 
     def close(self) -> None:
         """End the warm process, with it the forked kernels that still run, and take away the folder of sockets."""
@@ -120,6 +127,7 @@ class Kernels:
             "launch": {"stdout": log, "stderr": log},
             "warm": self.warm,
             "on_fall_back": staticmethod(self._fall_back),
+            "cancelled": self._cancelled,
         }
         return {
             "kernel_manager_class": type("StudyManagerOfRun", (StudyManager,), given),

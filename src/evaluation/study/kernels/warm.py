@@ -93,6 +93,7 @@ class WarmProcess:
     def __init__(self) -> None:
         self.broken = ""
         self.pid: int | None = None
+        self._cancelled = False
         self._starting, self._sending = threading.Lock(), threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -128,8 +129,8 @@ class WarmProcess:
         if unlike := _unlike_plain(folder, environment):
             raise NoFork(unlike)
         with self._starting:
-            if self.broken:
-                raise NoFork(self.broken)
+            if self.broken or self._cancelled:
+                raise NoFork(self.broken or "the run was stopped")
             if self._child is None:
                 self._start(environment)
         self._must_share(environment)
@@ -159,8 +160,19 @@ class WarmProcess:
         with contextlib.suppress(NoFork):
             self._send({"signal": number, "pid": pid})
 
+    def cancel(self) -> None:
+        """Fork no kernel any more; where the process still imports, end it. Callable from any thread."""
+        self._cancelled = True
+        self._end_unready()
+
+    def _end_unready(self) -> None:
+        child = self._child
+        if child is not None and not self._ready.done():
+            child.kill()
+
     def close(self) -> None:
         """End the process, and every kernel that still runs."""
+        self.cancel()
         with self._starting:
             self._break(self.broken or "the run has ended")
 
@@ -191,6 +203,8 @@ class WarmProcess:
             self.broken = f"the warm process did not start ({error})"
             raise NoFork(self.broken) from None
         self.pid, self._control = self._child.pid, ours
+        if self._cancelled:
+            self._end_unready()
         threading.Thread(target=self._listen, args=(ours,), name="warm process", daemon=True).start()
         try:
             unfit = self._ready.result(IMPORT_TIMEOUT)
