@@ -11,7 +11,7 @@ SOURCE = ROOT / "src" / "evaluation"
 LINES = [
     ["errors"],
     ["project"],
-    ["recording"],
+    ["recording", "compiled_cells"],
     ["specification"],
     ["instances"],
     ["results"],

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 #: Version of what ``record`` returns.
-VERSION = 1
+VERSION = 2
 #: Expression by which the runner asks a kernel for its record (``user_expressions`` of a silent request).
 RECORD = "__import__('evaluation.recording').recording.record_text()"
 #: A file changed this short a time ago (in ns) may change again without its time showing it.
@@ -43,6 +43,7 @@ _NEVER = frozenset({".venv", ".git", "__pycache__", ".ipynb_checkpoints"})
 _NEVER_BELOW = ("outputs/.cache/", "outputs/.staging/")
 #: Where installed packages lie, whatever the Python.
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
+_DATA_MAY_LIE = ("/dev/shm/", "/run/media/")
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/run", "/System", "/Library")
 _OF_PROGRAMS = (".cache", ".config", ".ipython", ".jupyter", ".local", ".matplotlib", "AppData", "Library")
 #: Files that other libraries open by themselves: whoever asks for one is taken to read it.
@@ -92,7 +93,7 @@ def start(root: str, run: str) -> None:
     """
     global _recording
     if _recording is None:
-        _recording = _Recording(Path(root).resolve(), Path(run).resolve())
+        _recording = _Recording(root, run)
         _recording.install()
 
 
@@ -116,8 +117,8 @@ def record() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``modules`` and ``inputs``: file to ``[size, mtime_ns, sha256]`` when first read, the hash only
-        where the file was just made; ``absent``, ``present``: asked for and not read; ``listings``:
+        ``modules`` and ``inputs``: file to ``[size, mtime_ns, sha256, ctime_ns, inode]`` when first read, the hash
+        only where the file was just made; ``absent``, ``present``: asked for and not read; ``listings``:
         folder to hash of its names; ``asked`` and ``found``: names that imports looked for in folders of
         the project, and what they found; ``written``; ``of_run`` and ``left``: files of the run folder that
         were read, and written; ``removed`` and ``taken``: files and folders of the project, and of the run
@@ -219,8 +220,11 @@ class _AskedNames:
 class _Recording:
     """What one process has read so far."""
 
-    def __init__(self, root: Path, run: Path) -> None:
-        self.root, self.run = str(root), str(run)
+    def __init__(self, root: str, run: str) -> None:
+        self.root, self.run = os.path.realpath(root), os.path.realpath(run)
+        # Where a folder is reached through a link, files bear either name.
+        spelt = {os.path.abspath(run): self.run, os.path.abspath(root): self.root}
+        self._links = [(given, real) for given, real in spelt.items() if given != real]
         self.reads: dict[str, list[Any]] = {}
         self.code: set[str] = set()
         self.absent: set[str] = set()
@@ -249,6 +253,7 @@ class _Recording:
         self.asked.places.update(sys.path)
         sys.meta_path.insert(0, self.asked)
         self._watch_stat()
+        self._watch_spawning()
         sys.addaudithook(self._hear)
 
     def _watch_stat(self) -> None:
@@ -270,6 +275,22 @@ class _Recording:
         for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
             if original in able:
                 able.add(stat)
+
+    def _watch_spawning(self) -> None:
+        """Note processes that multiprocessing starts: of these no event tells."""
+        try:
+            # Who is imported before keeps the original: subprocess tells of itself what it starts.
+            import _posixsubprocess
+            import subprocess  # noqa: F401
+        except ImportError:
+            return
+        original = _posixsubprocess.fork_exec
+
+        def fork_exec(*arguments: Any) -> int:
+            self.beyond.add("multiprocessing")
+            return int(original(*arguments))
+
+        _posixsubprocess.fork_exec = fork_exec
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -323,7 +344,8 @@ class _Recording:
         digest = ""
         if abs(time.time_ns() - found.st_mtime_ns) < UNSETTLED_NS or found.st_mtime_ns > time.time_ns():
             digest = self._hash(file)
-        self.reads[name] = [found.st_size, found.st_mtime_ns, digest]
+        # The last two nobody can put back, unlike size and time.
+        self.reads[name] = [found.st_size, found.st_mtime_ns, digest, found.st_ctime_ns, found.st_ino]
 
     def _hash(self, file: str) -> str:
         try:
@@ -386,16 +408,24 @@ class _Recording:
 
     def _name(self, file: str) -> str | None:
         """Return what a file is called in the record; None where it does not count."""
+        file = self._unlinked(file)
         if file == self.run or file.startswith(self.run + os.sep):
             return "run:" + file[len(self.run) + 1 :].replace(os.sep, "/")
         if file == self.root:
             return "."
         name = self._module_name(file)
         if name is None or os.path.isabs(name):
-            return None if file.startswith(self._elsewhere) and not file.startswith(_WORKBENCH) else name
+            own = file.startswith((*_DATA_MAY_LIE, _WORKBENCH))
+            return None if file.startswith(self._elsewhere) and not own else name
         parts = name.split("/")
         skipped = not _NEVER.isdisjoint(parts) or name.startswith(_NEVER_BELOW) or _is_generated(parts)
         return None if skipped and not file.startswith(_WORKBENCH) else name
+
+    def _unlinked(self, file: str) -> str:
+        for given, real in self._links:
+            if file == given or file.startswith(given + os.sep):
+                return real + file[len(given) :]
+        return file
 
     def _note_module(self, file: str) -> None:
         name = self._module_name(file)
@@ -406,6 +436,7 @@ class _Recording:
 
     def _module_name(self, file: str) -> str | None:
         """Return what a module's file is called in the record; None for those of Python and of installed packages."""
+        file = self._unlinked(file)
         installed = (file + os.sep).startswith(self._libraries) or not _PACKAGES.isdisjoint(file.split(os.sep))
         if installed and not file.startswith(_WORKBENCH):
             return None

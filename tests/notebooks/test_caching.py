@@ -1,5 +1,6 @@
 """Which steps of a small study run again after a change, with real kernels: those that rest on what changed."""
 
+import hashlib
 import json
 import os
 
@@ -9,6 +10,7 @@ import pytest
 from evaluation.specification import read_study
 from evaluation.study.cache import Cache
 from evaluation.study.events import read_events
+from evaluation.study.manifest import read_manifest
 from evaluation.study.plan import plan_study
 from evaluation.study.run import run_study
 
@@ -232,3 +234,25 @@ def test_a_kernel_that_is_killed_leaves_nothing_in_the_cache(project):
     assert sorted(os.listdir(project / "outputs" / ".cache" / "small")) == ["profile"]
     notebook(project, "20_weighting")
     assert ran()[0] == {"profile": "cached", "weighting": "ok", "report": "ok"}
+
+
+def test_a_notebook_or_a_module_that_changes_while_the_study_runs_makes_it_no_good_run(project):
+    def change(progress):
+        if (progress.step, progress.state) == ("profile", "ok"):
+            notebook(project, "10_profile", ["1"])
+
+    before = hashlib.sha256((project / "notebooks" / "10_profile.ipynb").read_bytes()).hexdigest()
+    report = run_study("small", progress=change)
+    assert (report.state, report.exit_code) == ("failed", 1)
+    assert report.problem.startswith("notebooks/10_profile.ipynb changed while the study ran")
+    named = {entry["file"]: entry["sha256"] for entry in read_manifest(report.folder)["inputs"]}
+    assert named["notebooks/10_profile.ipynb"] == before
+    assert not (project / "outputs" / "small").exists()
+
+    def change_code(progress):
+        if (progress.step, progress.state) == ("profile", "ok"):
+            save(project / "own" / "publishing.py", MODULES["own/publishing.py"] + "# a remark\n")
+
+    report = run_study("small", progress=change_code)
+    assert report.problem.startswith("own/publishing.py changed while the study ran")
+    assert ran()[0]["report"] in ("ok", "cached")

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -58,7 +60,7 @@ os.close(os.open("data/../data/c.txt", os.O_RDONLY))
     record = noted(place, code)
     assert list(record["inputs"]) == ["data/a.csv", "data/b.txt", "data/c.txt"]
     found = (place / "data" / "a.csv").stat()
-    assert record["inputs"]["data/a.csv"] == [found.st_size, found.st_mtime_ns, ""]
+    assert record["inputs"]["data/a.csv"] == [found.st_size, found.st_mtime_ns, "", found.st_ctime_ns, found.st_ino]
     assert record["peak_memory_bytes"] > 1_000_000
 
 
@@ -306,3 +308,33 @@ def test_a_record_comes_through_a_kernels_answer():
     text = json.dumps({"version": recording.VERSION, "inputs": {"자료 'x'.csv": [1, 2, ""]}})
     reply = {"content": {"user_expressions": {"record": {"status": "ok", "data": {"text/plain": repr(text)}}}}}
     assert recording.record_from(reply) == json.loads(text)
+
+
+def test_a_run_folder_and_a_project_behind_links_are_known_by_either_name(place, tmp_path):
+    disk = tmp_path / "disk"
+    shutil.move(place / "outputs", disk)
+    (place / "outputs").symlink_to(disk)
+    old(disk / ".staging" / "s" / "tables" / "t.csv", "t")
+    (tmp_path / "link").symlink_to(place)
+    code = """
+run = Path(sys.argv[2])
+(run / "tables" / "t.csv").read_text(); (run / "extra.txt").write_text("x")
+(run.resolve() / "more.txt").write_text("x")
+Path("data/a.csv").read_text()
+"""
+    for root in (place, tmp_path / "link"):
+        record = noted(root, code)
+        assert (record["of_run"], record["left"]) == (["tables/t.csv"], ["extra.txt", "more.txt"])
+        assert list(record["inputs"]) == ["data/a.csv"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="spawning goes another way elsewhere")
+def test_processes_of_multiprocessing_are_noted(place):
+    code = "import multiprocessing as m; p = m.get_context('spawn').Process(target=print); p.start(); p.join()"
+    assert "multiprocessing" in noted(place, code)["beyond"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no memory disk here")
+def test_data_on_a_memory_disk_count(place):
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".csv") as file:
+        assert file.name in noted(place, f"open({file.name!r}).read()")["inputs"]

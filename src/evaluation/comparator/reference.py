@@ -33,6 +33,7 @@ from evaluation.comparator.differences import (
     text_difference,
     value_differences,
 )
+from evaluation.compiled_cells import without_temporary_files
 
 #: Folders of a run whose files are compared.
 PUBLISHED = ("estimates", "tables", "figures")
@@ -40,7 +41,6 @@ PUBLISHED = ("estimates", "tables", "figures")
 #: What nbval allows a cell where nobody said otherwise.
 _NBVAL_TIMEOUT = 2000
 
-_TEMPORARY_CELL = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py")
 _HIDING_TAGS = ("nbval-ignore-output", "nbval-skip", "pytest-validate-ignore-output")
 _HIDING_COMMENT = re.compile(r"^\s*#+\s*(NBVAL_IGNORE_OUTPUT|NBVAL_SKIP|PYTEST_VALIDATE_IGNORE_OUTPUT)\s*$", re.M)
 _TIMEOUT_TAG = re.compile(r"timeout-(\d+)")
@@ -394,7 +394,7 @@ class ReferenceFolder:
         """Return an output with the paths of this machine written as the runner writes them."""
         for path, shown in self._hidden():
             text = re.sub(re.escape(path) + r"(?![\w-])", shown, text)
-        return _TEMPORARY_CELL.sub("cell", text)
+        return without_temporary_files(text)
 
     def _hidden(self) -> list[tuple[str, str]]:
         places = {

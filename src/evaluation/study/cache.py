@@ -17,6 +17,7 @@ from evaluation.project import LOG, MANIFEST
 from evaluation.specification import RESOLVED
 from evaluation.study import entries, key
 from evaluation.study.entries import Entry
+from evaluation.study.events import known_runs
 from evaluation.study.hashes import FileHashes, Inputs, Moment
 from evaluation.study.manifest import log_fault, published_files
 from evaluation.study.parameters import read_template
@@ -120,7 +121,7 @@ class Cache:
     def _look_up(self, step: PlannedStep, upstream: Mapping[str, str] | None, hashes: FileHashes) -> Verdict:
         folders = entries.entry_folders(self.folder, step.name)
         if not folders:
-            return Verdict(None, ("never run",))
+            return Verdict(None, (self._without_result.get(step.name, "never run"),))
         now = self._parts(step)
         nearest, other, damaged = None, False, False
         for _, folder in folders:
@@ -140,7 +141,7 @@ class Cache:
             nearest = why if nearest is None or len(why) < len(nearest) else nearest
         if nearest is None:
             nearest = ["kept by another version of the workbench"] if other else []
-        return Verdict(None, (*nearest, *(["what was kept of it is damaged"] if damaged and not nearest else [])))
+        return Verdict(None, tuple(dict.fromkeys(nearest)) or (("what was kept of it is damaged",) if damaged else ()))
 
     def _differences(
         self, entry: Entry, now: key.Parts, upstream: Mapping[str, str] | None, hashes: FileHashes
@@ -260,6 +261,18 @@ class Cache:
                 found.add(name)
                 waiting.extend(self.plan.by_name[name].needs)
         return sorted(found, key=self._order.__getitem__)
+
+    @cached_property
+    def _without_result(self) -> dict[str, str]:
+        """Return what to say of steps that ran before and of which nothing is kept."""
+        told: dict[str, str] = {}
+        for run in sorted(known_runs(self.plan.study), key=lambda run: run.number):
+            for outcome in run.outcomes:
+                if outcome.is_good:
+                    told[outcome.step] = "nothing is kept of it"
+                elif outcome.state not in ("blocked", "skipped"):
+                    told.setdefault(outcome.step, "never ended well")
+        return told
 
     @cached_property
     def _order(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import stat as kinds
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -188,6 +188,23 @@ def prune(cache: Path, step: str) -> None:
         remove_entry(folder)
     for left in (cache / step).glob(f"{_UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def sweep(cache: Path, steps: Collection[str]) -> None:
+    """Remove what is kept of steps that a study has no more."""
+    found = []
+    for place, folders, _ in os.walk(cache):
+        kept = [name for name in folders if _NAME.fullmatch(name) or name.startswith(_UNFINISHED)]
+        folders[:] = [name for name in folders if name not in kept]
+        if kept and Path(place).relative_to(cache).as_posix() not in steps:
+            found += [Path(place) / name for name in kept]
+    for folder in found:
+        remove_entry(folder)
+        for parent in [folder.parent, *folder.parent.parents]:
+            if parent == cache:
+                break
+            with contextlib.suppress(OSError):
+                parent.rmdir()
 
 
 def make_newest(cache: Path, entry: Entry) -> None:

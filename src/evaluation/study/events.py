@@ -73,6 +73,12 @@ class RunLog:
         Processes that steps ran in, with the moment at which each was born.
     last : int
         ``seq`` of the last line.
+    begun : dict of str to float
+        When each running step began, in seconds from the start of the run.
+    complete : bool
+        Whether the run was to hold all steps of the study.
+    only, given : tuple of str, dict of str to str
+        Steps and parameters that the command named.
     """
 
     folder: Path = field(repr=False)
@@ -93,6 +99,10 @@ class RunLog:
     disk: Mapping[str, int]
     kernels: Mapping[int, float] = field(repr=False)
     last: int
+    begun: Mapping[str, float] = field(default_factory=dict)
+    complete: bool = True
+    only: tuple[str, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 class EventLog:
@@ -120,12 +130,28 @@ class EventLog:
         """Seconds since the log was opened, by a clock that nobody can put back."""
         return round(time.monotonic() - self._begin, 3)
 
-    def run(self, study: str, number: int, cells: Mapping[str, int], *, jobs: int, kernel: str) -> None:
-        """Write that a run begins, with the code cells of each step."""
+    def run(
+        self,
+        study: str,
+        number: int,
+        cells: Mapping[str, int],
+        *,
+        jobs: int,
+        kernel: str,
+        complete: bool = True,
+        only: Sequence[str] = (),
+        given: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write that a run begins, with the code cells of each step and what the command named.
+
+        Events of another run in the file go: at every moment it names one run or the other, so that no number
+        is given twice.
+        """
         steps = [{"step": step, "cells": count} for step, count in cells.items()]
         now = datetime.now(UTC).isoformat(timespec="seconds")
         words = {"run": number, "study": study, "pid": os.getpid(), "time": now, "jobs": jobs, "kernel": kernel}
-        self._write("run", {**words, "steps": steps})
+        asked = {"complete": complete, "only": list(only), "given": dict(given or {})}
+        self._write("run", {**words, **asked, "steps": steps})
 
     def started(self, step: str, cells: int, why: Sequence[str] = ()) -> None:
         """Write that a step begins, and why it has to run."""
@@ -163,12 +189,28 @@ class EventLog:
             self._seq += 1
             entry = {"seq": self._seq, "event": event, **words, "elapsed": self.elapsed}
             line = json.dumps(entry, ensure_ascii=False).encode("utf-8") + b"\n"
+            if event == "run" and self._stream is None:
+                self._torn = not self._begun_anew(line)
+                return
             try:
                 if self._stream is None:
                     self._stream = self.file.open("ab", buffering=0)
                 self._torn = self._stream.write(b"\n" + line if self._torn else line) < len(line)
             except OSError:
                 self._torn = True
+
+    def _begun_anew(self, line: bytes) -> bool:
+        """Put a file with this line in the place of the one that is there."""
+        beside = self.file.with_name(f"{self.file.name}.part")
+        try:
+            beside.write_bytes(line)
+            os.replace(beside, self.file)
+        except OSError:
+            for file in (beside, self.file):
+                with contextlib.suppress(OSError):
+                    file.unlink()
+            return False
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -252,7 +294,19 @@ def read_events(file: Path) -> RunLog:
         disk=end.get("disk_bytes", {}),
         kernels={entry["pid"]: entry["born"] for entry in entries if entry["event"] == "kernel"},
         last=entries[-1]["seq"],
+        begun=_begun(entries, running),
+        complete=begin.get("complete", True),
+        only=tuple(begin.get("only", ())),
+        given=begin.get("given", {}),
     )
+
+
+def _begun(entries: Sequence[Mapping[str, Any]], running: Mapping[str, Progress]) -> dict[str, float]:
+    return {
+        entry["step"]: entry.get("elapsed", 0.0)
+        for entry in entries
+        if entry["event"] == "step" and entry["state"] == "running" and entry["step"] in running
+    }
 
 
 def _entries(file: Path) -> list[dict[str, Any]]:

@@ -15,13 +15,14 @@ import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.translators import PythonTranslator, papermill_translators
 
+from evaluation.compiled_cells import without_temporary_files
 from evaluation.recording import RECORD
 from evaluation.study.client import StudyClient
 from evaluation.study.kernels.source import Kernels
 from evaluation.study.output_limit import LIMIT, OutputLimit, message
 from evaluation.study.parameters import is_declared
 from evaluation.study.states import CellWarning, Failure, State, explained
-from evaluation.study.streams import coalesced, without_temporary_files
+from evaluation.study.streams import coalesced
 
 #: Seconds a cell may take; the tag ``timeout-120`` gives a cell its own limit.
 CELL_TIMEOUT = 1800

@@ -15,7 +15,7 @@ from typing import Any
 from evaluation import project
 from evaluation.recording import UNSETTLED_NS, names_digest, resolved
 
-#: Size and time of a file when a kernel first read it, and its hash where the time cannot tell.
+#: Size and time of a file when a kernel first read it, its hash where the time cannot tell, time of change and inode.
 Read = list[Any]
 
 
@@ -68,7 +68,7 @@ class FileHashes:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._known: dict[str, tuple[tuple[int, ...], str]] = {}
-        self._versions: dict[tuple[str, int, int], str] = {}
+        self._versions: dict[tuple[str, tuple[int, ...]], str] = {}
         self._lock = threading.Lock()
 
     def of(self, name: str) -> str | None:
@@ -90,18 +90,18 @@ class FileHashes:
         with self._lock:
             if is_settled(found, begin):
                 self._known[name] = signature, digest
-                self._versions[name, found.st_size, found.st_mtime_ns] = digest
+                self._versions[name, _seen(found)] = digest
             else:
                 self._known.pop(name, None)
         return digest
 
     def is_as_read(self, name: str, read: Read) -> bool:
-        """Tell whether a file still has the size and time that a kernel saw."""
+        """Tell whether a file still is the one that a kernel saw, by its size, times and inode."""
         try:
             found = os.stat(os.path.join(self.root, name))
         except OSError:
             return False
-        return [found.st_size, found.st_mtime_ns] == read[:2]
+        return _seen(found) == _told(read)
 
     def exists(self, name: str) -> bool:
         """Tell whether there is something of that name."""
@@ -220,7 +220,7 @@ class Inputs(FileHashes):
         """Return the hash of what a kernel read; None where the file changed since and nobody can know."""
         if read[2]:
             return str(read[2])
-        return now if self.is_as_read(file, read) else self._versions.get((file, read[0], read[1]))
+        return now if self.is_as_read(file, read) else self._versions.get((file, _told(read)))
 
     def changed_code(self, record: Mapping[str, Any]) -> list[str]:
         """Return the modules that are no longer what a kernel imported."""
@@ -235,6 +235,14 @@ def is_settled(found: os.stat_result, now: int) -> bool:
     """Tell whether a later change of a file would show in its times."""
     latest = max(found.st_mtime_ns, found.st_ctime_ns)
     return now - latest > UNSETTLED_NS
+
+
+def _seen(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _told(read: Read) -> tuple[int, ...]:
+    return read[0], read[1], *read[3:]
 
 
 def _signature(found: os.stat_result) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ KEY_VERSION = 1
 #: Modules of the runner that make the notebook what it is, beside what its kernel imports.
 RUNNER = (
     *("study/engine.py", "study/execution.py", "study/client.py", "study/parameters.py"),
-    *("study/output_limit.py", "study/streams.py"),
+    *("study/output_limit.py", "study/streams.py", "compiled_cells.py"),
     *("study/kernels/template.py", "study/kernels/warm.py"),
 )
 #: What else of the environment reaches into results.

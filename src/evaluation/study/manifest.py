@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ _PACKAGE = "evaluation"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 
 
-def write_manifest(run: Path, plan: Plan, outcomes: Sequence[StepOutcome]) -> dict[str, Any]:
+def write_manifest(
+    run: Path, plan: Plan, outcomes: Sequence[StepOutcome], inputs: Mapping[str, str | None] | None = None
+) -> dict[str, Any]:
     """Write ``manifest.json`` into a run folder and take the kernels' notes in.
 
     Parameters
@@ -43,6 +45,8 @@ def write_manifest(run: Path, plan: Plan, outcomes: Sequence[StepOutcome]) -> di
         What was to run.
     outcomes : sequence of StepOutcome
         What became of it, in the order of the plan.
+    inputs : mapping of str to str, optional
+        What went in, with the hashes it had when the run began (``inputs_of``); by default as it is now.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def write_manifest(run: Path, plan: Plan, outcomes: Sequence[StepOutcome]) -> di
         "git": git_state(),
         "requirements_lock_sha256": _sha256(project.project_root() / "requirements.lock"),
         "versions": versions(),
-        "inputs": [{"file": file, "sha256": _sha256(project.project_root() / file)} for file in input_files(plan)],
+        "inputs": [{"file": file, "sha256": digest} for file, digest in (inputs or inputs_of(plan)).items()],
         "steps": steps,
         "unattributed": [file for file in _written(run) if file not in listed],
     }
@@ -191,6 +195,11 @@ def input_files(plan: Plan) -> list[str]:
     files += [file for file in survey.rglob("*") if not _is_cache(file.relative_to(survey))]
     files += [root / "notebooks" / f"{name}.ipynb" for name in dict.fromkeys(step.notebook for step in plan.steps)]
     return sorted(file.relative_to(root).as_posix() for file in files if file.is_file())
+
+
+def inputs_of(plan: Plan) -> dict[str, str | None]:
+    """Return what a study reads, relative to the project, each file with its SHA-256 now."""
+    return {file: _sha256(project.project_root() / file) for file in input_files(plan)}
 
 
 def _is_cache(path: Path) -> bool:

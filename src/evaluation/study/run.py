@@ -15,12 +15,13 @@ from evaluation.specification import RESOLVED, read_study
 from evaluation.study import lock
 from evaluation.study.batch import Batch, ProgressCallback, Settings, Teller
 from evaluation.study.cache import Cache
+from evaluation.study.entries import sweep
 from evaluation.study.events import EVENTS, EventLog, known_runs
 from evaluation.study.execution import CELL_TIMEOUT
 from evaluation.study.hashes import Change
 from evaluation.study.interrupts import Interrupts
 from evaluation.study.kernels.source import Kernels
-from evaluation.study.manifest import published_files, state_of, write_manifest
+from evaluation.study.manifest import inputs_of, published_files, state_of, write_manifest
 from evaluation.study.orphans import end_orphans
 from evaluation.study.plan import Plan, plan_study
 from evaluation.study.staging import Kind, Staging, require_free
@@ -184,6 +185,7 @@ class _Run:
         self.staging = Staging(plan.study, outputs)
         self.cache_folder = outputs / ".cache" / plan.study
         self.problem = ""
+        self.inputs: dict[str, str | None] = {}
 
     def go(self, told: str, finish: Callable[[Path], object] | None, into: Path | None) -> RunReport:
         earlier = known_runs(self.plan.study)
@@ -194,7 +196,16 @@ class _Run:
         number = 1 + max((run.number for run in earlier), default=0)
         with EventLog(self.staging.folder / EVENTS) as log:
             cells = {step.name: step.cells for step in self.plan.steps}
-            log.run(self.plan.study, number, cells, jobs=self.settings.jobs, kernel=self.kernel)
+            log.run(
+                self.plan.study,
+                number,
+                cells,
+                jobs=self.settings.jobs,
+                kernel=self.kernel,
+                complete=self.plan.complete,
+                only=self.plan.only,
+                given=self.plan.overrides,
+            )
             for text in (told, left and f"run {left.number} was killed; what it had finished is taken from the cache"):
                 if text:
                     log.note(text)
@@ -229,6 +240,7 @@ class _Run:
     def _steps(self, log: EventLog) -> list[StepOutcome]:
         """Run the steps and return what became of each."""
         folder, plan = self.staging.folder, self.plan
+        self.inputs = inputs_of(plan)
         resolved = plan.specification.model_dump_json(by_alias=True, indent=2) + "\n"
         (folder / RESOLVED).write_bytes(resolved.encode("utf-8"))
         teller = Teller(log, self.progress)
@@ -248,9 +260,12 @@ class _Run:
             if state_of(outcomes) == "ok":
                 outcomes = _without_changes(outcomes, cache.inputs.changed(), teller)
             for file in cache.inputs.mixed_code():
+                self.problem = self.problem or _changed(file)
                 teller.note(
                     f"{file} changed while the study ran: some steps ran what it was before, some what it is now"
                 )
+            if state_of(outcomes) == "ok" and plan.complete:
+                sweep(self.cache_folder, {step.name for step in plan.steps})
             if kernels.fell_back:
                 teller.note(f"kernels were plain: {kernels.fell_back}")
         return outcomes
@@ -259,7 +274,13 @@ class _Run:
         """Write the manifest and what the caller adds to a good run; return what became of the run."""
         state = state_of(outcomes)
         try:
-            write_manifest(self.staging.folder, self.plan, outcomes)
+            now = inputs_of(self.plan)
+            changed = [file for file, digest in self.inputs.items() if now.get(file) != digest]
+            if changed:
+                self.problem = _changed(changed[0])
+            if state == "ok" and self.problem:
+                state = "failed"
+            write_manifest(self.staging.folder, self.plan, outcomes, self.inputs)
             if (state == "skipped" or (state == "ok" and self.plan.complete)) and finish is not None:
                 finish(self.staging.folder)
         except EvaluationError as error:
@@ -267,6 +288,11 @@ class _Run:
         except OSError as error:
             state, self.problem = "failed", _told(error, "the manifest or the report of this run")
         return "cancelled" if self.interrupts.requested else state
+
+
+def _changed(file: str) -> str:
+    """Say that nobody can tell which version of a file a run rests on."""
+    return f"{file} changed while the study ran, so nobody can say which version its results rest on. Run again"
 
 
 def _told(error: OSError, what: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from evaluation.errors import StudyError
+from evaluation.study.events import EVENTS
 
 Kind = Literal["ok", "partial", "failed", "skipped"]
 
@@ -33,7 +34,7 @@ class Staging:
         self.folder = outputs / ".staging" / study
 
     def open(self) -> None:
-        """Make the folder, empty; what a run that was killed left there goes.
+        """Make the folder, empty but for the events of a run that was killed; what else that left there goes.
 
         A run that was set aside by a process that then died is put back.
 
@@ -48,9 +49,12 @@ class Staging:
                 if aside.exists() and not place.exists():
                     os.replace(aside, place)
                 shutil.rmtree(aside, ignore_errors=True)
-            if self.folder.exists():
-                shutil.rmtree(self.folder)
-            self.folder.mkdir(parents=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for left in self.folder.iterdir():
+                # The number of the run that was killed is known until that of the new one is written in its place.
+                if left.name == EVENTS:
+                    continue
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
         except OSError as error:
             raise StudyError(
                 f"a run of '{self.study}' cannot begin: {error.strerror} (outputs/.staging/{self.study}). Close what "

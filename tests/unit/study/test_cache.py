@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import threading
+import time
 
 import nbformat
 import pytest
@@ -17,6 +18,7 @@ from evaluation.project import LOG
 from evaluation.specification import read_study
 from evaluation.study import entries, hashes, key
 from evaluation.study.cache import Cache
+from evaluation.study.events import EVENTS, EventLog
 from evaluation.study.hashes import Change, FileHashes, Inputs
 from evaluation.study.parameters import read_template
 from evaluation.study.plan import plan_study
@@ -117,7 +119,8 @@ def record(root, **changes):
 
     def read(file):
         found = (root / file).stat()
-        return [found.st_size, found.st_mtime_ns, hashlib.sha256((root / file).read_bytes()).hexdigest()]
+        digest = hashlib.sha256((root / file).read_bytes()).hexdigest()
+        return [found.st_size, found.st_mtime_ns, digest, found.st_ctime_ns, found.st_ino]
 
     plain = {
         "version": recording.VERSION,
@@ -688,3 +691,54 @@ def test_many_threads_may_ask_and_keep_at_once(project):
         thread.join()
     assert ("",) in told
     assert set(told) <= {("",), ("never run",), ()}
+
+
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_told(project, monkeypatch):
+    monkeypatch.setattr(hashes, "is_settled", lambda found, now: True)
+    inputs = project.cache().inputs
+    place = project.root / DATA
+    found = place.stat()
+    read = [found.st_size, found.st_mtime_ns, "", found.st_ctime_ns, found.st_ino]
+    assert inputs.check("profile", {"modules": {}, "inputs": {DATA: read}, "written": []}) == []
+    time.sleep(0.02)
+    place.write_text(place.read_text(encoding="utf-8").upper(), encoding="utf-8")
+    os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert (place.stat().st_size, place.stat().st_mtime_ns) == (found.st_size, found.st_mtime_ns)
+    other = project.cache().inputs
+    [change] = other.check("profile", {"modules": {}, "inputs": {DATA: read}, "written": []})
+    assert change.file == DATA
+
+
+def test_reasons_stand_once_and_a_step_that_never_ended_well_is_not_called_never_run(project):
+    keep_all(project)
+    cache = project.cache()
+    twice = lambda *arguments: ["x changed", "y changed", "x changed"]  # noqa: E731
+    cache._differences = twice
+    assert cache.look_up(cache.plan.by_name["profile"], {}).why == ("x changed", "y changed")
+    shutil.rmtree(project.root / "outputs" / ".cache")
+    failed = project.root / "outputs" / "failed" / "small"
+    failed.mkdir(parents=True)
+    with EventLog(failed / EVENTS) as log:
+        log.run("small", 1, {"profile": 3, "weighting": 2, "report": 2}, jobs=1, kernel="plain")
+        log.ended(StepOutcome("profile", "10_profile", "ok", 3, 3))
+        log.ended(StepOutcome("weighting", "20_weighting", "died", 1, 2))
+        log.ended(StepOutcome("report", "50_report", "blocked", 0, 2))
+    assert [why for _, why in previews(project).values()] == [
+        ("nothing is kept of it",),
+        ("never ended well",),
+        ("never run",),
+    ]
+
+
+def test_what_is_kept_of_steps_that_a_study_has_no_more_is_swept(tmp_path):
+    for folder in ("one", "gone", "district/110", "district/680", "gone_too/110"):
+        for name in (f"000001-{'a' * 32}", ".new-12"):
+            (tmp_path / folder / name).mkdir(parents=True)
+            (tmp_path / folder / name / "entry.json").touch()
+    (tmp_path / "stranger").mkdir()
+    entries.sweep(tmp_path, {"one", "district/110"})
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_dir()}
+    assert left == {
+        *("stranger", "one", "district", "district/110"),
+        *(f"{folder}/{name}" for folder in ("one", "district/110") for name in (f"000001-{'a' * 32}", ".new-12")),
+    }

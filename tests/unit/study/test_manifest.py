@@ -6,6 +6,7 @@ import pytest
 
 from evaluation.errors import ProjectError, StudyError
 from evaluation.specification import read_study
+from evaluation.study.events import EVENTS, EventLog, read_events
 from evaluation.study.manifest import git_state, log_fault, outcomes_of, read_manifest, state_of, write_manifest
 from evaluation.study.plan import plan_study
 from evaluation.study.staging import Staging, require_free
@@ -113,3 +114,21 @@ def test_a_folder_named_for_a_run_must_be_free(tmp_path):
     write(tmp_path / "file", "")
     with pytest.raises(StudyError, match="is not empty"):
         require_free(tmp_path)
+
+
+def test_the_number_of_a_killed_run_is_known_until_the_next_has_written_its_own(tmp_path):
+    staging = Staging("small", tmp_path)
+    staging.open()
+    with EventLog(staging.folder / EVENTS) as log:
+        log.run("small", 41, {"one": 1}, jobs=1, kernel="plain")
+        log.note("more")
+    write(staging.folder / "tables" / "half.csv", "x")
+    staging.open()
+    assert [path.name for path in staging.folder.iterdir()] == [EVENTS]
+    assert read_events(staging.folder / EVENTS).number == 41
+    with EventLog(staging.folder / EVENTS) as log:
+        log.run("small", 42, {"one": 1}, jobs=1, kernel="plain")
+        log.note("new")
+    log = read_events(staging.folder / EVENTS)
+    assert (log.number, log.notes, log.last) == (42, ("new",), 2)
+    assert [path.name for path in staging.folder.iterdir()] == [EVENTS]

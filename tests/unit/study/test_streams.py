@@ -3,12 +3,15 @@
 import random
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 from nbclient import client
 from nbformat.v4 import new_output
 
-from evaluation.study.streams import as_shown, coalesced, without_temporary_files
+from evaluation.comparator.reference import ReferenceFolder
+from evaluation.compiled_cells import without_temporary_files
+from evaluation.study.streams import as_shown, coalesced
 
 
 def test_lines_written_over_are_shown_as_nbclient_shows_them():
@@ -47,3 +50,11 @@ def test_long_lines_take_no_longer_than_they_weigh(text):
     coalesced([new_output("stream", name="stdout", text=text)])
     without_temporary_files(text + "ipykernel_1/2.py")
     assert time.monotonic() - begin < 20
+
+
+def test_a_published_run_is_cleaned_in_time_that_grows_with_the_text():
+    text = "x" * 2_000_000 + "/ipykernel_1/2.py"
+    begin = time.perf_counter()
+    assert ReferenceFolder.cleaned(SimpleNamespace(_hidden=list), text) == "cell"
+    assert ReferenceFolder.cleaned(SimpleNamespace(_hidden=list), "x" * 2_000_000) == "x" * 2_000_000
+    assert time.perf_counter() - begin < 20
