@@ -178,8 +178,10 @@ def sign_off(
 ) -> None:
     """Record who checked what in the last good run."""
     from evaluation.releases import signoff
+    from evaluation.terminal.rebuilding import show_release
 
-    _print(signoff.sign_off(study, name=name, role=role, checked=checked, note=note).summary())
+    given = signoff.sign_off(study, name=name, role=role, checked=checked, note=note)
+    _print(given.summary(), *show_release(study))
 
 
 @app.command()
@@ -190,8 +192,9 @@ def accept(
 ) -> None:
     """Make the last good run the published one, and print which numbers differ from before."""
     from evaluation.review import accept_run
+    from evaluation.terminal.rebuilding import show_release
 
-    _print(accept_run(study, reason=reason, by=by))
+    _print(accept_run(study, reason=reason, by=by), *show_release(study))
 
 
 @app.command()

@@ -243,6 +243,7 @@ def _accept(study_id: str, reason: str, by: str, on: datetime.date | None) -> st
     run, place = outputs / study_id, outputs / "reference" / study_id
     manifest = read_manifest(run)
     _require_good(study_id, run, manifest)
+    _require_unaltered(study_id, place)
     new = place.with_name(f".{study_id}.new")
     shutil.rmtree(new, ignore_errors=True)
     try:
@@ -281,6 +282,18 @@ def _require_good(study_id: str, run: Path, manifest: Mapping[str, Any]) -> None
         raise ProjectError(f"outputs/{study_id} cannot be published: {missing[0]} is missing. {again}")
 
 
+def _require_unaltered(study_id: str, place: Path) -> None:
+    """Refuse to correct published numbers that are not the published ones."""
+    if not (place / project.MANIFEST).is_file():
+        return
+    if altered := altered_file(place, read_manifest(place)):
+        raise ProjectError(
+            f"outputs/reference/{study_id} is not what was published: {altered}. What stands there now would be "
+            f"kept as the old numbers. Put the published files back (git restore outputs/reference/{study_id}), then "
+            "accept again."
+        )
+
+
 def _stage(study_id: str, run: Path, manifest: Mapping[str, Any], place: Path, new: Path) -> None:
     files = [record["file"] for record in published_outputs(manifest)]
     files += [step["notebook"] for step in manifest["steps"].values() if is_kept(step)]
@@ -308,7 +321,9 @@ def _differences(study_id: str, old: Path, new: Path) -> list[str]:
     ]
     files = [f"  {file}" for file in _changed_files(old, new)]
     told = [f"{study_id}: {len(changed)} of {len(numbers)} numbers differ from those published before.", *changed]
-    return told + ([f"{len(files)} other files differ:", *files] if files else [])
+    return told + (
+        [f"{'1 file differs' if len(files) == 1 else f'{len(files)} files differ'}:", *files] if files else []
+    )
 
 
 def _shown(value: float | None) -> str:

@@ -234,7 +234,7 @@ def test_accepting_tells_each_number_that_changed_with_its_address(run):
     assert told.splitlines()[:5] == [
         "small: 1 of 4 numbers differ from those published before.",
         "  mean | trust | level=all | estimate: 1.25 -> 1.5",
-        "1 other files differ:",
+        "1 file differs:",
         "  tables/mean.csv",
         "Old numbers kept in errata.csv: 1.",
     ]
@@ -247,12 +247,26 @@ def test_accepting_tells_each_number_that_changed_with_its_address(run):
     assert not list(run.published.parent.glob(".*"))
 
 
+def test_published_files_that_were_altered_are_not_kept_as_the_old_numbers(run):
+    accept_run("small")
+    table = run.published / "tables" / "mean.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("1.25", "1.26"), encoding="utf-8")
+    before = contents(run.published)
+    run.estimate(1.5)
+    message = (
+        r"is not what was published: tables/mean\.csv was changed after the run.*git restore outputs/reference/small"
+    )
+    with pytest.raises(ProjectError, match=message):
+        accept_run("small", reason="an answer was coded wrongly")
+    assert contents(run.published) == before
+
+
 def test_a_published_number_is_not_replaced_without_a_reason(run):
     accept_run("small")
     before = contents(run.published)
     run.estimate(1.5)
     with pytest.raises(
-        ProjectError, match=r"1 published numbers of 'small' change or go, and no reason is given"
+        ProjectError, match=r"1 published number changes or goes in 'small', and no reason is given"
     ) as refusal:
         accept_run("small")
     assert "mean | trust | level=all | estimate: 1.25 -> 1.5" in str(refusal.value)

@@ -99,9 +99,9 @@ def require_reason(study: str, found: Sequence[Cell], reason: str) -> None:
     lines = [f"  {cell.old_address}: {_shown(cell)}" for cell in told[:_SHOWN]]
     lines += [f"  ... and {len(told) - _SHOWN:,} more"] if len(told) > _SHOWN else []
     failures = pd.DataFrame([{"address": cell.old_address, "old": _old(cell), "new": _new(cell)} for cell in found])
-    said = "\n".join(lines)
+    said, what = "\n".join(lines), "number changes or goes" if len(found) == 1 else "numbers change or go"
     raise ProjectError(
-        f"{len(found):,} published numbers of '{study}' change or go, and no reason is given:\n{said}\n"
+        f"{len(found):,} published {what} in '{study}', and no reason is given:\n{said}\n"
         f"The published run is as it was. Say why, and the old numbers are kept in {ERRATA}: "
         f"evaluation accept {study} --reason TEXT",
         failures=failures,

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -42,6 +42,7 @@ SIGNOFF = "signoff.yml"
 
 #: How far the list is indented.
 _DASH = re.compile(r"^( *)- ", re.MULTILINE)
+_HASH = re.compile("[0-9a-f]{64}")
 
 Standing = Literal["this", "same_files", "earlier"]
 
@@ -91,9 +92,26 @@ class _Entry(Strict):
     role: str = Field(min_length=1)
     checked: list[str] = Field(min_length=1)
     note: str = ""
-    date: datetime.date = Field(strict=False)
-    manifest: str = Field(pattern="^[0-9a-f]{64}$")
-    outputs: str = Field(pattern="^[0-9a-f]{64}$")
+    date: datetime.date
+    manifest: str
+    outputs: str
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _read_date(cls, value: object) -> object:
+        if isinstance(value, datetime.date):
+            return value
+        try:
+            return datetime.date.fromisoformat(str(value))
+        except ValueError:
+            raise ValueError("expected a date like 2017-12-01") from None
+
+    @field_validator("manifest", "outputs")
+    @classmethod
+    def _check_hash(cls, value: str) -> str:
+        if not _HASH.fullmatch(value):
+            raise ValueError("expected a SHA-256, 64 digits and letters a to f, as 'evaluation sign-off' writes it")
+        return value
 
 
 class _File(Strict):

@@ -11,6 +11,13 @@ from typing import Any, Self
 
 #: Signals that ask a run to stop.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Those that listen now; the last one hears the signals.
+_listening: list[Interrupts] = []
+
+
+def stop_requested() -> bool:
+    """Tell whether the run of this process was asked to stop and is about to: for whoever shows how it stands."""
+    return bool(_listening) and _listening[-1].requested
 
 
 class Interrupts:
@@ -36,6 +43,7 @@ class Interrupts:
         return self.count > 0
 
     def __enter__(self) -> Self:
+        _listening.append(self)
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 # None stands for a handler that was not set from Python and could not be put back.
@@ -46,6 +54,7 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        _listening.remove(self)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -99,12 +99,16 @@ class Plan:
         Whether these are all steps of the study.
     skipped : str
         Why no step will run: which data the user has yet to bring, from where and to where; else empty.
+    only, overrides : tuple of str, dict of str to str
+        Steps and parameters as the command named them.
     """
 
     specification: StudySpecification
     steps: tuple[PlannedStep, ...]
     complete: bool = True
     skipped: str = ""
+    only: tuple[str, ...] = ()
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def study(self) -> str:
@@ -168,7 +172,14 @@ def plan_study(
     resolved = specification.model_copy(update=update)
     maker = _Maker(resolved, templates)
     planned = tuple(maker.step(instance) for name, instance in instances.items() if name in chosen)
-    return Plan(resolved, planned, complete=len(planned) == len(instances), skipped=_missing_data(resolved, planned))
+    return Plan(
+        resolved,
+        planned,
+        complete=len(planned) == len(instances),
+        skipped=_missing_data(resolved, planned),
+        only=tuple(only),
+        overrides=dict(overrides or {}),
+    )
 
 
 def _missing_data(specification: StudySpecification, steps: Sequence[PlannedStep]) -> str:

@@ -131,7 +131,7 @@ def _names(views: Iterable[StepView], full: bool) -> list[str]:
 
 
 def _tell_why(sheet: Sheet, run: RunView, full: bool) -> None:
-    """Tell each reason once, with the notebooks that it made run; most had several."""
+    """Tell why notebooks ran: each stands once, with all of its reasons."""
     reasons = shared_reasons((view, view.why) for view in run.steps)
     if not reasons:
         return
@@ -140,9 +140,9 @@ def _tell_why(sheet: Sheet, run: RunView, full: bool) -> None:
     for why, views in reasons if full else reasons[:REASONS]:
         who = "; ".join(_share(group.step, group.views, sizes[group.step]) for group in grouped(views))
         sheet.write(f"{spelt_reasons(why, full=full)}: {who}", indent=2)
-    rest = sum(len(why) for why, _ in reasons[REASONS:])
+    rest = sum(len(views) for _, views in reasons[REASONS:])
     if rest and not full:
-        sheet.write(f"and {counted(rest, 'further reason')}", indent=2)
+        sheet.write(f"and {counted(rest, 'further notebook')} for other reasons", indent=2)
 
 
 def _share(step: str, views: Sequence[StepView], all_of_it: int) -> str:
@@ -198,7 +198,7 @@ def _tell_next(sheet: Sheet, run: RunView) -> None:
         kept = f", {counted(good, 'notebook')} that ended well {'is' if good == 1 else 'are'} kept" if good else ""
         mend = "mend what failed, then run again" if run.state == "failed" else "run again"
         sheet.write(f"Next: {mend}{kept}:")
-        sheet.path(f"evaluation run {run.study}", indent=2)
+        sheet.path(f"evaluation run {run.study} {run.options}".rstrip(), indent=2)
     sheet.write(where_it_lies(run), style="bold red" if run.state in ("failed", "dead") else "")
 
 

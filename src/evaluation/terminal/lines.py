@@ -9,8 +9,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self, TextIO
 
+from evaluation.study.interrupts import stop_requested
 from evaluation.study.plan import Plan
 from evaluation.study.states import Progress
+from evaluation.terminal.live import STOPPING
 from evaluation.terminal.reasons import spelt_reasons
 from evaluation.terminal.snapshot import BROKEN, StepView
 from evaluation.terminal.spelling import counted, duration, listed
@@ -99,8 +101,12 @@ class PlainLines:
                 self._say(f"{self.tally.study} {view.title}: {cell}, {duration(view.seconds)}")
 
     def _look(self) -> None:
+        is_told = False
         while not self._over.wait(1.0):
             self.remind()
+            if not is_told and stop_requested():
+                is_told = True
+                self.note(STOPPING)
 
     def _say(self, line: str) -> None:
         self._stream.write(f"{self._stamp()} {line}".lstrip() + "\n")

@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
+from evaluation.study.interrupts import stop_requested
 from evaluation.study.plan import Plan
 from evaluation.study.states import GOOD, Progress
 from evaluation.terminal.sheet import joined
@@ -24,6 +25,8 @@ RUNNING, FAILED = 8, 5
 PER_SECOND = 4
 
 _BAR = 20
+#: What is shown from the first Ctrl-C on.
+STOPPING = "stopping: nothing new starts, what runs is being ended (Ctrl-C again: at once)"
 
 
 class LiveTable:
@@ -63,9 +66,11 @@ class LiveTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or console.size.height
-        yield from live_lines(self.tally.view(), width=options.max_width, height=height - bool(self._note))
-        if self._note:
-            yield Text(self._note, style="dim", no_wrap=True, overflow="ellipsis")
+        is_stopping = stop_requested()
+        note = STOPPING if is_stopping else self._note
+        yield from live_lines(self.tally.view(), width=options.max_width, height=height - bool(note))
+        if note:
+            yield Text(note, style="yellow" if is_stopping else "dim", no_wrap=True, overflow="ellipsis")
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ def _row(group: Group, width: int, names: int) -> _Row:
     lines = [Text.assemble(lead, bar, states)]
     for state, limit in (("running", RUNNING), ("broken", FAILED)):
         chosen = [view for view in group.views if view.state == state or (state == "broken" and view.state in BROKEN)]
-        titles = widest([view.short_title for view in chosen[:limit]], max(12, width // 3))
+        titles = widest([view.short_title for view in chosen[:limit]], max(12, width * 9 // 20))
         lines += [Text.assemble(f"    {padded(view.short_title, titles)}  ", _one(view)) for view in chosen[:limit]]
         if len(chosen) > limit:
             word = "running" if state == "running" else "failed"

@@ -26,12 +26,17 @@ def places_of(survey_id: str, steps: Iterable[PlannedStep]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        By name of the step: ``"종로구 (Jongno-gu)"``; several codes with ``"; "`` between them.
+        By name of the step: ``"종로구 (Jongno-gu)"``, of a notebook in English ``"Jongno-gu (종로구)"``; several
+        codes with ``"; "`` between them.
     """
-    return _places(survey_id, {step.name: step.values for step in steps if step.values})
+    planned = [step for step in steps if step.values]
+    languages = {step.name: str(step.parameters.get("lang", "en")) for step in planned}
+    return _places(survey_id, {step.name: step.values for step in planned}, languages)
 
 
-def places_named(survey_id: str, steps: Iterable[str], matrices: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def places_named(
+    survey_id: str, steps: Iterable[str], matrices: Mapping[str, Sequence[str]], lang: str
+) -> dict[str, str]:
     """Return the words for names of instances alone, as ``places_of`` does for planned ones.
 
     Parameters
@@ -42,6 +47,8 @@ def places_named(survey_id: str, steps: Iterable[str], matrices: Mapping[str, Se
     matrices : mapping of str to sequence of str
         The matrix names of each step, in order: ``{"district": ["district", "year"]}``. A name whose
         parts cannot be told apart gets no words.
+    lang : {"ko", "en"}
+        Language of the study, whose names come first.
     """
     values = {}
     for name in steps:
@@ -49,16 +56,16 @@ def places_named(survey_id: str, steps: Iterable[str], matrices: Mapping[str, Se
         names, parts = matrices.get(step, ()), label.split("_")
         if label and len(names) == len(parts):
             values[name] = dict(zip(names, parts, strict=True))
-    return _places(survey_id, values)
+    return _places(survey_id, values, dict.fromkeys(values, lang))
 
 
-def _places(survey_id: str, values: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+def _places(survey_id: str, values: Mapping[str, Mapping[str, object]], languages: Mapping[str, str]) -> dict[str, str]:
     codebook = _codebook(survey_id) if values else None
     if codebook is None:
         return {}
     told = {}
     for name, codes in values.items():
-        words = [word for variable, code in codes.items() if (word := _word(codebook, variable, code))]
+        words = [word for variable, code in codes.items() if (word := _word(codebook, variable, code, languages[name]))]
         if words:
             told[name] = "; ".join(words)
     return told
@@ -74,11 +81,12 @@ def _codebook(survey_id: str) -> Codebook | None:
         return None
 
 
-def _word(codebook: Codebook, variable: str, code: object) -> str:
+def _word(codebook: Codebook, variable: str, code: object, lang: str) -> str:
     from evaluation.survey.codebook import code_text
 
     if variable not in codebook:
         return ""
     korean, english = codebook[variable].codes.get(code_text(code), ("", ""))
-    word = f"{korean} ({english})" if korean and english and korean != english else korean or english
+    first, second = (korean, english) if lang == "ko" else (english, korean)
+    word = f"{first} ({second})" if first and second and first != second else first or second
     return "" if word == str(code) else word

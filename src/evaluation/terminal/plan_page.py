@@ -12,7 +12,7 @@ from evaluation.study.cache import Preview
 from evaluation.study.plan import Plan, PlannedStep
 from evaluation.terminal.reasons import shared_reasons, spelt_reasons
 from evaluation.terminal.sheet import Sheet, glued
-from evaluation.terminal.spelling import counted, listed, padded, widest
+from evaluation.terminal.spelling import counted, listed, padded, short_name, widest
 
 _STYLES = {"run": "cyan", "cached": "green", "depends": "yellow", "skipped": "yellow"}
 _STATE = max(len(state) for state in _STYLES)
@@ -108,7 +108,7 @@ def _tell_differing(
     places: Mapping[str, str],
     verbose: bool,
 ) -> None:
-    """Tell each reason once, with the instances it holds for; an instance may have several."""
+    """Tell each instance once, with all of its reasons: the numbers of the lines add up."""
     found = [(step, preview) for step, preview in group if preview]
     lines: list[tuple[str, tuple[str, ...], list[PlannedStep]]] = []
     states: list[str] = list(dict.fromkeys(preview.state for _, preview in found))
@@ -116,17 +116,15 @@ def _tell_differing(
         verdicts = [(step, preview.why or ("",)) for step, preview in found if preview.state == state]
         lines += [(state, why, steps) for why, steps in shared_reasons(verdicts)]
     for state, why, steps in lines if verbose else lines[:_REASONS]:
-        titles = [glued(f"{step.label or step.name} {_short(places.get(step.name, ''))}".rstrip()) for step in steps]
+        titles = [
+            glued(f"{step.label or step.name} {short_name(places.get(step.name, ''))}".rstrip()) for step in steps
+        ]
         who = listed(titles, shown=len(titles) if verbose else _SHOWN)
         reason = f"{spelt_reasons(why, full=verbose)} ({len(steps):,}): {who}".lstrip()
         sheet.write(_line("  ", state, reason), hang=_STATE + 4)
-    rest = sum(len(why) for _, why, _ in lines[_REASONS:])
+    rest = sum(len(steps) for _, _, steps in lines[_REASONS:])
     if rest and not verbose:
-        sheet.write(f"and {counted(rest, 'further reason')} (-v tells them)", indent=4)
-
-
-def _short(place: str) -> str:
-    return ", ".join(part.partition(" (")[0] for part in place.split("; "))
+        sheet.write(f"and {counted(rest, 'further notebook')} for other reasons (-v tells them)", indent=4)
 
 
 def _line(lead: str, state: str, reason: str) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ def spelt_reasons(why: Sequence[str], *, full: bool = False, shown: int = 3) -> 
 
 
 def shared_reasons(items: Iterable[tuple[Item, Sequence[str]]]) -> list[tuple[tuple[str, ...], list[Item]]]:
-    """Return each reason once with all that it holds for; reasons that hold for the same ones stand together.
+    """Put items together that have the same reasons, so that each stands once and the numbers add up.
 
     Parameters
     ----------
@@ -37,20 +38,20 @@ def shared_reasons(items: Iterable[tuple[Item, Sequence[str]]]) -> list[tuple[tu
     Returns
     -------
     list of (reasons, items)
-        Those that hold for most come first. An item stands under each of its reasons.
+        The largest group comes first, and in each the reason that the fewest have, which is what tells it from
+        the others. Items without a reason are left out.
 
     Examples
     --------
-    >>> shared_reasons([("x", ["a", "b"]), ("y", ["b", "a", "c"]), ("z", ["never run"])])
-    [(('a', 'b'), ['x', 'y']), (('c',), ['y']), (('never run',), ['z'])]
+    >>> shared_reasons([("x", ["a", "b"]), ("y", ["b", "a", "c"]), ("z", ["never run"]), ("w", ["b", "a"])])
+    [(('a', 'b'), ['x', 'w']), (('c', 'a', 'b'), ['y']), (('never run',), ['z'])]
     """
-    known = list(items)
-    places: dict[str, list[int]] = {}
-    for place, (_, why) in enumerate(known):
-        for reason in dict.fromkeys(why):
-            places.setdefault(reason, []).append(place)
-    together: dict[tuple[int, ...], list[str]] = {}
-    for reason, where in places.items():
-        together.setdefault(tuple(where), []).append(reason)
-    ordered = sorted(together.items(), key=lambda pair: -len(pair[0]))
-    return [(tuple(reasons), [known[place][0] for place in where]) for where, reasons in ordered]
+    groups: dict[frozenset[str], list[Item]] = {}
+    number: Counter[str] = Counter()
+    for item, why in items:
+        number.update(dict.fromkeys(why, 1))
+        if why:
+            groups.setdefault(frozenset(why), []).append(item)
+    first = {reason: place for place, reason in enumerate(number)}
+    ordered = sorted(groups.items(), key=lambda pair: -len(pair[1]))
+    return [(tuple(sorted(why, key=lambda one: (number[one], first[one]))), found) for why, found in ordered]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evaluation.study.states import GOOD, CellWarning, Failure, State, StepOutcome
+from evaluation.terminal.spelling import short_name
 
 #: Beside the states of a finished step: not started yet, under way, and under way when the runner died.
 Standing = State | Literal["waiting", "running", "interrupted"]
@@ -97,8 +98,8 @@ class StepView:
 
     @property
     def short_place(self) -> str:
-        """The place in one language, for tables: ``"종로구"``."""
-        return ", ".join(part.partition(" (")[0] for part in self.place.split("; ")) if self.place else ""
+        """The place for tables: ``"종로구"``, of an English study ``"Jongno-gu 종로구"``."""
+        return short_name(self.place)
 
     @property
     def title(self) -> str:
@@ -112,7 +113,7 @@ class StepView:
 
     @property
     def long_title(self) -> str:
-        """Name and place in both languages: ``"district/110_2016, 종로구 (Jongno-gu)"``."""
+        """Name and place in both languages: ``"district/110_2016, 종로구 (Jongno-gu)"``, or the other way round."""
         return f"{self.name}, {self.place}" if self.place else self.name
 
     @property
@@ -189,6 +190,8 @@ class RunView:
         Seconds since a running one last gave a sign of life.
     commit : str
         Commit of the project it ran at; empty where that is not known.
+    options : str
+        What the command named beside the study, as it is typed: ``"--only districts -p lang=ko"``.
     """
 
     study: str
@@ -205,6 +208,7 @@ class RunView:
     page: str = ""
     silence: float = 0.0
     commit: str = ""
+    options: str = ""
 
     @property
     def groups(self) -> list[Group]:

@@ -71,6 +71,21 @@ def listed(names: Iterable[str], *, shown: int = SHOWN) -> str:
     return f"{', '.join(given[:shown])} and {len(given) - shown:,} more"
 
 
+def short_name(place: str) -> str:
+    """Return what codes stand for as tables have it: the Korean name, behind the English one where that comes first.
+
+    Examples
+    --------
+    >>> short_name("종로구 (Jongno-gu)"), short_name("Jongno-gu (종로구)"), short_name("중구; young"), short_name("")
+    ('종로구', 'Jongno-gu 종로구', '중구, young', '')
+    """
+    names = []
+    for part in place.split("; "):
+        first, _, second = part.removesuffix(")").rpartition(" (") if part.endswith(")") else (part, "", "")
+        names.append(f"{first} {second}" if first.isascii() and not second.isascii() else first)
+    return ", ".join(names)
+
+
 def padded(text: str, width: int) -> str:
     """Return a text cut or filled to so many columns of a terminal; a Korean letter takes two.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,6 +104,7 @@ def view_of_report(report: RunReport) -> RunView:
         disk=log.disk if log else {},
         page=relative(page) if page.is_file() else "",
         commit=_commit(report.folder),
+        options=_options(log) if log else "",
     )
 
 
@@ -110,24 +112,32 @@ def view_of_log(log: RunLog) -> RunView:
     """Return how a run stands, as its events tell."""
     places = _places(log.study, log.folder, list(log.cells))
     ended = {outcome.step: outcome for outcome in log.outcomes}
-    steps = tuple(_step(step, cells, ended, log, places.get(step, "")) for step, cells in log.cells.items())
-    page = log.folder / "report" / "index.html"
     quiet = silence(log) if log.state == "running" else 0.0
+    now = log.elapsed + quiet
+    steps = tuple(_step(step, cells, ended, log, places.get(step, ""), now) for step, cells in log.cells.items())
+    page = log.folder / "report" / "index.html"
     return RunView(
         log.study,
         log.state,
         steps,
         number=log.number,
-        elapsed=log.elapsed + quiet,
+        elapsed=now,
         folder=relative(log.folder),
         pid=log.pid,
-        complete=log.folder != project.project_root() / "outputs" / "partial" / log.study,
+        complete=log.complete and log.folder != project.project_root() / "outputs" / "partial" / log.study,
         notes=log.notes,
         disk=log.disk,
         page=relative(page) if page.is_file() else "",
         silence=quiet,
         commit=_commit(log.folder),
+        options=_options(log),
     )
+
+
+def _options(log: RunLog) -> str:
+    """Return what the command of a run named beside the study, to be typed again."""
+    given = [word for name, value in log.given.items() for word in ("-p", f"{name}={value}")]
+    return shlex.join([*(word for step in log.only for word in ("--only", step)), *given])
 
 
 def silence(log: RunLog) -> float:
@@ -138,7 +148,7 @@ def silence(log: RunLog) -> float:
         return 0.0
 
 
-def _step(name: str, cells: int, ended: Mapping[str, StepOutcome], log: RunLog, place: str) -> StepView:
+def _step(name: str, cells: int, ended: Mapping[str, StepOutcome], log: RunLog, place: str, now: float) -> StepView:
     why = log.why.get(name, ())
     if name in ended:
         return StepView.of(ended[name], place=place, why=why)
@@ -146,7 +156,7 @@ def _step(name: str, cells: int, ended: Mapping[str, StepOutcome], log: RunLog, 
     if sign is None:
         return StepView(name, "waiting", cells=cells, place=place)
     state: Standing = "running" if log.state == "running" else "interrupted"
-    return StepView(name, state, sign.done, sign.cells, place=place, why=why)
+    return StepView(name, state, sign.done, sign.cells, now - log.begun.get(name, now), place=place, why=why)
 
 
 def _of_manifest(study: str, run: Path) -> RunView:
@@ -182,7 +192,8 @@ def _places(study: str, run: Path, steps: list[str]) -> dict[str, str]:
     try:
         resolved = json.loads((run / RESOLVED).read_text(encoding="utf-8"))
         matrices = {name: list(step.get("matrix") or {}) for name, step in resolved["steps"].items()}
-        return places_named(str(resolved["survey"]), steps, matrices)
+        lang = str((resolved.get("parameters") or {}).get("lang", "en"))
+        return places_named(str(resolved["survey"]), steps, matrices, lang)
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return {}
 

@@ -138,8 +138,8 @@ def test_a_run_that_is_not_good_cannot_be_signed(signed):
     [
         (("name: 김하나", "nam: 김하나"), "unknown key 'signoffs.0.nam'. Did you mean 'name'?"),
         (("  role: methods editor\n", ""), "'signoffs.0.role' is missing"),
-        (("date: 2017-12-01", "date: December"), "signoffs.0.date"),
-        (("manifest: ", "manifest: x"), "signoffs.0.manifest"),
+        (("date: 2017-12-01", "date: gestern"), "signoffs.0.date: expected a date like 2017-12-01 (got 'gestern')"),
+        (("manifest: ", "manifest: x"), "signoffs.0.manifest: expected a SHA-256, 64 digits and letters a to f"),
         (("name: 김하나", "name: 7"), "signoffs.0.name: expected text, got 7"),
         (("signoffs:", "signoffs: 1\nsignoffs:"), "found duplicate key"),
         (("signoffs:\n", "signoffs: [\n"), "not valid YAML"),

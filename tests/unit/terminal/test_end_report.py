@@ -217,15 +217,27 @@ def test_ten_thousand_notebooks_fold_to_one_page():
     assert len(text.splitlines()) < 40
 
 
-def test_each_reason_stands_once_with_all_that_it_made_run():
+def test_each_notebook_stands_once_with_all_of_its_reasons():
     both, other = ("a.py changed", "b.csv changed", "a.py changed"), ("a.py changed", "b.csv changed", "c.py changed")
     views = [district(code, why=other if code == "110" else both) for code in DISTRICTS]
     told = section(page(RunView("s", "ok", (*views, StepView("report", "ok", why=("never run",))))), "Why they ran")
     assert told.split("\n\n")[0].splitlines() == [
-        "  a.py changed; b.csv changed: district (all 25)",
-        "  c.py changed: district/110_2017 종로구",
+        "  a.py changed; b.csv changed: district (24 of 25)",
+        "  c.py changed; a.py changed; b.csv changed: district/110_2017 종로구",
         "  never run: report",
     ]
+
+
+def test_the_command_to_run_again_is_the_one_that_was_given():
+    text = page(batch(options="--only districts -p lang=ko", complete=False))
+    assert "  evaluation run seoul_2017 --only districts -p lang=ko\n" in text
+
+
+def test_of_an_english_study_the_english_name_comes_first_and_the_korean_one_stays():
+    view = StepView("district/680_2017", "ok", place="Gangnam-gu (강남구)")
+    assert view.title == "district/680_2017 Gangnam-gu 강남구"
+    assert view.long_title == "district/680_2017, Gangnam-gu (강남구)"
+    assert district("680").title == "district/680_2017 강남구"
 
 
 def test_an_overview_gives_a_run_one_line():

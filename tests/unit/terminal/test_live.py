@@ -3,7 +3,9 @@
 import io
 import re
 import runpy
+import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +14,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, Group
 
+from evaluation.study.interrupts import Interrupts
 from evaluation.study.states import Failure, Progress
 from evaluation.terminal import screen
 from evaluation.terminal.lines import PATIENCE, PlainLines
-from evaluation.terminal.live import LiveTable, live_lines
+from evaluation.terminal.live import STOPPING, LiveTable, live_lines
 from evaluation.terminal.sheet import rendered
 from evaluation.terminal.snapshot import StepView
 from evaluation.terminal.tally import Tally
@@ -209,6 +212,20 @@ def test_the_table_is_drawn_on_a_terminal_and_makes_room_when_the_run_has_ended(
     assert "110 종로구  running cell 2 of 4" in drawn
     assert "building the report" in drawn
     assert drawn.endswith("\x1b[2K"), "the table is wiped"
+
+
+def test_after_the_first_signal_to_stop_table_and_lines_say_that_the_run_is_stopping(log):
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=90, height=20, color_system=None, legacy_windows=False)
+    with Interrupts(), LiveTable(small_plan(), console, PLACES) as watcher:
+        watcher.note("building the report")
+        assert "stopping" not in stream.getvalue()
+        signal.raise_signal(signal.SIGTERM)
+        watcher._live.refresh()
+        assert stream.getvalue().rstrip().endswith(STOPPING)
+        with log.lines:
+            time.sleep(1.3)
+    assert [line for line in log.told() if "stopping" in line] == [f"02:14:31 small: {STOPPING}"]
 
 
 def test_lines_go_where_no_terminal_is(capsys, monkeypatch):

@@ -88,10 +88,10 @@ def test_with_v_notebooks_needs_and_parameters_are_told_and_nothing_is_folded():
     assert "    lang = 'en'  (default)\n" in text
 
 
-def test_instances_with_several_reasons_stand_under_each_of_them():
+def test_an_instance_with_several_reasons_stands_in_one_line_and_the_numbers_add_up():
     text = page(plan(), previews(("run", ("a.py changed", "b.py changed")), d110=("run", ("a.py changed",))), PLACES)
-    assert "district (25)  25 run\n    run      a.py changed (25): 110_2017 종로구," in text
-    assert "    run      b.py changed (24): 140_2017 중구," in text
+    assert "district (25)  25 run\n    run      b.py changed; a.py changed (24): 140_2017 중구," in text
+    assert "    run      a.py changed (1): 110_2017 종로구\n" in text
 
 
 def test_many_reasons_that_all_share_are_counted():
@@ -103,7 +103,7 @@ def test_of_many_different_reasons_the_rest_is_counted_and_told_with_v():
     each = {f"d{code}": ("run", (f"{code}.csv changed",)) for code in DISTRICTS}
     text = page(plan(), previews(**each), PLACES)
     assert "district (25)  25 run\n" in text
-    assert "    and 17 further reasons (-v tells them)\n" in text
+    assert "    and 17 further notebooks for other reasons (-v tells them)\n" in text
     assert "740.csv changed (1): 740_2017 강동구" in page(plan(), previews(**each), PLACES, verbose=True)
 
 
@@ -136,22 +136,23 @@ def survey(tmp_path, monkeypatch):
 
 def test_codes_get_their_names_from_the_codebook(survey):
     steps = [
-        SimpleNamespace(name="district/110_2016", values={"district": "110", "year": 2016}),
-        SimpleNamespace(name="district/140_1", values={"district": "140", "age": 1}),
-        SimpleNamespace(name="district/999_2016", values={"district": "999", "year": 2016}),
-        SimpleNamespace(name="report", values={}),
+        SimpleNamespace(name="district/110_2016", values={"district": "110", "year": 2016}, parameters={"lang": "ko"}),
+        SimpleNamespace(name="district/140_1", values={"district": "140", "age": 1}, parameters={"lang": "ko"}),
+        SimpleNamespace(name="district/999_2016", values={"district": "999", "year": 2016}, parameters={}),
+        SimpleNamespace(name="report", values={}, parameters={}),
     ]
     named = {"district/110_2016": "종로구 (Jongno-gu)", "district/140_1": "중구; young"}
     assert places_of("small", steps) == named
     matrices = {"district": ["district", "year"]}
-    assert places_named("small", ["district/110_2016", "report"], matrices) == {
-        "district/110_2016": "종로구 (Jongno-gu)"
-    }
-    assert places_named("small", ["district/1_1_0_2016"], matrices) == {}, "parts that cannot be told apart"
+    for lang, name in (("ko", "종로구 (Jongno-gu)"), ("en", "Jongno-gu (종로구)")):
+        assert places_named("small", ["district/110_2016", "report"], matrices, lang) == {"district/110_2016": name}
+        steps[0].parameters["lang"] = lang
+        assert places_of("small", steps[:1]) == {"district/110_2016": name}
+    assert places_named("small", ["district/1_1_0_2016"], matrices, "ko") == {}, "parts that cannot be told apart"
 
 
 def test_a_codebook_that_cannot_be_read_costs_names_and_nothing_else(survey):
-    steps = [SimpleNamespace(name="district/110", values={"district": "110"})]
+    steps = [SimpleNamespace(name="district/110", values={"district": "110"}, parameters={"lang": "ko"})]
     (survey / "codes.csv").write_text("list,code\ndistrict,110\n", encoding="utf-8")
     assert places_of("small", steps) == {}
     assert places_of("absent", steps) == {}
