@@ -72,11 +72,14 @@ def gather(name: str, *, where: Mapping[str, Any] | None = None, study: str | No
     -----
     A notebook opened by hand reads the last good run, or the published one, where it did not publish itself.
     """
+    if where is not None and not isinstance(where, Mapping):
+        raise ColumnError(f"gather: where must map columns to values, got {where!r}. Write where={{'year': 2016}}.")
     study = _study_of(study)
     found = _found(study, name)
     codebook = _codebook(study)
     parts = [_of_instance(name, instance, estimates, found.terms) for instance, estimates in found.by_instance]
     whole = _together(name, parts, found, codebook)
+    whole = replace(whole, provenance=_provenance(found, where or {}, codebook))
     return whole if where is None else _held(whole, where, found.matrix)
 
 
@@ -101,6 +104,10 @@ def refusals(*gathered: Estimates) -> Refusals:
         raise PublishError("refusals needs estimates to look through, such as ev.gather('district_items').")
     frames = []
     for result in gathered:
+        if not isinstance(result, Estimates):
+            raise PublishError(
+                f"refusals looks through estimates, got {type(result).__name__}. Give what ev.gather made."
+            )
         shown = result.masked()
         k = len(shown)
         marks = np.asarray(shown.columns.get("mark", np.full(k, "", dtype=object)), dtype=object)
@@ -253,8 +260,6 @@ def _together(name: str, parts: Sequence[Estimates], found: _Found, codebook: Co
     if len(alike) > 1:
         raise PublishError(f"the instances published '{name}' with other verbs, levels or keys. Run them all again.")
     keys = pd.concat([part.keys for part in parts], ignore_index=True)
-    provenance = common_provenance({str(at): one for at, one in enumerate(there)})
-    labels = GatheredLabels([one.provenance.labels for one in there[:1]], codebook)
     return Estimates(
         verb=first.verb,
         keys=keys,
@@ -262,7 +267,7 @@ def _together(name: str, parts: Sequence[Estimates], found: _Found, codebook: Co
         vcov=_covariance(first.verb, parts, keys, found.matrix),
         df=np.concatenate([part.df for part in parts]),
         n_obs=np.concatenate([part.n_obs for part in parts]),
-        provenance=replace(provenance, labels=labels),
+        provenance=first.provenance,
         conf_level=first.conf_level,
         interval=np.concatenate([part.confidence_interval() for part in parts]),
         interval_method=first.interval_method,
@@ -276,6 +281,24 @@ def _together(name: str, parts: Sequence[Estimates], found: _Found, codebook: Co
             **({"shares": True} if all(one.fit.get("shares") for one in there) else {}),
         },
     )
+
+
+def _provenance(found: _Found, where: Mapping[str, Any], codebook: Codebook) -> Provenance:
+    """Return what the instances that are asked for have in common: one wave has its size, several have none."""
+    there = [(instance, estimates) for instance, estimates in found.by_instance if estimates is not None]
+    asked = [
+        estimates
+        for instance, estimates in there
+        if all(code_text(value) in _texts(where[name]) for name, value in instance.values.items() if name in where)
+    ]
+    kept = asked or [estimates for _, estimates in there]
+    labels = GatheredLabels([kept[0].provenance.labels], codebook)
+    return replace(common_provenance({str(at): one for at, one in enumerate(kept)}), labels=labels)
+
+
+def _texts(wanted: Any) -> set[str]:
+    several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
+    return {code_text(value) for value in (wanted if several else [wanted])}
 
 
 def _there(parts: Iterable[Estimates]) -> list[Estimates]:
@@ -333,8 +356,7 @@ def _held(whole: Estimates, where: Mapping[str, Any], matrix: Sequence[str]) -> 
     for name, wanted in where.items():
         if name not in whole.keys:
             raise ColumnError(f"gather: no key column '{name}'. {did_you_mean(name, list(map(str, whole.keys)))}")
-        several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
-        values = {code_text(value) for value in (wanted if several else [wanted])}
+        values = _texts(wanted)
         own = [code_text(value) for value in whole.keys[name]]
         if unknown := sorted(values - set(own)):
             raise ColumnError(f"gather: no row has {name} = {unknown[0]}. {did_you_mean(unknown[0], set(own))}")

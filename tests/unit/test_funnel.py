@@ -134,6 +134,10 @@ def test_what_cannot_be_a_funnel_is_refused_in_words():
         ev.funnel(made.take(np.array([0, 1])))
     with pytest.raises(EstimationError, match="the inner first"):
         ev.funnel(made, levels=(0.998, 0.95))
+    with pytest.raises(EstimationError, match="the inner first"):
+        ev.funnel(made, levels=(0.95, 0.95))
+    with pytest.raises(EstimationError, match="Give it as a share"):
+        ev.funnel(made, target=77.0)
     twice = replace(made, keys=made.keys.assign(district=[1, 1, 2], year=[2015, 2016, 2016]))
     with pytest.raises(EstimationError, match="the rows differ in year"):
         ev.funnel(twice)
@@ -318,6 +322,27 @@ def test_a_wave_of_all_areas_names_itself_and_counts_its_own(design):
         ev.wave_means(design, "y", wave={})
 
 
+def test_a_reworded_item_has_neither_a_change_nor_the_levels_to_subtract(design, monkeypatch):
+    monkeypatch.setattr("evaluation.estimation.trend.breaks_of_survey", lambda *_: {"y": {2016: "asked otherwise"}})
+    change = ev.area_change(ev.survey_area(design, {"gu": "b"}, wave={"year": 2016}), ["y", "yes"])
+    rows = change.tidy().set_index("term")
+    assert rows.loc["y", "refused_because"] == "asked in other words in the wave before"
+    assert rows.loc["y", ["estimate", "at_start", "at_end"]].isna().all()
+    assert rows.loc["yes", ["estimate", "at_start", "at_end"]].notna().all()
+
+
+def test_a_refused_rare_group_is_not_marked_for_its_answers_too(design):
+    strict = replace(design, provenance=replace(design.provenance, min_cell=5, min_base=400))
+    here = ev.survey_area(strict, {"gu": "b"}, wave={"year": 2016})
+    refused = ev.area_group(here, "yes", group={"rare": 1}, minimum_n=500)
+    assert refused.n_obs[0] >= 5
+    assert refused.marks == [""]
+    assert refused.masked().columns["refused_because"].tolist() == ["fewer respondents than the stated minimum"]
+    few = replace(refused.provenance, min_cell=1_000)
+    marked = ev.refuse_small(replace(ev.area_means(here, "yes"), provenance=few), minimum_n=500)
+    assert marked.marks == ["[c]"]
+
+
 def test_one_wave_is_enough_and_nobody_is_no_failure(design):
     first = ev.survey_area(design, {"gu": "a"}, wave={"year": 2014})
     alone = ev.area_group(first, "y", group={"rare": 1}, minimum_n=5)
@@ -350,6 +375,11 @@ def test_areas_that_cannot_be_are_refused_with_the_next_move(design, here):
         ev.area_means(SimpleNamespace(), "y")
     with pytest.raises(EstimationError, match="waves must be 1 or above"):
         ev.area_group(here, "y", group={"rare": 1}, waves=0)
+    for group in ("rare", {}):
+        with pytest.raises(EstimationError, match="group must map a column to a value"):
+            ev.area_group(here, "y", group=group)
+    with pytest.raises(EstimationError, match=r"a page is about one wave, a number, got \[2015, 2016\]"):
+        ev.survey_area(design, {"gu": "b"}, wave={"year": [2015, 2016]})
 
 
 def test_nobody_outside_leaves_no_rest_to_compare():

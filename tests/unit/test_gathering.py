@@ -150,6 +150,27 @@ def test_a_rare_group_is_refused_and_its_hidden_count_does_not_come_back(run, mo
     assert set(listed["mark"]) <= {"[c]", "[u]"}
 
 
+def test_what_stands_below_is_of_the_instances_that_are_asked_for(run, monkeypatch):
+    def sized(here, items):
+        means = ev.area_means(here, items)
+        return replace(means, provenance=replace(means.provenance, n=1_000 + here.area["district"]))
+
+    published(monkeypatch, district_items=sized)
+    assert ev.gather("district_items").provenance.n == 0
+    assert ev.gather("district_items", where={"district": 440}).provenance.n == 1_440
+    assert (
+        ev.gather("district_items", where={"district": 440}).provenance.labels.value("district", 440, "en") == "Mapo-gu"
+    )
+
+
+def test_wrong_arguments_are_refused_in_words(run, monkeypatch):
+    published(monkeypatch, district_items=ev.area_means)
+    with pytest.raises(ColumnError, match="where must map columns to values, got 'year=2016'"):
+        ev.gather("district_items", where="year=2016")
+    with pytest.raises(PublishError, match="refusals looks through estimates, got list"):
+        ev.refusals([])
+
+
 def test_marked_rows_are_listed_with_the_mark(run, monkeypatch):
     def few(here, items):
         means = ev.area_means(here, items)

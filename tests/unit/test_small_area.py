@@ -242,6 +242,20 @@ def test_an_area_where_all_gave_one_answer_has_no_value_after_its_refusal():
     assert np.flatnonzero(np.isnan(result.estimate)).tolist() == [4]
 
 
+def test_waves_put_together_are_named_below_the_model_and_in_its_rows():
+    frame, covariates, _ = respondents()
+    made = ev.survey_mean(ev.survey_design(frame[frame["gu"] != "g03"]), "y", by="gu")
+    titled = replace(made.provenance, title={"en": "Ten waves", "ko": "열 조사"})
+    told = np.full(len(made), "2014, 2015, 2016", dtype=object)
+    result = ev.fay_herriot(replace(made, provenance=titled, columns={"waves_pooled": told}), covariates)
+    waves = dict(zip(result.keys["gu"], result.columns["waves_pooled"], strict=True))
+    assert (waves["g03"], waves["g04"]) == ("", "2014, 2015, 2016")
+    assert "Ten waves: 2014, 2015, 2016" in ev.table(result, lang="en").caption
+    mixed = np.where(np.arange(len(made)) < 3, "2014, 2015", told).astype(object)
+    several = ev.fay_herriot(replace(made, provenance=titled, columns={"waves_pooled": mixed}), covariates)
+    assert several.provenance.title["en"] == "Ten waves"
+
+
 def test_other_scales_and_orders_of_areas_change_nothing():
     frame, covariates, _ = respondents()
     first = ev.fay_herriot(ev.survey_mean(ev.survey_design(frame), "y", by="gu"), covariates)

@@ -142,7 +142,10 @@ def survey_area(design: Design, area: Mapping[str, Any], *, wave: Mapping[str, A
                 f"survey_area: {name} must map a column to a value, got {given!r}. Write area={{'district': 110}}, "
                 f"wave={{'year': 2016}}."
             )
-    time = str(next(iter(wave)))
+    ((column, value),) = wave.items()
+    time = str(column)
+    if not pd.api.types.is_scalar(value):
+        raise EstimationError(f"survey_area: a page is about one wave, a number, got {value!r}. Give one of them.")
     if time in area:
         raise ColumnError(f"survey_area: '{time}' cannot be area and wave at once. Leave it out of the area.")
     if not pd.api.types.is_numeric_dtype(design.column(time)):
@@ -338,8 +341,8 @@ def area_change(area: Area, variables: Names, *, conf_level: float = 0.95) -> Es
     reason = np.where(np.isnan(change.estimate), REWORDED, "").astype(object)
     columns = {
         "wave_before": np.full(len(change), wording.wave_label(earlier[-1]), dtype=object),
-        "at_start": start,
-        "at_end": end,
+        "at_start": np.where(reason == "", start, np.nan),
+        "at_end": np.where(reason == "", end, np.nan),
         "refused_because": reason,
     }
     return replace(change, verb="area_change", keys=_keys(area, change.keys["term"].tolist()), columns=columns)
@@ -397,6 +400,10 @@ def area_group(
     """
     area = _require_area(area, "area_group")
     names = list(names_of(variables, "area_group"))
+    if not isinstance(group, Mapping) or not group:
+        raise EstimationError(
+            f"area_group: group must map a column to a value, got {group!r}. Write group={{'participant': 1}}."
+        )
     if isinstance(waves, bool) or not isinstance(waves, int) or waves < 1:
         raise EstimationError(f"area_group: waves must be 1 or above, got {waves!r}. Write waves=3.")
     require_minima(minimum_n, minimum_df)

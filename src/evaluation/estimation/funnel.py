@@ -174,7 +174,7 @@ def _levels(levels: Sequence[float]) -> tuple[float, float]:
     if (
         len(given) != 2
         or not all(isinstance(level, float) and 0 < level < 1 for level in given)
-        or given != sorted(given)
+        or not given[0] < given[1]
     ):
         raise EstimationError(f"funnel: levels are two shares, the inner first, got {levels!r}. Write (0.95, 0.998).")
     return given[0], given[1]
@@ -241,6 +241,11 @@ def _of_term(
         raise EstimationError(f"funnel: '{term}' has {len(own)} areas with a number; at least 3 are needed.")
     n = own["n_effective"].to_numpy(dtype=float)
     estimate = own["estimate"].to_numpy(dtype=float)
+    if ((estimate >= 0) & (estimate <= 1)).all() and not -1 <= target <= 2:
+        raise EstimationError(
+            f"funnel: the target of '{term}' is {target:g}, but all areas lie between 0 and 1. Give it as a share, "
+            f"such as 0.77 for 77 per cent."
+        )
     each = _variance_of_one(own, target)
     distance = (estimate - target) / np.sqrt(each / n)
     between = _between_variance(estimate, n / each)

@@ -237,8 +237,12 @@ def _refused(result: Estimates, minimum_n: int, minimum_df: float, *, absent: Ma
     )
     gone = reason != ""
     contributions = result.contributions
+    # What is refused needs no mark, which would tell that few gave one of the answers; a small count keeps its own.
+    counted = gone & (result.n_obs >= result.provenance.min_cell)
     return replace(
         result,
+        bases=np.where(counted, 0, result.base_sizes),
+        cell_counts=None if result.cell_counts is None else np.where(gone, 0, result.cell_counts),
         estimate=np.where(gone, np.nan, result.estimate),
         vcov=np.where(gone[:, None] | gone[None, :], np.nan, result.vcov),
         contributions=None if contributions is None else np.where(gone, np.nan, contributions),

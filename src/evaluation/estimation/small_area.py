@@ -13,7 +13,7 @@ from evaluation.errors import ColumnError, EstimationError, IdentificationError
 from evaluation.estimation.area_model import AreaMethod, AreaModel, fit_area_model
 from evaluation.estimation.arguments import require_number
 from evaluation.estimation.pooled_waves import NO_ERROR
-from evaluation.results import SMALL_CELL, Estimates
+from evaluation.results import SMALL_CELL, Estimates, Provenance
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -270,7 +270,7 @@ def _result(
         vcov=covariance,
         df=np.full(len(x), np.inf),
         n_obs=np.full(len(x), n_used, dtype=np.int64),
-        provenance=direct.provenance,
+        provenance=_provenance(direct),
         conf_level=conf_level,
         interval_method="normal",
         method=f"{told}; model variance zero: the model's prediction alone" if model.variance == 0 else told,
@@ -317,7 +317,24 @@ def _columns(
         "n_area": np.where(hidden, np.nan, found.n),
         "basis": basis.astype(object),
         **marks,
+        **_waves(direct, found),
     }
+
+
+def _waves(direct: Estimates, found: _Areas) -> dict[str, NDArray[Any]]:
+    """Return the waves that are put together behind each direct estimate, where it says so."""
+    if "waves_pooled" not in direct.columns:
+        return {}
+    return {"waves_pooled": np.array([*direct.columns["waves_pooled"], ""], dtype=object)[found.row]}
+
+
+def _provenance(direct: Estimates) -> Provenance:
+    """Return where the estimates come from; what stands below names the waves, where all areas have the same."""
+    told = {str(waves) for waves in direct.columns.get("waves_pooled", ()) if waves}
+    if len(told) != 1:
+        return direct.provenance
+    title = {lang: f"{text}: {next(iter(told))}" for lang, text in direct.provenance.title.items() if text}
+    return replace(direct.provenance, title=title)
 
 
 def _said(direct: Estimates, found: _Areas) -> NDArray[Any]:
