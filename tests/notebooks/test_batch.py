@@ -466,6 +466,27 @@ def test_ctrl_c_ends_a_run_that_still_waits_for_its_first_kernel(project, times,
         )
 
 
+def stopped(folder):
+    assert read_manifest(folder)["state"] == "ok"
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def without_report(folder):
+    raise ProjectError("no report")
+
+
+@pytest.mark.parametrize(("finish", "state", "code"), [(stopped, "cancelled", 130), (without_report, "failed", 1)])
+def test_manifest_events_and_exit_code_say_the_same_of_a_run_whose_report_was_not_built(project, finish, state, code):
+    make(project, {"one": ["1"]})
+    report = run_study("small", finish=finish)
+    assert (report.state, report.exit_code) == (state, code)
+    assert report.folder == project / "outputs" / "failed" / "small"
+    log, manifest = latest_run("small"), read_manifest(report.folder)
+    assert (log.state, log.exit_code) == (state, code)
+    assert manifest["state"] == state
+    assert manifest["steps"]["one"]["state"] == "ok"
+
+
 def test_a_second_run_of_a_study_is_refused_and_the_first_goes_on(project):
     make(project, {"wait": ["import os, pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.05)"]})
     process = start(project)

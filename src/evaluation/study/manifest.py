@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -80,6 +81,33 @@ def write_manifest(
         "steps": steps,
         "unattributed": [file for file in _written(run) if file not in listed],
     }
+    _write(run, content)
+    shutil.rmtree(run / LOG, ignore_errors=True)
+    return content
+
+
+def restate(run: Path, state: str) -> None:
+    """Let the manifest of a run say what became of it, where that was decided after the manifest was written.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+    state : str
+        ``"ok"``, ``"skipped"``, ``"failed"`` or ``"cancelled"``.
+    """
+    with contextlib.suppress(ProjectError):
+        content = read_manifest(run)
+        if content["state"] == state:
+            return
+        try:
+            _write(run, {**content, "state": state})
+        except OSError:
+            # On a full disk: no manifest is better than one that says that all is good.
+            (run / MANIFEST).unlink(missing_ok=True)
+
+
+def _write(run: Path, content: Mapping[str, Any]) -> None:
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     unfinished = run / f"{MANIFEST}.part"
     try:
@@ -88,8 +116,6 @@ def write_manifest(
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
-    shutil.rmtree(run / LOG, ignore_errors=True)
-    return content
 
 
 def _instance(step: PlannedStep) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from evaluation.study.execution import CELL_TIMEOUT
 from evaluation.study.hashes import Change
 from evaluation.study.interrupts import Interrupts
 from evaluation.study.kernels.source import Kernels
-from evaluation.study.manifest import inputs_of, published_files, state_of, write_manifest
+from evaluation.study.manifest import inputs_of, published_files, restate, state_of, write_manifest
 from evaluation.study.orphans import end_orphans
 from evaluation.study.plan import Plan, plan_study
 from evaluation.study.staging import Kind, Staging, require_free
@@ -287,7 +287,9 @@ class _Run:
             state, self.problem = "failed", f"{type(error).__name__}: {error}"
         except OSError as error:
             state, self.problem = "failed", _told(error, "the manifest or the report of this run")
-        return "cancelled" if self.interrupts.requested else state
+        state = "cancelled" if self.interrupts.requested else state
+        restate(self.staging.folder, state)
+        return state
 
 
 def _changed(file: str) -> str:
