@@ -1,9 +1,12 @@
 """Steps that write over, remove or spoil what other steps published, or their own log: told, failed, never kept."""
 
+import contextlib
 import json
 import os
+import sys
 
 import nbformat
+import psutil
 import pytest
 
 from evaluation.study.run import run_study
@@ -92,3 +95,30 @@ def test_steps_that_touch_what_others_published_fail_each_time_and_the_others_go
 
     make(project, {name: (needs, "" if code != "1" else code) for name, (needs, code) in STEPS.items()})
     assert run_study("small", jobs=2).exit_code == 0
+
+
+SLEEPER = """
+import subprocess, sys
+command = [sys.executable, "-c", "import time; time.sleep(600)"]
+own = subprocess.Popen(command, start_new_session=True)
+daemon = subprocess.run(["sh", "-c", "setsid sleep 600 >/dev/null 2>&1 & echo $!"], capture_output=True, text=True)
+same = subprocess.Popen(command)
+_ = open("pids-" + step, "w").write(f"{own.pid} {same.pid} {daemon.stdout.strip()}")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are found by /proc")
+@pytest.mark.parametrize("kernel", ["forked", "plain"])
+def test_programs_that_notebooks_start_end_with_their_kernels(project, kernel):
+    make(project, {"good": ((), SLEEPER), "dies": ((), SLEEPER + "open('pids-dies').close(); os._exit(3)")})
+    states = told(run_study("small", jobs=2, kernel=kernel))
+    assert (states["good"][0], states["dies"][0]) == ("ok", "died")
+    left = {name: [int(pid) for pid in (project / f"pids-{name}").read_text().split()] for name in ("good", "dies")}
+    # Of a plain kernel that ends by itself only its own group is known.
+    known = left["good"][:2] + left["dies"][1:2] if kernel == "plain" else left["good"] + left["dies"]
+    try:
+        assert not [pid for pid in known if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+    finally:
+        for pid in left["good"] + left["dies"]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)

@@ -18,7 +18,7 @@ from papermill.translators import PythonTranslator, papermill_translators
 from evaluation.compiled_cells import without_temporary_files
 from evaluation.recording import RECORD
 from evaluation.study.client import StudyClient
-from evaluation.study.kernels.source import Kernels
+from evaluation.study.kernels.source import KernelProcess, Kernels
 from evaluation.study.output_limit import LIMIT, OutputLimit, message
 from evaluation.study.parameters import is_declared
 from evaluation.study.states import CellWarning, Failure, State, explained
@@ -148,6 +148,7 @@ class Execution:
         self.peak_memory_bytes = 0
         self._cancelled: tuple[str, str] | None = None
         self._client: StudyClient | None = None
+        self._process: KernelProcess | None = None
 
     def run(self, nb: nbformat.NotebookNode, kernel_name: str) -> nbformat.NotebookNode:
         """Run ``nb`` in a fresh kernel; its outputs and what became of it are filled in."""
@@ -228,9 +229,12 @@ class Execution:
                 self._stop("died", cell, "DeadKernelError", f"{fate}: {error}{_tail(log)}")
         finally:
             self._client = None
+            if self._process is not None:
+                self._process.kill_group()
+                self._process = None
 
     def _begin(self, client: StudyClient, kernels: Kernels) -> None:
-        process = kernels.process_of(client)
+        process = self._process = kernels.process_of(client)
         if process is not None and self.on_start is not None:
             self.on_start(process.pid)
         client.ask(_LIMITED)
@@ -238,7 +242,16 @@ class Execution:
             client.ask(self.recording)
 
     def _end(self, client: StudyClient, nb: nbformat.NotebookNode, running: list[nbformat.NotebookNode]) -> None:
-        """Ask a kernel that is still there what the notebook used."""
+        """Ask a kernel that is still there what the notebook used, and end what the notebook started beside."""
+        try:
+            self._ask_for_record(client, nb, running)
+        finally:
+            if self._process is not None:
+                self._process.end_children()
+
+    def _ask_for_record(
+        self, client: StudyClient, nb: nbformat.NotebookNode, running: list[nbformat.NotebookNode]
+    ) -> None:
         if self.state not in ("ok", "failed"):
             return
         self.record = client.ask(RECORD) if self.recording else None

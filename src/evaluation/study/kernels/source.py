@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import IO, Any, Literal, Protocol, Self
 
+import psutil  # type: ignore[import-untyped]
+
 from evaluation.study.kernels.provisioner import StudyManager
 from evaluation.study.kernels.sockets import SocketFolder
 from evaluation.study.kernels.warm import ForkedProcess, WarmProcess
@@ -50,14 +52,24 @@ class KernelProcess:
         return self._child.poll()
 
     def kill_group(self) -> None:
-        """End the kernel and what it started; nothing happens where it has ended already."""
-        if self._child.poll() is not None:
-            return
+        """End the kernel and what it started, that also where the kernel itself has ended already."""
         if isinstance(self._child, ForkedProcess) or not hasattr(os, "killpg"):
-            self._child.kill()
+            if self._child.poll() is None:
+                self._child.kill()
             return
-        with contextlib.suppress(ProcessLookupError):
+        self.end_children()
+        # The number stays that of the group as long as somebody of it lives.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+
+    def end_children(self) -> None:
+        """End what a plain kernel that still runs has started, whatever its session; a forked one's end with it."""
+        if isinstance(self._child, ForkedProcess) or self._child.poll() is not None:
+            return
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
 
 
 class Kernels:

@@ -67,10 +67,19 @@ PACKAGES = (
     "ruamel.yaml",
     "openpyxl",
 )
+#: How often, and how many seconds apart, processes that were killed are looked for.
+_ROUNDS, _SOON = 400, 0.005
 #: Bytes a message may have.
 LONGEST = 1 << 17
 
+#: Seconds after which the warm process looks, while it imports, whether the runner is still there.
+LOOK = 0.25
+#: Seconds that what kernels left behind may take to end.
+_PATIENCE = 1.0
+
 _SET_DEATH_SIGNAL = 1
+_SET_CHILD_SUBREAPER = 36
+_SET_CHILD_SUBREAPER = 36
 
 
 class _Listener:
@@ -122,6 +131,24 @@ def preload(listener: _Listener) -> str:
     return ""
 
 
+@contextlib.contextmanager
+def ending_with(control: socket.socket) -> Iterator[None]:
+    """End this process as soon as the other end of a socket is closed, in the middle of whatever it does."""
+
+    def look(number: int, frame: object) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if not control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                os._exit(1)
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK, LOOK)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 class Warm:
     """The kernels that were forked and still run.
 
@@ -135,6 +162,10 @@ class Warm:
         self.control = control
         self.parent = os.getppid()
         self.libc = ctypes.CDLL(None)
+        # What kernels started in sessions of their own, and left behind, comes here.
+        self.libc.prctl(_SET_CHILD_SUBREAPER, 1)
+        # What a kernel that has ended had started becomes a child of this process, whatever its session.
+        self.libc.prctl(_SET_CHILD_SUBREAPER, 1)
         self.kernels: dict[int, tuple[int, int]] = {}
         self.ears = select.poll()
         self.ears.register(control, select.POLLIN)
@@ -160,6 +191,32 @@ class Warm:
         """End every kernel with what it started."""
         for _, pid in self.kernels.values():
             _signal_group(pid, signal.SIGKILL)
+        self.kernels.clear()
+        self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        """End what kernels that are gone had started; each that ends may leave further ones."""
+        own = {pid for _, pid in self.kernels.values()}
+        deadline = time.monotonic() + _PATIENCE
+        while (left := _children() - own) and time.monotonic() < deadline:
+            for pid in left:
+                _signal_group(pid, signal.SIGKILL)
+                os.waitpid(pid, os.WNOHANG)
+            time.sleep(0.005)
+        self.kernels.clear()
+        self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        """End what kernels that are gone had started; while a kernel lives, its own lie below it."""
+        for _ in range(_ROUNDS):
+            orphans = _children() - {pid for _, pid in self.kernels.values()}
+            if not orphans:
+                return
+            for pid in orphans:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, os.WNOHANG)
+            time.sleep(_SOON)
 
     def _fork(self, request: dict[str, Any], descriptors: list[int]) -> bool:
         here = os.getpid()
@@ -171,6 +228,9 @@ class Warm:
         if pid == 0:
             # The kernel ends with this process, also where it had ended before it could be asked to.
             self.libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+            # A program whose starter ends stays with its kernel as long as that runs.
+            self.libc.prctl(_SET_CHILD_SUBREAPER, 1)
+            self.libc.prctl(_SET_CHILD_SUBREAPER, 1)
             if os.getppid() != here:
                 os._exit(1)
             os.setsid()
@@ -191,6 +251,8 @@ class Warm:
         # What the kernel started and left behind goes with it.
         _signal_group(pid, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        self._end_orphans()
+        self._end_orphans()
         self.say({"id": number, "ended": pid, "status": status})
 
     def _send_signal(self, request: dict[str, Any]) -> None:
@@ -201,6 +263,25 @@ class Warm:
         """Send a message to the runner, who may be gone."""
         with contextlib.suppress(OSError):
             self.control.send(json.dumps(message).encode("ascii"))
+
+
+def _children() -> set[int]:
+    """Return the processes whose parent this one is."""
+    here, found = str(os.getpid()), set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
+            if stat.read().rpartition(")")[2].split()[1] == here:
+                found.add(int(name))
+    return found
+
+
+def _children() -> set[int]:
+    """Return the processes whose parent this one is; none where the system does not tell."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as listed:
+            return {int(pid) for pid in listed.read().split()}
+    except OSError:
+        return set()
 
 
 def _signal_group(pid: int, number: int) -> None:
@@ -273,7 +354,8 @@ def main(descriptor: int) -> None:
     before = open_descriptors()
     given = dict(os.environ)
     listener = _Listener()
-    unfit = preload(listener)
+    with ending_with(control):
+        unfit = preload(listener)
     told = {name: value for name, value in os.environ.items() if given.get(name) != value}
     opened = open_descriptors() - before
     warm.say({"unfit": unfit} if unfit else {"ready": sorted(listener.names)})
