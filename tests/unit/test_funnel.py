@@ -170,6 +170,16 @@ def test_only_areas_beyond_a_limit_are_named_and_the_notice_stands_below():
     assert figure.png() == ev.plot(ev.funnel(of_seoul([0.5, 0.51, 0.9, 0.49, 0.1], 100), target=0.5), lang="en").png()
 
 
+def test_the_lines_of_a_funnel_are_told_apart_without_colour_and_its_title_names_its_scale():
+    funnel = ev.funnel(of_seoul([0.5, 0.51, 0.9], 100), target=0.5)
+    figure = ev.plot(funnel, lang="ko")
+    drawn = {line.get_linestyle() for line in figure.figure.axes[0].lines if len(line.get_xdata()) > 1}
+    assert {"-", "-."} < drawn
+    assert len(drawn - {"None"}) == 3
+    assert "유효 응답수" in figure.title
+    assert "유효 응답수" in {text.get_text() for text in figure.figure.findobj(lambda part: hasattr(part, "get_text"))}
+
+
 def test_names_do_not_lie_on_each_other():
     values = [0.9, 0.905, 0.91, 0.1, 0.105]
     figure = ev.plot(ev.funnel(of_seoul(values, [100, 101, 102, 100, 101]), target=0.5), lang="en")

@@ -17,7 +17,7 @@ from evaluation.figures.tiles import short_name
 #: Inches of a panel.
 PANEL = 1.75
 INNER: dict[str, Any] = {"color": GREY, "linewidth": 1.2, "linestyle": DASHED}
-OUTER: dict[str, Any] = {"color": GREY, "linewidth": 1.4, "linestyle": "-"}
+OUTER: dict[str, Any] = {"color": GREY, "linewidth": 1.4, "linestyle": "-."}
 TARGET: dict[str, Any] = {"color": INK, "linewidth": 1.0, "linestyle": "-"}
 #: How a point is drawn, by how many limits it lies beyond.
 POINTS: tuple[dict[str, Any], ...] = (

@@ -48,7 +48,7 @@ TERMS: dict[str, tuple[str, str]] = {
     # funnel plots
     "Funnel": ("도시 값의 한계와 자치구", "Districts against the limits round the city's value"),
     "funnel_title": (
-        "자치구와 도시의 값, 유효 표본크기별",
+        "자치구와 도시의 값, 유효 응답수별",
         "Districts round the city's value, by effective sample size",
     ),
     "funnel_target": ("도시의 값", "the city's value"),
