@@ -74,11 +74,8 @@ LONGEST = 1 << 17
 
 #: Seconds after which the warm process looks, while it imports, whether the runner is still there.
 LOOK = 0.25
-#: Seconds that what kernels left behind may take to end.
-_PATIENCE = 1.0
 
 _SET_DEATH_SIGNAL = 1
-_SET_CHILD_SUBREAPER = 36
 _SET_CHILD_SUBREAPER = 36
 
 
@@ -162,8 +159,6 @@ class Warm:
         self.control = control
         self.parent = os.getppid()
         self.libc = ctypes.CDLL(None)
-        # What kernels started in sessions of their own, and left behind, comes here.
-        self.libc.prctl(_SET_CHILD_SUBREAPER, 1)
         # What a kernel that has ended had started becomes a child of this process, whatever its session.
         self.libc.prctl(_SET_CHILD_SUBREAPER, 1)
         self.kernels: dict[int, tuple[int, int]] = {}
@@ -195,18 +190,6 @@ class Warm:
         self._end_orphans()
 
     def _end_orphans(self) -> None:
-        """End what kernels that are gone had started; each that ends may leave further ones."""
-        own = {pid for _, pid in self.kernels.values()}
-        deadline = time.monotonic() + _PATIENCE
-        while (left := _children() - own) and time.monotonic() < deadline:
-            for pid in left:
-                _signal_group(pid, signal.SIGKILL)
-                os.waitpid(pid, os.WNOHANG)
-            time.sleep(0.005)
-        self.kernels.clear()
-        self._end_orphans()
-
-    def _end_orphans(self) -> None:
         """End what kernels that are gone had started; while a kernel lives, its own lie below it."""
         for _ in range(_ROUNDS):
             orphans = _children() - {pid for _, pid in self.kernels.values()}
@@ -230,7 +213,6 @@ class Warm:
             self.libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
             # A program whose starter ends stays with its kernel as long as that runs.
             self.libc.prctl(_SET_CHILD_SUBREAPER, 1)
-            self.libc.prctl(_SET_CHILD_SUBREAPER, 1)
             if os.getppid() != here:
                 os._exit(1)
             os.setsid()
@@ -252,7 +234,6 @@ class Warm:
         _signal_group(pid, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         self._end_orphans()
-        self._end_orphans()
         self.say({"id": number, "ended": pid, "status": status})
 
     def _send_signal(self, request: dict[str, Any]) -> None:
@@ -273,15 +254,6 @@ def _children() -> set[int]:
             if stat.read().rpartition(")")[2].split()[1] == here:
                 found.add(int(name))
     return found
-
-
-def _children() -> set[int]:
-    """Return the processes whose parent this one is; none where the system does not tell."""
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as listed:
-            return {int(pid) for pid in listed.read().split()}
-    except OSError:
-        return set()
 
 
 def _signal_group(pid: int, number: int) -> None:
