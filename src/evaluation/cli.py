@@ -148,6 +148,7 @@ def review(
     """Recompute a study in a clean place and hold it against its claims, one by one."""
     from evaluation.review import review_study
 
+    _print(f"{study}: recomputing in a clean copy of the project; up to the claims, what is told is of that copy")
     result = review_study(study, out=out)
     _print(result.summary())
     raise typer.Exit(result.exit_code)

@@ -28,6 +28,7 @@ title: {ko: 작은 연구, en: A small study}
 question: {ko: 무엇을?, en: What?}
 survey: small
 headline: main
+parameters: {lang: ko}
 designs:
   main: {sample: all}
 steps:

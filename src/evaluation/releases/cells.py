@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,11 @@ class PublishedTable:
         population = str(self.record.get("provenance", {}).get("population", {}).get("en", ""))
         return " ".join(_YEAR.sub("", re.sub(r"\([^()]*\)", "", population)).split())
 
+    def notice(self, line: Mapping[str, str]) -> str:
+        """Return what is to be said of a row's numbers, in both languages: its own cell, else what its record says."""
+        said = self.record.get("provenance", {}).get("notice") or {}
+        return line.get("notice") or " / ".join(filter(None, (str(said.get(lang, "")) for lang in project.LANGUAGES)))
+
     def words(self, line: Mapping[str, str], keys: tuple[str, ...], lang: str) -> str:
         """Return the keys of a row in words, as the file holds them."""
         parts = (line.get(f"{key}_label_{lang}", line.get(f"row_label_{lang}") or line[key]) for key in keys)
@@ -109,6 +115,12 @@ class Release:
     tables: Mapping[str, PublishedTable] = field(repr=False)
     manifest: Mapping[str, Any] = field(repr=False)
     specification: StudySpecification | None = field(repr=False)
+
+    def notice(self, lang: str) -> str:
+        """Return what is said below most of its tables, such as that nobody answered; empty where nothing is."""
+        records = (table.record.get("provenance", {}) for table in self.tables.values())
+        said = Counter(str((record.get("notice") or {}).get(lang, "")) for record in records if record)
+        return max(filter(None, said), key=lambda text: said[text], default="")
 
 
 def good_run(study: str) -> Path:

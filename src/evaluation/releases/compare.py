@@ -33,6 +33,7 @@ COLUMNS = (
     *("kind", "is_unexplained", "table", "address", "old_address", "period", "row_label_ko", "row_label_en", "column"),
     *("old", "new", "difference", "std_error", "df", "in_std_errors", "goes_along"),
     *("note", "note_ko", "note_en", "reason_ko", "reason_en"),
+    "notice",
 )
 
 
@@ -185,6 +186,12 @@ def _unused(cells: list[Cell], known: KnownChanges) -> tuple[str, ...]:
     return tuple(entry.address for entry in known.declared.explained if not fits_any(entry.address, addresses))
 
 
+def _notice(cell: Cell) -> str:
+    """Return what the published tables say below their numbers, such as that nobody answered; once where alike."""
+    rows = (cell.pair.old, cell.pair.new)
+    return " | ".join(dict.fromkeys(filter(None, (row.table.notice(row.line) for row in rows if row))))
+
+
 def _frame(cells: list[Cell], words: Mapping[str, Callable[[Row], str]]) -> pd.DataFrame:
     rows = [
         {
@@ -209,6 +216,7 @@ def _frame(cells: list[Cell], words: Mapping[str, Callable[[Row], str]]) -> pd.D
             "note_en": NOTES[cell.note].en,
             "reason_ko": cell.reason.ko if cell.reason else "",
             "reason_en": cell.reason.en if cell.reason else "",
+            "notice": _notice(cell),
         }
         for cell in cells
     ]

@@ -163,6 +163,7 @@ def _in_language(lang: str, told: Sequence[Cell], about: Subject) -> dict[str, A
         "say": say,
         "title": _title(about, lang),
         "releases": _release_names(about, lang),
+        "notices": [(release.study, notice) for release in (about.old, about.new) if (notice := release.notice(lang))],
         "counts": [(kind, KINDS[kind].in_language(lang), count) for kind, count in about.counts.items()],
         "unexplained": _groups([cell for cell in told if cell.is_unexplained], about, titles, lang),
         "groups": _groups(told, about, titles, lang),

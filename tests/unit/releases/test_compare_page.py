@@ -1,6 +1,7 @@
 """The comparison as a page: both languages, the open questions first, nothing loaded, nothing hidden shown."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -75,6 +76,22 @@ def test_words_of_districts_come_from_the_codebook_and_texts_are_escaped(page):
     assert "Jongno-gu · 2017 · Wants to stay" in section(page, "en")
     assert "<b>family" not in page
     assert "&lt;b&gt;family&lt;/b&gt; &amp; friends" in page
+
+
+def test_the_notice_of_each_study_stands_on_top_and_in_every_row_of_the_file(city):
+    def noted(value, notice):
+        found = city.means({"stay": value}, 0.02)
+        return {"items": replace(found, provenance=replace(found.provenance, notice=notice))}
+
+    city.write_old(noted(0.5, {"ko": "합성 자료", "en": "Synthetic data"}))
+    city.write_new(noted(0.51, {"ko": "합성 자료, 새 문구", "en": "Synthetic data, new wording"}))
+    made = compare_studies("city_2016", "city_2017")
+    page = (made.folder / "compare.html").read_text(encoding="utf-8")
+    assert '<p class="notice">city_2016: Synthetic data</p>' in section(page, "en")
+    assert '<p class="notice">city_2017: 합성 자료, 새 문구</p>' in section(page, "ko")
+    assert set(made.cells["notice"]) == {
+        "합성 자료 / Synthetic data | 합성 자료, 새 문구 / Synthetic data, new wording"
+    }
 
 
 def test_parameters_that_differ_are_told(page):
