@@ -470,6 +470,40 @@ def test_no_kernel_outlives_a_runner_that_was_killed(kind, busy, tmp_path):
 
 
 @linux
+def test_a_warm_process_that_still_imports_ends_with_its_runner(tmp_path):
+    """Here it imports a package for ever; its runner is killed, so nobody tells it anything."""
+    (tmp_path / "endless_import.py").write_text(
+        "import os, pathlib, time\npathlib.Path(__file__).with_suffix('.pid').write_text(str(os.getpid()))\n"
+        "while True: time.sleep(60)\n",
+        encoding="utf-8",
+    )
+    source = Path(template.__file__).read_text(encoding="utf-8").replace('"sqlite3",', '"endless_import",')
+    (tmp_path / "endless_template.py").write_text(source, encoding="utf-8")
+    code = f"""
+from evaluation.study.kernels import template, warm
+import os
+template.__file__ = {str(tmp_path / "endless_template.py")!r}
+warm.WarmProcess().fork([], folder={str(tmp_path)!r}, environment=dict(os.environ), streams=[0, 1, 2])
+"""
+    runner = subprocess.Popen([sys.executable, "-c", code], env=environment(PYTHONPATH=str(tmp_path)))
+    told = tmp_path / "endless_import.pid"
+    deadline = time.monotonic() + 60
+    while not (told.exists() and told.read_text(encoding="utf-8")):
+        assert runner.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    importing = int(told.read_text(encoding="utf-8"))
+    try:
+        assert gone([importing], within=1) == [importing]
+        runner.kill()
+        runner.wait()
+        assert gone([importing], within=5) == []
+    finally:
+        if psutil.pid_exists(importing):
+            os.kill(importing, signal.SIGKILL)
+
+
+@linux
 def test_no_kernel_outlives_the_warm_process(tmp_path):
     runner, kernels, started = a_runner("forked", tmp_path)
     parent = psutil.Process(kernels[0]).ppid()
