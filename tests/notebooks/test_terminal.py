@@ -247,6 +247,16 @@ def test_off_a_terminal_a_notebook_takes_two_lines_and_the_page_follows(project)
     assert told.stdout.splitlines() == lines[lines.index("") + 1 :], "status prints the same page"
 
 
+def test_a_part_that_failed_is_run_again_by_the_command_that_was_given_in_status_too(project):
+    done = off_terminal(project, "run", "small", "--only", "district/680_2017", "-p", "lang=en")
+    told = off_terminal(project, "status", "small")
+    for text in (done.stdout, told.stdout):
+        assert "  evaluation run small --only district/680_2017 -p lang=en\n" in text
+        assert "2 of 2 notebooks, only a part of the study: 1 ok, 1 failed\n" in text
+        assert "district/680_2017, Gangnam-gu (강남구)" in text
+    assert "district/680_2017 Gangnam-gu 강남구: FAILED in cell [4]" in done.stdout
+
+
 @pytest.mark.parametrize("stop", ["ctrl-c", "the window is closed"])
 def test_a_batch_stopped_once_ends_in_good_order_with_130(project, stop):
     save(project, "60_district", ["import time; time.sleep(600)"], FACTS)
@@ -274,7 +284,7 @@ def test_status_tells_of_a_running_batch_and_of_a_dead_one(project):
         rf"small, run 1: running for .*, last sign of life .* ago \(process {terminal.process.pid}\)\n", running.stdout
     )
     assert "5 of 5 notebooks: 1 ok, 1 running, 3 waiting\n" in running.stdout
-    assert "Running now (1)\n  district/110_2017, 종로구 (Jongno-gu): cell 3 of 3\n" in running.stdout
+    assert "Running now (1)\n  district/110_2017, 종로구 (Jongno-gu): cell 3 of 3, " in running.stdout, "and how long"
     refused = off_terminal(project, "run", "small")
     assert refused.returncode == 2
     assert f"'small' is being run already by process {terminal.process.pid}" in refused.stderr
