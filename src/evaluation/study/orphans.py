@@ -1,4 +1,4 @@
-"""Kernels that a killed run left: ended before the next run begins, so that none writes into its folder."""
+"""Kernels that a killed run left, with their programs: ended before the next run, none writes into its folder."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import psutil  # type: ignore[import-untyped]
 
+from evaluation import project
 from evaluation.study.events import born
 
 #: Seconds that may lie between two readings of the moment at which one process was born.
@@ -19,7 +20,7 @@ _PATIENCE = 10.0
 
 
 def end_orphans(kernels: Mapping[int, float]) -> None:
-    """End those kernels that still run.
+    """End those kernels that still run, and the programs of those that do not.
 
     A number that the system has since given to another process is told by the moment of its birth.
 
@@ -35,9 +36,24 @@ def end_orphans(kernels: Mapping[int, float]) -> None:
                 os.killpg(pid, signal.SIGKILL)
             else:
                 psutil.Process(pid).kill()
+    for program in _programs_of([pid for pid, birth in kernels.items() if birth and not born(pid)]):
+        left.append(program.pid)
+        with contextlib.suppress(psutil.Error):
+            program.kill()
     end = time.monotonic() + _PATIENCE
     while any(_runs(pid) for pid in left) and time.monotonic() < end:
         time.sleep(0.05)
+
+
+def _programs_of(groups: Collection[int]) -> Iterator[psutil.Process]:
+    """Yield what is left of process groups whose first process, a kernel, is gone."""
+    if not groups or not hasattr(os, "getpgid"):
+        return
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            # The number of a group that has ended may be another's by now; that was not started by a notebook.
+            if os.getpgid(process.pid) in groups and project.RUN_VARIABLE in process.environ():
+                yield process
 
 
 def _runs(pid: int) -> bool:
