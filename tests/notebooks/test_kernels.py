@@ -338,6 +338,18 @@ def test_the_warm_process_has_one_thread_and_nothing_of_the_workbench(forked):
     assert told == "None\n"
 
 
+@linux
+def test_an_endless_recursion_is_told_soon_and_by_its_ends(forked):
+    """Else the source of 3,000 calls is looked up among 3,000 modules, which takes a minute."""
+    begin = "__import__('evaluation.study.output_limit').study.output_limit.install()"
+    nb, _ = execute(forked, notebook(begin, "def deeper():\n    deeper()", "deeper()", "print(1)"))
+    (error,) = nb.cells[2].outputs
+    assert (error.ename, error.evalue) == ("RecursionError", "maximum recursion depth exceeded")
+    assert 20 < len(error.traceback) < 60
+    assert "In[3]" in "".join(error.traceback[:4])
+    assert printed(nb, 3) == "1\n"
+
+
 def test_a_run_that_needs_no_kernel_starts_no_process():
     before = len(psutil.Process().children())
     with Kernels("forked") as kernels:

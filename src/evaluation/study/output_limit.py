@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
 from typing import Any
 
 #: Characters that one notebook may put out: 50 MB of ASCII.
@@ -12,6 +13,9 @@ LIMIT = 50_000_000
 
 #: Characters of an error's message, and of its traceback, that are kept.
 ERROR_LIMIT = 100_000
+
+#: Calls at the beginning and at the end of an endless recursion that its traceback shows.
+_CALLS = 20
 
 _SHOWN = ("display_data", "execute_result", "update_display_data", "comm_open", "comm_msg")
 #: Characters that a number, a truth value or nothing is taken to have.
@@ -95,6 +99,35 @@ def install(limit: int = LIMIT) -> None:
     session = get_session()
     if session is not None:
         session.send = _counted_send(session.send, counter)
+    _shorten_recursions()
+
+
+def _shorten_recursions() -> None:
+    """Show a few calls of an endless recursion: to look up the source of 3,000 takes a minute and more."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is not None:
+        shell.set_custom_exc((RecursionError,), _show_recursion)
+
+
+def _show_recursion(shell: Any, kind: Any, error: Any, trace: TracebackType | None, tb_offset: Any = None) -> None:
+    short = ends_of(trace)
+    error.__traceback__ = short
+    shell.showtraceback((kind, error, short), tb_offset=tb_offset)
+
+
+def ends_of(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback with its first and its last calls only."""
+    calls = []
+    while trace is not None:
+        calls.append(trace)
+        trace = trace.tb_next
+    kept = calls if len(calls) <= 2 * _CALLS else calls[:_CALLS] + calls[-_CALLS:]
+    short = None
+    for call in reversed(kept):
+        short = TracebackType(short, call.tb_frame, call.tb_lasti, call.tb_lineno)
+    return short
 
 
 def get_session() -> Any:
