@@ -36,6 +36,8 @@ from evaluation.specification import RESOLVED
 from evaluation.study.lock import holding
 from evaluation.study.manifest import outcomes_of, read_manifest
 
+#: Numbers never published before that are named one by one; of those that changed, each is.
+MOST_NEW = 20
 #: What a clean copy of the project holds, beside the package itself. No outputs, no scratch.
 INGREDIENTS = ("notebooks", "params", "surveys", "pyproject.toml", "requirements.lock")
 
@@ -315,12 +317,15 @@ def _differences(study_id: str, old: Path, new: Path) -> list[str]:
         return [f"{study_id}: published for the first time, {len(numbers)} numbers."]
     before = read_numbers(old)
     changed = [
-        f"  {address}: {_shown(before.get(address))} -> {_shown(numbers.get(address))}"
-        for address in dict.fromkeys([*before, *numbers])
-        if address not in before or address not in numbers or not is_same(before[address], numbers[address])
+        f"  {address}: {_shown(value)} -> {_shown(numbers.get(address))}"
+        for address, value in before.items()
+        if address not in numbers or not is_same(value, numbers[address])
     ]
+    added = [f"  {address}: none -> {_shown(value)}" for address, value in numbers.items() if address not in before]
     files = [f"  {file}" for file in _changed_files(old, new)]
-    told = [f"{study_id}: {len(changed)} of {len(numbers)} numbers differ from those published before.", *changed]
+    count = len(changed) + len(added)
+    told = [f"{study_id}: {count} of {len(numbers)} numbers differ from those published before.", *changed]
+    told += added[:MOST_NEW] + [f"  and {len(added) - MOST_NEW:,} more that are new"] * (len(added) > MOST_NEW)
     return told + (
         [f"{'1 file differs' if len(files) == 1 else f'{len(files)} files differ'}:", *files] if files else []
     )

@@ -247,6 +247,18 @@ def test_accepting_tells_each_number_that_changed_with_its_address(run):
     assert not list(run.published.parent.glob(".*"))
 
 
+def test_of_many_new_numbers_the_first_are_named_and_the_others_counted(run, monkeypatch):
+    accept_run("small")
+    many = [("all", 1.25), ("E", 2.0), *((f"L{number}", 3.0) for number in range(30))]
+    monkeypatch.setitem(globals(), "mean_rows", lambda mean: many)
+    run.estimate(1.25)
+    told = accept_run("small").splitlines()
+    listed = [line for line in told if ": none -> " in line]
+    assert len(listed) == 20
+    new = int(told[0].split()[1])
+    assert f"  and {new - 20:,} more that are new" in told
+
+
 def test_published_files_that_were_altered_are_not_kept_as_the_old_numbers(run):
     accept_run("small")
     table = run.published / "tables" / "mean.csv"
