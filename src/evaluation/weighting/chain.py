@@ -90,7 +90,8 @@ def _needed(
 ) -> list[str]:
     """Return the variables asked for, and those of the sample that a word of any design of the study may mean."""
     book = read_codebook(project.survey_folder(specification.survey) / "codebook.csv")
-    words = {*_words([design.model_dump() for design in specification.designs.values()]), *_words(values)}
+    words = set(_words([design.model_dump() for design in specification.designs.values()]))
+    words.update(_words([value for parameter, value in values.items() if f"${parameter}" in words]))
     held = [name for name, entry in book.variables.items() if not entry.samples or sample in entry.samples]
     return list(dict.fromkeys([*variables, *(name for name in held if name in words)]))
 
