@@ -19,7 +19,7 @@ from evaluation import project
 from evaluation.releases.cells import Release, read_release
 from evaluation.releases.changes import KnownChanges, fits_any, known_changes
 from evaluation.releases.instances import row_words
-from evaluation.releases.matching import Row, matched
+from evaluation.releases.matching import Row
 from evaluation.releases.page import Subject, compare_page
 from evaluation.releases.replacing import replace_file
 from evaluation.releases.verdicts import Cell, judged
@@ -159,11 +159,7 @@ def compare_studies(old: str, new: str, *, out: Path | None = None) -> Compariso
     before, now = read_release(old), read_release(new)
     declared = read_study(new, resolved=False).compared_with
     known = known_changes(before, now, _lines(before, now), declared)
-    templates = {
-        side: frozenset(table.template for table in release.tables.values())
-        for side, release in (("old", before), ("new", now))
-    }
-    cells = list(judged(matched(before, now, known.renamed), known, templates))
+    cells = list(judged(before, now, known))
     folder = project.project_root() / "outputs" / "compare" / f"{old}--{new}" if out is None else Path(out)
     words: dict[str, Callable[[Row], str]] = {lang: row_words(now, lang) for lang in project.LANGUAGES}
     made = Comparison(

@@ -16,7 +16,7 @@ from evaluation.errors import ProjectError, did_you_mean
 from evaluation.project import MANIFEST
 from evaluation.releases.cells import number, release_in
 from evaluation.releases.changes import known_changes
-from evaluation.releases.matching import matched, without_column
+from evaluation.releases.matching import without_column
 from evaluation.releases.replacing import replace_file
 from evaluation.releases.verdicts import Cell, judged
 
@@ -67,17 +67,13 @@ def corrections(study: str, published: Path, run: Path) -> list[Cell]:
     if not (published / MANIFEST).is_file():
         return []
     old, new = release_in(published, study), release_in(run, study)
-    templates = {
-        side: frozenset(table.template for table in release.tables.values())
-        for side, release in (("old", old), ("new", new))
-    }
-    cells = judged(matched(old, new, {}), known_changes(old, new, (), None), templates)
+    cells = judged(old, new, known_changes(old, new, (), None))
     return [cell for cell in cells if _is_correction(cell)]
 
 
 def _is_correction(cell: Cell) -> bool:
     if cell.kind == "suppressed":
-        return cell.pair.new is not None and cell.pair.new.mark != "" and cell.pair.old is not None and _was_shown(cell)
+        return cell.pair.new is not None and cell.pair.new.mark != "" and _was_shown(cell)
     return cell.kind in ("revised", "gone") and number(cell.old) is not None
 
 

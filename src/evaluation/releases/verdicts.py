@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from evaluation.releases.cells import NOT_COMPARED, PublishedTable, is_empty, is_label, is_same, key_text, number
+from evaluation.releases.cells import (
+    NOT_COMPARED,
+    PublishedTable,
+    Release,
+    is_empty,
+    is_label,
+    is_same,
+    key_text,
+    number,
+)
 from evaluation.releases.changes import KnownChanges, variables_of
-from evaluation.releases.matching import PERIOD_KEYS, Pair, Row
+from evaluation.releases.matching import PERIOD_KEYS, Pair, Row, matched
 from evaluation.releases.waves import rests_on_others, shared_factor
 from evaluation.results import TIDY_COLUMNS
 from evaluation.specification import Text
@@ -92,21 +101,23 @@ class Cell:
         return self.pair.old.address(self.column) if self.pair.old else ""
 
 
-def judged(pairs: Iterable[Pair], known: KnownChanges, others: Mapping[str, frozenset[str]]) -> Iterator[Cell]:
-    """Yield every cell of the pairs with its verdict.
+def judged(old: Release, new: Release, known: KnownChanges) -> Iterator[Cell]:
+    """Yield every cell of two releases with its verdict, in the order of the new one.
 
     Parameters
     ----------
-    pairs : iterable of Pair
-        From ``matching.matched``.
+    old, new : Release
+        The releases.
     known : KnownChanges
         What is known to have changed.
-    others : mapping of "old" and "new" to set of str
-        Names of the tables of each study.
     """
-    listed = list(pairs)
-    scaled = _scaled(listed)
-    for pair in listed:
+    others = {
+        side: frozenset(table.template for table in release.tables.values())
+        for side, release in (("old", old), ("new", new))
+    }
+    pairs = list(matched(old, new, known.renamed))
+    scaled = _scaled(pairs)
+    for pair in pairs:
         cells = [_cell(pair, column, known, others, scaled) for column in _columns(pair)]
         yield from (_explained(cell, known) for cell in _told_once(cells))
 
