@@ -215,8 +215,9 @@ def wave_means(design: Design, variables: Names, *, wave: Mapping[str, Any], con
     require_design(design, "wave_means")
     if not isinstance(wave, Mapping) or len(wave) != 1:
         raise EstimationError(f"wave_means: wave must map one column to a value, got {wave!r}. Write {{'year': 2016}}.")
-    means = survey_mean(domain(design, wave), variables, conf_level=conf_level)
-    size = int(domain(design, wave).present.sum())
+    of_wave = domain(design, wave)
+    means = survey_mean(of_wave, variables, conf_level=conf_level)
+    size = int(of_wave.present.sum())
     told = wording.wave_label(next(iter(wave.values())))
     title = {lang: f"{text}: {told}" for lang, text in means.provenance.title.items() if text}
     return replace(means, provenance=replace(means.provenance, n=size, title=title))
