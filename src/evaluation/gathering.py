@@ -78,8 +78,7 @@ def gather(name: str, *, where: Mapping[str, Any] | None = None, study: str | No
     found = _found(study, name)
     codebook = _codebook(study)
     parts = [_of_instance(name, instance, estimates, found.terms) for instance, estimates in found.by_instance]
-    whole = _together(name, parts, found, codebook)
-    whole = replace(whole, provenance=_provenance(found, where or {}, codebook))
+    whole = replace(_together(name, parts, found), provenance=_provenance(found, where or {}, codebook))
     return whole if where is None else _held(whole, where, found.matrix)
 
 
@@ -251,7 +250,7 @@ class GatheredLabels:
         return next((label for label in found if label != str(value)), known)
 
 
-def _together(name: str, parts: Sequence[Estimates], found: _Found, codebook: Codebook) -> Estimates:
+def _together(name: str, parts: Sequence[Estimates], found: _Found) -> Estimates:
     there = [estimates for _, estimates in found.by_instance if estimates is not None]
     first = there[0]
     alike = {
@@ -367,4 +366,4 @@ def _held(whole: Estimates, where: Mapping[str, Any], matrix: Sequence[str]) -> 
     kept = whole.take(np.flatnonzero(rows))
     left = [name for name in kept.keys if name not in fixed]
     held = {name: str(where[name]) for name in fixed}
-    return replace(kept, keys=kept.keys[left], fit={**kept.fit, "where": {**held}})
+    return replace(kept, keys=kept.keys[left], fit={**kept.fit, "where": held})

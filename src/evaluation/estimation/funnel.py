@@ -147,7 +147,7 @@ def funnel(
     if overdispersion not in get_args(Overdispersion):
         raise EstimationError(f"funnel: overdispersion must be 'ignored' or 'additive', got {overdispersion!r}.")
     frame = _rows(estimates, area)
-    targets = _targets(estimates, frame, target)
+    targets = _targets(frame, target)
     parts = [
         _of_term(own, term, targets[str(term)], (inner, outer), (overdispersion, target is not None))
         for term, own in frame[frame["is_drawn"]].groupby("term", sort=False)
@@ -210,7 +210,7 @@ def _rows(estimates: Estimates, area: str) -> pd.DataFrame:
     return frame
 
 
-def _targets(estimates: Estimates, frame: pd.DataFrame, target: object) -> dict[str, float]:
+def _targets(frame: pd.DataFrame, target: object) -> dict[str, float]:
     terms = [str(term) for term in dict.fromkeys(frame["term"])]
     drawn = frame[frame["is_drawn"]]
     if target is None:

@@ -120,7 +120,7 @@ def _draw_map(
     axes: Axes, layout: Layout, cells: pd.DataFrame, top: float, heading: str, scale: float, lang: str
 ) -> None:
     values = scale * cells["estimate"].to_numpy(dtype=float)
-    classes, key = _against(cells, lang) if "side" in cells else _classes(values, lang)
+    classes, key = _against(cells, lang) if "side" in cells else _classes(values)
     axes.text(0, top + 0.2, heading, fontsize=SIZES["label"], weight="bold", va="baseline", color=INK)
     size = (_SPACE / layout.columns, _TILE)
     left, upper = layout.tiles["column"].min(), layout.tiles["row"].min()
@@ -148,7 +148,7 @@ def _against(cells: pd.DataFrame, lang: str) -> tuple[np.ndarray[Any, Any], _Key
     return np.array([sides.index(int(side)) for side in cells["side"]]), _Key(tuple(_AGAINST.values()), words)
 
 
-def _classes(values: np.ndarray[Any, Any], lang: str) -> tuple[np.ndarray[Any, Any], _Key]:
+def _classes(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], _Key]:
     """Return the class of each value among five of one width, -1 without a number."""
     known = values[np.isfinite(values)]
     if not len(known):

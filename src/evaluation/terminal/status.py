@@ -80,7 +80,7 @@ def view_of_latest(study: str) -> RunView:
 
 def view_of_report(report: RunReport) -> RunView:
     """Return how a run stands that this process has just ended."""
-    places = _places(report.study, report.folder, [outcome.step for outcome in report.outcomes])
+    places = _places(report.folder, [outcome.step for outcome in report.outcomes])
     page = report.folder / "report" / "index.html"
     try:
         log: RunLog | None = read_events(report.folder / EVENTS)
@@ -110,7 +110,7 @@ def view_of_report(report: RunReport) -> RunView:
 
 def view_of_log(log: RunLog) -> RunView:
     """Return how a run stands, as its events tell."""
-    places = _places(log.study, log.folder, list(log.cells))
+    places = _places(log.folder, list(log.cells))
     ended = {outcome.step: outcome for outcome in log.outcomes}
     quiet = silence(log) if log.state == "running" else 0.0
     now = log.elapsed + quiet
@@ -185,7 +185,7 @@ def _commit(run: Path) -> str:
     return f"{git['commit'][:12]}{changed}" if git else ""
 
 
-def _places(study: str, run: Path, steps: list[str]) -> dict[str, str]:
+def _places(run: Path, steps: list[str]) -> dict[str, str]:
     """Return the words for instances, from the study as it was resolved for that run."""
     if not any("/" in step for step in steps):
         return {}
