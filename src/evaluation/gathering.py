@@ -16,14 +16,12 @@ from evaluation import project
 from evaluation.errors import ColumnError, PublishError, did_you_mean
 from evaluation.estimation.diagnostic_frames import DiagnosticFrame
 from evaluation.instances import Instance, instances_of, reached
-from evaluation.publication import read_published
+from evaluation.publication import INSTANCE_MARK, read_published
 from evaluation.results import Estimates, Labels, Provenance
 from evaluation.specification import StepSpecification, read_study
 from evaluation.survey.codebook import Codebook, code_text, read_codebook
 from evaluation.tables import common_provenance
 
-#: What stands between a name and the instance that published it.
-OF_INSTANCE = "__"
 #: Why a row has no number; keys of the vocabulary.
 NOT_PUBLISHED = "nothing was published"
 TOO_FEW = "too few respondents or answers to be shown"
@@ -156,12 +154,12 @@ def _found(study: str, name: str) -> _Found:
     best: _Found | None = None
     for step, specification in steps.items():
         own = [instance for instance in asked if instance.step == step and instance.label]
-        made = tuple((instance, published.get(f"{name}{OF_INSTANCE}{instance.label}")) for instance in own)
+        made = tuple((instance, published.get(f"{name}{INSTANCE_MARK}{instance.label}")) for instance in own)
         if any(estimates is not None for _, estimates in made):
             terms = dict.fromkeys(str(t) for _, one in made if one is not None for t in one.keys["term"])
             best = _Found(step, tuple(specification.matrix), made, tuple(terms))
     if best is None:
-        bases = dict.fromkeys(known.partition(OF_INSTANCE)[0] for known in published if OF_INSTANCE in known)
+        bases = dict.fromkeys(known.partition(INSTANCE_MARK)[0] for known in published if INSTANCE_MARK in known)
         hint = did_you_mean(name, bases) if bases else "Run the step with the matrix first."
         raise PublishError(f"no instance of a step published an estimate '{name}'. {hint}")
     return best
@@ -187,14 +185,11 @@ def _resolved(study: str) -> dict[str, StepSpecification]:
         open_names = [key for key, values in step.matrix.items() if values == "all"]
         for key in open_names:
             if key not in codes:
-                codes[key] = [_value(code) for code in _codebook(study)[key].codes]
+                variable = _codebook(study)[key]
+                codes[key] = variable.numeric_codes or list(variable.codes)
         written = {key: codes[key] if key in open_names else values for key, values in step.matrix.items()}
         steps[name] = step.model_copy(update={"matrix": written})
     return steps
-
-
-def _value(code: str) -> int | str:
-    return int(code) if code_text(code).lstrip("-").isdigit() and str(int(code)) == code else code
 
 
 def _codebook(study: str) -> Codebook:
@@ -223,7 +218,7 @@ def _of_instance(name: str, instance: Instance, estimates: Estimates | None, ter
             keys[key] = [value] * len(keys)
         elif {code_text(own) for own in keys[key]} != {code_text(value)}:
             raise PublishError(
-                f"'{name}{OF_INSTANCE}{instance.label}' holds rows of another {key} than {value!r}. Publish the rows "
+                f"'{name}{INSTANCE_MARK}{instance.label}' holds rows of another {key} than {value!r}. Publish the rows "
                 f"of its own instance only."
             )
     others = [column for column in keys if column != "term" and column not in instance.values]

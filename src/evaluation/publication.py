@@ -35,6 +35,8 @@ from evaluation.tables import common_provenance, group_frame, group_title, table
 
 #: Step of a notebook that no runner started.
 INTERACTIVE = "interactive"
+#: What stands between a published name and the label of the instance that published it.
+INSTANCE_MARK = "__"
 
 #: Letters of a name; the label of an instance comes on top, and file systems end at 255.
 LONGEST_NAME = 100
@@ -151,7 +153,7 @@ def instance_name(name: str) -> str:
     'items'
     """
     label = os.environ.get(INSTANCE_VARIABLE, "")
-    return f"{name}__{label}" if label else name
+    return f"{name}{INSTANCE_MARK}{label}" if label else name
 
 
 def _check_name(name: object) -> None:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from evaluation import project
 from evaluation.errors import ProjectError
 from evaluation.project import MANIFEST
-from evaluation.publication import read_estimates, read_items
+from evaluation.publication import INSTANCE_MARK, read_estimates, read_items
 from evaluation.results import TIDY_COLUMNS
 from evaluation.specification import RESOLVED, StudySpecification
 from evaluation.study.manifest import read_manifest
@@ -26,8 +26,6 @@ from evaluation.study.manifest import read_manifest
 SAME_NUMBER = 1e-9
 #: Columns of a table that are no number of their own.
 NOT_COMPARED = ("mark", "notice")
-#: What stands between a published name and the label of the instance that published it.
-INSTANCE_MARK = "__"
 
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)")
 _WHOLE = re.compile(r"(-?\d+)\.0+")
