@@ -408,10 +408,11 @@ def test_the_readme_states_what_differs_between_the_published_years(tmp_path, mo
     (tmp_path / "outputs" / "reference").symlink_to(ROOT / "outputs" / "reference")
     monkeypatch.setenv("EVALUATION_PROJECT", str(tmp_path))
     found = compare_studies("seoul_2016", "seoul_2017", out=tmp_path / "compared")
-    counts, verdict, *_ = found.summary().split("\n")
+    counts, verdict, unmeasured, *_ = found.summary().split("\n")
     said = re.sub(r"\s+", " ", YEARS)
     assert counts.split(": ", 1)[1] in said
     assert verdict in said
+    assert unmeasured in said
 
 
 def test_the_table_of_workflow_benchmarks_is_that_of_its_file():
