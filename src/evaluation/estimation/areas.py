@@ -410,15 +410,13 @@ def area_group(
     require_minima(minimum_n, minimum_df)
     own = next(iter(area.wave.values()))
     if newest is not None and newest != own:
-        refused = _without_numbers("area_group", area, names, _within_later(area, newest, waves), conf_level)
-        return replace(refused, columns={"waves_pooled": np.full(len(names), "", dtype=object), **refused.columns})
+        return _group_refused(area, names, _within_later(area, newest, waves), "", conf_level)
     chosen = [wave for wave in _waves(area.design, area.time) if wave <= own][-waves:]
     among = _present_in(area.design, {**area.area, **group})
     met = [wave for wave in chosen if (among & (area.design.column(area.time) == wave).to_numpy(dtype=bool)).any()]
     told = _told(chosen)
     if not met or len(met) < len(chosen):
-        refused = _without_numbers("area_group", area, names, ABSENT_WAVE if met else NOBODY, conf_level)
-        return replace(refused, columns={"waves_pooled": np.full(len(names), told, dtype=object), **refused.columns})
+        return _group_refused(area, names, ABSENT_WAVE if met else NOBODY, told, conf_level)
     restricted = domain(area.design, {**area.area, **group, area.time: chosen})
     size = int(domain(area.design, {area.time: chosen}).present.sum())
     restricted = replace(restricted, provenance=replace(restricted.provenance, n=size))
@@ -443,6 +441,11 @@ def area_group(
         made, verb="area_group", keys=_keys(area, made.keys["term"].tolist()), columns=columns,
         fit={**made.fit, **_of_shares(made), "group": group_told},
     )  # fmt: skip
+
+
+def _group_refused(area: Area, names: list[str], reason: str, told: str, conf_level: float) -> Estimates:
+    refused = _without_numbers("area_group", area, names, reason, conf_level)
+    return replace(refused, columns={"waves_pooled": np.full(len(names), told, dtype=object), **refused.columns})
 
 
 def _within_later(area: Area, newest: object, waves: int) -> str:
