@@ -121,6 +121,12 @@ class Release:
         return max(filter(None, said), key=lambda text: said[text], default="")
 
 
+def folders_of(study: str, run: Path) -> list[Path]:
+    """Return where sign-offs and corrections of a study are kept: published, in the last good run, in a run folder."""
+    outputs = project.project_root() / "outputs"
+    return [outputs / "reference" / study, outputs / study, run]
+
+
 def good_run(study: str) -> Path:
     """Return the folder of the last good run of a study, else of the published one.
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from evaluation import project
 from evaluation.errors import ProjectError, did_you_mean
 from evaluation.project import MANIFEST
-from evaluation.releases.cells import number, release_in
+from evaluation.releases.cells import folders_of, number, release_in
 from evaluation.releases.changes import known_changes
 from evaluation.releases.matching import without_column
 from evaluation.releases.replacing import replace_file
@@ -196,6 +195,4 @@ def _faults(row: dict[str | None, str | None]) -> list[str]:
 
 def recorded_errata(study: str, run: Path) -> tuple[Erratum, ...]:
     """Return the corrections of a study that a run folder, the last good run or the published one holds."""
-    outputs = project.project_root() / "outputs"
-    folders = (outputs / "reference" / study, outputs / study, run)
-    return tuple(dict.fromkeys(entry for folder in folders for entry in read_errata(folder)))
+    return tuple(dict.fromkeys(entry for folder in folders_of(study, run) for entry in read_errata(folder)))

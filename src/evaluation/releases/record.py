@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evaluation import project
 from evaluation.errors import EvaluationError
-from evaluation.releases.cells import number, release_in
+from evaluation.releases.cells import folders_of, number, release_in
 from evaluation.releases.errata import WITHHELD, Erratum, read_errata
 from evaluation.releases.instances import row_words
 from evaluation.releases.matching import rows_by_address, without_column
@@ -101,10 +100,9 @@ def record_of(study: str, run: Path, manifest: Mapping[str, Any], lang: str) -> 
 
 def _folders(study: str, run: Path) -> list[Path]:
     try:
-        outputs = project.project_root() / "outputs"
+        return folders_of(study, run)
     except EvaluationError:
         return [run]
-    return [outputs / "reference" / study, outputs / study, run]
 
 
 def _all(read: Callable[[Path], tuple[Read, ...]], folders: Iterable[Path], problems: dict[str, None]) -> list[Read]:
