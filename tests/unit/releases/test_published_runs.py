@@ -17,7 +17,7 @@ LEFT_OUT = shutil.ignore_patterns("generated", "*.png", "*.svg", "*.ipynb", "*.p
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
-    """A project that holds the published runs; ``copy`` makes one of them the last good run."""
+    """A project that holds the published runs."""
     root = tmp_path / "project"
     shutil.copytree(ROOT / "params", root / "params")
     shutil.copytree(ROOT / "surveys", root / "surveys", ignore=LEFT_OUT)
