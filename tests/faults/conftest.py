@@ -4,26 +4,18 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
-import nbformat
 import psutil
 import pytest
 
-STUDY = """
-study: small
-title: {{ko: 작은 연구, en: A small study}}
-question: {{ko: 무엇을?, en: What?}}
-survey: small
-headline: main
-designs:
-  main: {{sample: all}}
-steps:
-{steps}
-"""
+made = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "handmade_projects.py")))
 SURVEY = """
 id: small
 title: {{ko: 작은 조사, en: A small survey}}
@@ -55,10 +47,7 @@ class Project:
 
     def __init__(self, root):
         self.root = root
-        for folder in ("notebooks", "params", "surveys/small", "outputs"):
-            (root / folder).mkdir(parents=True)
-        self.write("pyproject.toml", "[tool.evaluation]\n")
-        self.write("requirements.lock", "nothing\n")
+        made.lay_out(root)
         self.write("surveys/small/codebook.csv", CODEBOOK)
         self.write("surveys/small/codes.csv", CODES)
         self.write("surveys/small/data.csv", DATA)
@@ -81,23 +70,14 @@ class Project:
         self.write("surveys/small/survey.yml", text)
 
     def notebook(self, stem, *cells, declared=(), tags=("parameters",)):
-        lines = 'study: str = "small"\nlang: str = "en"' + "".join(f"\n{line}" for line in declared)
-        code = [nbformat.v4.new_code_cell(lines, id="declared", metadata={"tags": list(tags)})]
-        code += [nbformat.v4.new_code_cell(cell, id=f"code-{place}") for place, cell in enumerate(cells)]
-        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        self.write(f"notebooks/{stem}.ipynb", nbformat.writes(nbformat.v4.new_notebook(cells=code, metadata=metadata)))
+        made.save_notebook(self.root, stem, cells, "\n".join(declared), tags)
 
     def study(self, *steps, more=""):
-        lines = "\n".join(f"  {step}" for step in steps)
-        return self.write("params/small.yml", STUDY.format(steps=lines) + more)
+        return made.save_study(self.root, steps, more=more)
 
     def make(self, notebooks, needs=None):
         """Write notebooks with their code cells, and the study that runs them."""
-        steps = []
-        for number, (name, cells) in enumerate(notebooks.items(), start=1):
-            self.notebook(f"{number}0_{name}", *cells)
-            steps.append(f"{name}: {{notebook: {number}0_{name}, needs: {json.dumps((needs or {}).get(name, []))}}}")
-        self.study(*steps)
+        made.make(self.root, notebooks, needs)
 
     def command(self, *arguments, prefix=(), environment=None, **options):
         """Start ``evaluation`` in a process of its own."""

@@ -3,14 +3,15 @@
 import json
 import os
 import random
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
-import nbformat
 import psutil
 import pytest
 
@@ -26,17 +27,8 @@ from evaluation.study.plan import Plan, PlannedStep
 from evaluation.study.run import run_study
 from evaluation.study.states import CellWarning, Failure, StepOutcome
 
-STUDY = """
-study: small
-title: {{ko: 작은 연구, en: A small study}}
-question: {{ko: 무엇을?, en: What?}}
-survey: small
-headline: main
-designs:
-  main: {{sample: all}}
-steps:
-{steps}
-"""
+made = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "handmade_projects.py")))
+make, executed, states = made.make, made.executed, made.states
 
 #: A cell that publishes a table, an estimate and a figure as ``ev.publish`` does, without its weight.
 PUBLISH = """
@@ -56,35 +48,10 @@ log.write_text(json.dumps({"name": name, "files": list(files)}) + "\\n", encodin
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project without notebooks; ``make`` fills it."""
-    root = tmp_path / "project with {braces}"
-    for folder in ("notebooks", "params", "surveys/small", "outputs"):
-        (root / folder).mkdir(parents=True)
-    (root / "pyproject.toml").write_text("[tool.evaluation]\n", encoding="utf-8")
-    (root / "requirements.lock").write_text("nothing\n", encoding="utf-8")
-    (root / "surveys" / "small" / "survey.yml").write_text("id: small\n", encoding="utf-8")
+    root = made.lay_out(tmp_path / "project with {braces}")
     monkeypatch.setenv("EVALUATION_PROJECT", str(root))
     monkeypatch.delenv("EVALUATION_RUN", raising=False)
     return root
-
-
-def make(root, notebooks, needs=None):
-    """Write notebooks (code cells, or pairs of code and tags) and the study that runs them."""
-    steps = []
-    for number, (name, cells) in enumerate(notebooks.items(), start=1):
-        declared = 'study: str = "small"\nlang: str = "en"'
-        code = [nbformat.v4.new_code_cell(declared, id="declared", metadata={"tags": ["parameters"]})]
-        for place, cell in enumerate(cells):
-            source, tags = cell if isinstance(cell, tuple) else (cell, [])
-            code.append(nbformat.v4.new_code_cell(source, id=f"code-{place}", metadata={"tags": tags} if tags else {}))
-        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        notebook = nbformat.v4.new_notebook(cells=code, metadata=metadata)
-        (root / "notebooks" / f"{number}0_{name}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
-        steps.append(f"  {name}: {{notebook: {number}0_{name}, needs: {json.dumps((needs or {}).get(name, []))}}}")
-    (root / "params" / "small.yml").write_text(STUDY.format(steps="\n".join(steps)), encoding="utf-8")
-
-
-def executed(folder, name):
-    return nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
 
 
 def error_of(folder, name):
@@ -107,10 +74,6 @@ def contents(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != EVENTS
     }
-
-
-def states(report):
-    return {outcome.step: outcome.state for outcome in report.outcomes}
 
 
 def kernels_of(root):

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
-import nbformat
 import pytest
 
 from evaluation.specification import read_study
@@ -14,6 +16,7 @@ from evaluation.study.manifest import read_manifest
 from evaluation.study.plan import plan_study
 from evaluation.study.run import run_study
 
+made = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "handmade_projects.py")))
 STUDY = """
 study: small
 title: {ko: 작은 연구, en: A small study}
@@ -89,12 +92,8 @@ def save(path, text):
 
 
 def notebook(root, stem, more=()):
-    declared = 'study: str = "small"\nlang: str = "en"' + ("\nupper: float = 1.0" if stem == "20_weighting" else "")
-    cells = [nbformat.v4.new_code_cell(declared, id="declared", metadata={"tags": ["parameters"]})]
-    for number, source in enumerate([*CELLS[stem], *more]):
-        cells.append(nbformat.v4.new_code_cell(source, id=f"code-{number}"))
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    save(root / "notebooks" / f"{stem}.ipynb", nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=kernel)))
+    declared = "upper: float = 1.0" if stem == "20_weighting" else ""
+    made.save_notebook(root, stem, [*CELLS[stem], *more], declared)
 
 
 def ran(**options):

@@ -1,27 +1,22 @@
 """A step that a matrix fans out, run for real: one notebook, one log and one set of files for each instance."""
 
 import json
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
-import nbformat
 import pytest
 
 from evaluation.study.manifest import read_manifest
 from evaluation.study.run import run_study
 
-STUDY = """
-study: small
-title: {ko: 작은 연구, en: A small study}
-question: {ko: 무엇을?, en: What?}
-survey: small
-headline: main
-designs:
-  main: {sample: all}
-steps:
-  district: {notebook: 60_district, matrix: {district: [680, 110], lang: [ko]}, published: {district: [110]}}
-  aside: {notebook: 65_aside}
-  districts: {notebook: 70_districts, needs: [district]}
-"""
-COMMON = 'study: str = "small"\nlang: str = "en"'
+made = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "handmade_projects.py")))
+STEPS = (
+    "district: {notebook: 60_district, matrix: {district: [680, 110], lang: [ko]}, published: {district: [110]}}",
+    "aside: {notebook: 65_aside}",
+    "districts: {notebook: 70_districts, needs: [district]}",
+)
+DISTRICT = "district: int = 680"
 PUBLISH = """
 import pandas as pd
 from evaluation.publication import publish
@@ -40,25 +35,13 @@ print([(item.step, item.name) for item in read_items(Path(os.environ["EVALUATION
 """
 
 
-def save(root, stem, declared, code):
-    tags = {"tags": ["parameters"]}
-    cells = [nbformat.v4.new_code_cell(declared, id="declared", metadata=tags), nbformat.v4.new_code_cell(code, id="c")]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    text = nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=metadata))
-    (root / "notebooks" / f"{stem}.ipynb").write_text(text, encoding="utf-8")
-
-
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    root = tmp_path / "project with {braces}"
-    for folder in ("notebooks", "params", "surveys/small", "outputs"):
-        (root / folder).mkdir(parents=True)
-    (root / "pyproject.toml").write_text("[tool.evaluation]\n", encoding="utf-8")
-    (root / "requirements.lock").write_text("nothing\n", encoding="utf-8")
-    (root / "params" / "small.yml").write_text(STUDY, encoding="utf-8")
-    save(root, "60_district", f"{COMMON}\ndistrict: int = 680", PUBLISH)
-    save(root, "65_aside", COMMON, ASIDE)
-    save(root, "70_districts", COMMON, GATHER)
+    root = made.lay_out(tmp_path / "project with {braces}")
+    made.save_study(root, STEPS)
+    made.save_notebook(root, "60_district", [PUBLISH], DISTRICT)
+    made.save_notebook(root, "65_aside", [ASIDE])
+    made.save_notebook(root, "70_districts", [GATHER])
     monkeypatch.setenv("EVALUATION_PROJECT", str(root))
     monkeypatch.setenv("EVALUATION_INSTANCE", "left_over")
     monkeypatch.delenv("EVALUATION_RUN", raising=False)
@@ -82,7 +65,7 @@ def test_instances_run_publish_and_are_gathered(root):
     ]
     assert (report.folder / "tables" / "items__110_ko.csv").read_text(encoding="utf-8-sig") == "district\n110\n"
     assert (report.folder / "tables" / "aside.csv").is_file()
-    printed = nbformat.read(notebooks / "70_districts.ipynb", as_version=4).cells[-1].outputs[0].text
+    printed = made.executed(report.folder, "70_districts").cells[-1].outputs[0].text
     assert printed.strip() == repr([("district/680_ko", "items__680_ko"), ("district/110_ko", "items__110_ko")]), (
         "the step aside is finished, and is not among the needs"
     )
@@ -96,9 +79,9 @@ def test_instances_run_publish_and_are_gathered(root):
 
 
 def test_an_instance_that_fails_blocks_those_who_gather_and_leaves_the_others(root):
-    save(root, "60_district", f"{COMMON}\ndistrict: int = 680", f"{PUBLISH}\nassert district != 110")
+    made.save_notebook(root, "60_district", [f"{PUBLISH}\nassert district != 110"], DISTRICT)
     report = run_study("small", jobs=1)
-    assert {outcome.step: outcome.state for outcome in report.outcomes} == {
+    assert made.states(report) == {
         "district/680_ko": "ok",
         "district/110_ko": "failed",
         "aside": "ok",

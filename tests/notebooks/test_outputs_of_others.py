@@ -1,26 +1,18 @@
 """Steps that write over, remove or spoil what other steps published, or their own log: told, failed, never kept."""
 
 import contextlib
-import json
 import os
+import runpy
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
-import nbformat
 import psutil
 import pytest
 
 from evaluation.study.run import run_study
 
-STUDY = """
-study: small
-title: {ko: 작은 연구, en: A small study}
-question: {ko: 무엇을?, en: What?}
-survey: small
-headline: main
-designs:
-  main: {sample: all}
-steps:
-"""
+made = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "handmade_projects.py")))
 PUBLISH = """
 import json, os, pathlib, shutil
 run, step = pathlib.Path(os.environ["EVALUATION_RUN"]), os.environ["EVALUATION_STEP"]
@@ -45,28 +37,15 @@ STEPS = {
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    root = tmp_path / "project"
-    for folder in ("notebooks", "params", "surveys/small", "outputs"):
-        (root / folder).mkdir(parents=True)
-    (root / "pyproject.toml").write_text("[tool.evaluation]\n", encoding="utf-8")
-    (root / "requirements.lock").write_text("nothing\n", encoding="utf-8")
-    (root / "surveys" / "small" / "survey.yml").write_text("id: small\n", encoding="utf-8")
+    root = made.lay_out(tmp_path / "project")
     monkeypatch.setenv("EVALUATION_PROJECT", str(root))
     monkeypatch.delenv("EVALUATION_RUN", raising=False)
     return root
 
 
 def make(root, steps):
-    text = STUDY
-    for number, (name, (needs, code)) in enumerate(steps.items(), start=1):
-        sources = ['study: str = "small"\nlang: str = "en"', PUBLISH, code]
-        cells = [nbformat.v4.new_code_cell(source, id=f"c{place}") for place, source in enumerate(sources)]
-        cells[0].metadata["tags"] = ["parameters"]
-        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
-        (root / "notebooks" / f"{number}0_{name}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
-        text += f"  {name}: {{notebook: {number}0_{name}, needs: {json.dumps(needs)}}}\n"
-    (root / "params" / "small.yml").write_text(text, encoding="utf-8")
+    notebooks = {name: [PUBLISH, code] for name, (_, code) in steps.items()}
+    made.make(root, notebooks, {name: needs for name, (needs, _) in steps.items()})
 
 
 def told(report):

@@ -2,12 +2,13 @@
 
 import json
 import os
+import runpy
 import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
-import nbformat
 import pytest
 
 from evaluation import project as settings
@@ -16,69 +17,26 @@ from evaluation.study import batch as running
 from evaluation.study.manifest import read_manifest
 from evaluation.study.run import run_study
 
-STUDY = """
-study: small
-title: {{ko: 작은 연구, en: A small study}}
-question: {{ko: 무엇을?, en: What?}}
-survey: small
-headline: main
-parameters: {parameters}
-designs:
-  main: {{sample: all}}
-steps:
-{steps}
-"""
-
-
-def save_notebook(path, cells, parameters=""):
-    declared = f'study: str = "small"\nlang: str = "en"\n{parameters}'
-    first = nbformat.v4.new_code_cell(declared, id="declared", metadata={"tags": ["parameters"]})
-    code = []
-    for number, cell in enumerate(cells):
-        source, tags = cell if isinstance(cell, tuple) else (cell, [])
-        code.append(nbformat.v4.new_code_cell(source, id=f"code-{number}", metadata={"tags": tags} if tags else {}))
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(cells=[first, *code], metadata=metadata)
-    path.write_text(nbformat.writes(notebook), encoding="utf-8")
+made = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "handmade_projects.py")))
+make, executed, states = made.make, made.executed, made.states
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project with one study; ``make(notebooks, needs)`` writes notebooks and study file."""
-    root = tmp_path / "project with {braces}"
-    for folder in ("notebooks", "params", "surveys/small/generated", "outputs"):
-        (root / folder).mkdir(parents=True)
-    (root / "pyproject.toml").write_text("[tool.evaluation]\n", encoding="utf-8")
-    (root / "requirements.lock").write_text("nothing\n", encoding="utf-8")
-    (root / "surveys" / "small" / "survey.yml").write_text("id: small\n", encoding="utf-8")
-    (root / "surveys" / "small" / "generated" / "cache.txt").write_text("cache\n", encoding="utf-8")
+    """A project without notebooks; ``make`` fills it."""
+    root = made.lay_out(tmp_path / "project with {braces}")
+    generated = root / "surveys" / "small" / "generated"
+    generated.mkdir()
+    (generated / "cache.txt").write_text("cache\n", encoding="utf-8")
     monkeypatch.setenv("EVALUATION_PROJECT", str(root))
     monkeypatch.delenv("EVALUATION_RUN", raising=False)
     return root
-
-
-def make(root, notebooks, needs=None, parameters=None):
-    steps = []
-    for number, (name, cells) in enumerate(notebooks.items(), start=1):
-        declared, cells = cells if isinstance(cells, tuple) else ("", cells)
-        save_notebook(root / "notebooks" / f"{number}0_{name}.ipynb", cells, declared)
-        steps.append(f"  {name}: {{notebook: {number}0_{name}, needs: {json.dumps((needs or {}).get(name, []))}}}")
-    text = STUDY.format(steps="\n".join(steps), parameters=json.dumps(parameters or {}, ensure_ascii=False))
-    (root / "params" / "small.yml").write_text(text, encoding="utf-8")
 
 
 def contents(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
-
-
-def executed(folder, name):
-    return nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
-
-
-def states(report):
-    return {outcome.step: outcome.state for outcome in report.outcomes}
 
 
 PUBLISH = """

@@ -3,14 +3,16 @@
 import json
 import os
 import re
+import runpy
 import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
-import nbformat
 import pytest
 from rich.cells import cell_len, get_character_cell_size
 
@@ -21,6 +23,8 @@ import fcntl
 import struct
 import termios
 
+made = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "handmade_projects.py")))
+save = made.save_notebook
 SECONDS = 120
 STUDY = """
 study: small
@@ -59,15 +63,6 @@ if district == "680":
     raise MarginError("margin 'age_group' has no ['80+'] (target 412,300 persons).\\n  Merge it in margins.csv.")
 """
 FACTS = 'district: str = "110"\nyear: int = 2017'
-
-
-def save(root, stem, cells, parameters=""):
-    declared = f'study: str = "small"\nlang: str = "en"\n{parameters}'.strip()
-    first = nbformat.v4.new_code_cell(declared, id="declared", metadata={"tags": ["parameters"]})
-    code = [nbformat.v4.new_code_cell(cell, id=f"code-{number}") for number, cell in enumerate(cells)]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(cells=[first, *code], metadata=metadata)
-    (root / "notebooks" / f"{stem}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
 
 
 @pytest.fixture
