@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from evaluation.errors import StudyError, did_you_mean
 from evaluation.specification import MatrixValue, Scalar, StepSpecification
@@ -270,13 +271,21 @@ class _Needed:
         return found[key]
 
 
-def reached(instances: Mapping[str, Instance], names: Iterable[str]) -> set[str]:
+class Needing(Protocol):
+    """What has needs: an instance, or a step of a plan."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of those that must be ok first."""
+
+
+def reached(instances: Mapping[str, Needing], names: Iterable[str]) -> set[str]:
     """Return the names given and those of all that they need, directly or through others.
 
     Parameters
     ----------
     instances : mapping of str to Instance
-        From ``instances_of``.
+        From ``instances_of``; or the steps of a plan.
     names : iterable of str
         Names of instances.
 

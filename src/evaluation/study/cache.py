@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,13 +12,14 @@ from typing import Any, Literal
 import nbformat
 
 from evaluation.errors import CacheDamage
+from evaluation.instances import reached
 from evaluation.project import LOG, MANIFEST
 from evaluation.specification import RESOLVED
 from evaluation.study import entries, key
 from evaluation.study.entries import Entry
 from evaluation.study.events import known_runs
 from evaluation.study.hashes import FileHashes, Inputs, Moment
-from evaluation.study.manifest import log_fault, published_files
+from evaluation.study.manifest import files_left, log_fault
 from evaluation.study.parameters import read_template
 from evaluation.study.plan import Plan, PlannedStep
 from evaluation.study.sources import Sources, sources_of, upstream_differences
@@ -81,7 +81,6 @@ class Cache:
         self._templates: dict[tuple[str, str], tuple[str | None, key.Parts]] = {}
         self._published: dict[tuple[Path, str], dict[str, str]] = {}
         self._owners: dict[str, str] = {}
-        self._lock = threading.Lock()
 
     def upstream(self, step: PlannedStep, run: Path) -> dict[str, str]:
         """Return the files that a step's needs published in a run, their logs too, each with its SHA-256.
@@ -97,7 +96,7 @@ class Cache:
         for need in self._needs(step):
             known = self._published.get((run, need))
             if known is None:
-                names = _files_published(run, need)
+                names = files_left(run, need)
                 known = {file: digest for file in names if (digest := self.inputs.of(str(run / file))) is not None}
                 self._published[run, need] = known
             self._owners.update(dict.fromkeys(known, need))
@@ -240,7 +239,7 @@ class Cache:
                 found[step.name] = Preview(step.name, "depends", (_depends(waiting),))
             else:
                 found[step.name] = Preview(step.name, "cached")
-                names = _files_published(verdict.entry.folder / entries.FILES, step.name)
+                names = files_left(verdict.entry.folder / entries.FILES, step.name)
                 kept[step.name] = {file: verdict.entry.files[file] for file in names if file in verdict.entry.files}
         return list(found.values())
 
@@ -253,14 +252,7 @@ class Cache:
 
     def _needs(self, step: PlannedStep) -> list[str]:
         """Return all that a step needs, through however many others, in the order of the plan."""
-        found: set[str] = set()
-        waiting = list(step.needs)
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                waiting.extend(self.plan.by_name[name].needs)
-        return sorted(found, key=self._order.__getitem__)
+        return sorted(reached(self.plan.by_name, step.needs), key=self._order.__getitem__)
 
     @cached_property
     def _without_result(self) -> dict[str, str]:
@@ -309,7 +301,7 @@ class Cache:
 
     def _own_files(self, step: PlannedStep, run: Path, record: Mapping[str, Any]) -> dict[str, str]:
         """Return what a step left in a run: its notebook, what it published, what else its kernel wrote there."""
-        names = [f"notebooks/{step.output}.ipynb", *_files_published(run, step.name), *record["left"]]
+        names = [f"notebooks/{step.output}.ipynb", *files_left(run, step.name), *record["left"]]
         present = [file for file in dict.fromkeys(names) if (run / file).is_file()]
         return {file: digest for file in present if (digest := self.inputs.of(str(run / file))) is not None}
 
@@ -322,12 +314,6 @@ class Cache:
             if file not in written and self.inputs.content_read(file, read, now := self.inputs.of(file)) != now
         ]
         return f"{(code + data)[0]} changed while it ran" if code or data else ""
-
-
-def _files_published(folder: Path, step: str) -> list[str]:
-    """Return the files that a step published into a run or an entry, and its log."""
-    names = list(published_files(folder, step))
-    return [*names, f"{LOG}/{step}.jsonl"] if names else names
 
 
 def _unknown(record: Mapping[str, Any], known: Iterable[str]) -> str:

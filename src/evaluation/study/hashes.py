@@ -246,13 +246,7 @@ def _told(read: Read) -> tuple[int, ...]:
 
 
 def _signature(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return *_seen(found), found.st_dev
 
 
 def digest_of(texts: Iterable[str]) -> str:

@@ -173,6 +173,12 @@ def published_files(run: Path, step: str) -> dict[str, dict[str, str]]:
     return files
 
 
+def files_left(run: Path, step: str) -> list[str]:
+    """Return the files that a step published into a run, and its log where there are any."""
+    names = list(published_files(run, step))
+    return [*names, f"{LOG}/{step}.jsonl"] if names else names
+
+
 def log_fault(run: Path, step: str) -> str:
     """Say what is wrong with the log of what a step published; empty where nothing is.
 

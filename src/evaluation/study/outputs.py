@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evaluation.project import LOG
 from evaluation.study.hashes import FileHashes
-from evaluation.study.manifest import log_fault, published_files
+from evaluation.study.manifest import files_left, log_fault
 from evaluation.study.plan import PlannedStep
 from evaluation.study.states import Failure
 
@@ -91,8 +90,7 @@ class Outputs:
         return found
 
     def _own(self, step: PlannedStep) -> list[str]:
-        files = list(published_files(self.run, step.name))
-        return [f"notebooks/{step.output}.ipynb", *files, *([f"{LOG}/{step.name}.jsonl"] if files else [])]
+        return [f"notebooks/{step.output}.ipynb", *files_left(self.run, step.name)]
 
     def _over(self, step: PlannedStep, wrote: Iterable[str]) -> str:
         """Say which file of another step a step wrote; where both published it, the run tells of that."""

@@ -140,7 +140,7 @@ def upstream_differences(then: Mapping[str, Any], now: Mapping[str, str], owners
     told = []
     for (step, folder), names in changed.items():
         # A table of the same name as an estimate says the same once more, and so does the log of both.
-        said = {name for kind in ("estimates",) for name in changed.get((step, kind), []) if folder == "tables"}
+        said = set(changed.get((step, "estimates"), ()) if folder == "tables" else ())
         shown = [name for name in dict.fromkeys(names) if name not in said]
         of = f" of {step}" if step else ""
         if folder == "published":
